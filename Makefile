@@ -1,0 +1,23 @@
+# Each target sets itself up: a virtual environment in .venv with retune and its tools.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint
+.DEFAULT_GOAL := demo
+
+.venv/ready: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@
+
+demo: .venv/ready  ## run the embedded study and write its report
+	$(BIN)/retune run demo --dir runs/demo
+	$(BIN)/retune report runs/demo
+
+test: .venv/ready  ## run all tests
+	$(BIN)/python -m pytest
+
+lint: .venv/ready  ## format, lint and types, as CI checks them
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy

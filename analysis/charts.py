@@ -1,0 +1,208 @@
+"""The report's drawings: views as inline SVG, with hover texts and CSS classes for colours."""
+
+from collections.abc import Iterable
+
+from analysis import svg
+from analysis.labels import Box, place
+from analysis.svg import Frame
+from analysis.views import AnchorMark, GainRow, Gains, Look, Path, Paths, Plane
+
+MANY = 60
+"""Above this many configs only the Pareto set keeps its error crosses."""
+
+
+def plane_chart(plane: Plane) -> str:
+    """The accumulation-retention plane."""
+    frame = Frame(width=760, height=540, x_range=plane.x_range, y_range=plane.y_range)
+    parts = [frame.axes("AKA: accumulated knowledge, %", "AZS: retained zero-shot knowledge, %")]
+    if plane.slope is not None:
+        parts += _parallels(plane, frame)
+    hull = [(frame.x(x), frame.y(y)) for x, y in plane.hull]
+    if len(hull) > 1:
+        parts.append(svg.path(hull, "hull", "routing hull: what routing requests between these configs can reach"))
+    few = len(plane.marks) <= MANY
+    for mark in sorted(plane.marks, key=lambda mark: (mark.on_front, -mark.number)):
+        if (few or mark.on_front) and not mark.outside:
+            parts += _cross(frame, mark.x, mark.y, mark.x_se, mark.y_se, f"error s{mark.colour}")
+    for mark in sorted(plane.marks, key=lambda mark: (mark.on_front, -mark.number)):
+        kind = "out" if mark.outside else "front" if mark.on_front else "mark" if few else "mark faint"
+        classes = f"{kind} s{mark.colour}" if mark.outside else f"{kind} f{mark.colour}"
+        parts.append(svg.marker(frame.x(mark.x), frame.y(mark.y), mark.marker, classes, mark.text))
+    parts += _anchors(frame, plane.zero_shot, plane.joint)
+    named = [mark for mark in plane.marks if mark.on_front or mark.number == 1]
+    parts += _numbers(
+        frame,
+        [(mark.number, mark.x, mark.y) for mark in named],
+        [(mark.x, mark.y) for mark in plane.marks],
+        plane.zero_shot,
+        plane.joint,
+    )
+    return svg.document(760, 540, "Accumulation against retention of every config", "".join(parts), "wide")
+
+
+def paths_chart(paths: Paths) -> str:
+    """Ways through the plane."""
+    frame = Frame(width=760, height=500, x_range=paths.x_range, y_range=paths.y_range)
+    parts = [frame.axes("AKA, %", "AZS, %")]
+    if paths.joint is not None:
+        start, end = paths.zero_shot, paths.joint
+        parts.append(svg.line((frame.x(start.x), frame.y(start.y)), (frame.x(end.x), frame.y(end.y)), "line"))
+    for path in reversed(paths.paths):
+        parts.append(_way(frame, path, path.x, path.y))
+    parts += _anchors(frame, paths.zero_shot, paths.joint)
+    ends = [(path.number, path.x[-1], path.y[-1]) for path in paths.paths]
+    dots = [(x, y) for path in paths.paths for x, y in zip(path.x, path.y, strict=True)]
+    parts += _numbers(frame, ends, dots, paths.zero_shot, paths.joint)
+    return svg.document(760, 500, "Paths of configs through the plane, task by task", "".join(parts), "wide")
+
+
+def tasks_chart(paths: Paths, quantity: str) -> str:
+    """AKA or AZS over tasks; the joint model's level is a dashed line."""
+    y_range = paths.x_range if quantity == "AKA" else paths.y_range
+    pad = 0.03 * paths.last_task
+    x_range = (-pad, paths.last_task + pad)
+    frame = Frame(width=480, height=340, x_range=x_range, y_range=y_range, right=30, left=58)
+    parts = [frame.axes("task", f"{quantity}, %", whole_x=True)]
+    if paths.joint is not None:
+        level = paths.joint.x if quantity == "AKA" else paths.joint.y
+        parts.append(svg.line((frame.x(0), frame.y(level)), (frame.x(paths.last_task), frame.y(level)), "line"))
+        parts.append(svg.text(frame.x(paths.last_task) + 6, frame.y(level) + 4, "J", "letter"))
+    for path in reversed(paths.paths):
+        parts.append(_way(frame, path, path.tasks, path.x if quantity == "AKA" else path.y))
+    return svg.document(480, 340, f"{quantity} over tasks", "".join(parts), "half")
+
+
+def gain_strip(row: GainRow, gains: Gains) -> str:
+    """The bar cell of one row of the gain chart; horizontal positions are percentages, so it fits any width."""
+    parts = [_zero(gains)]
+    if row.half is not None:
+        ends = (_share(row.value - row.half, gains.x_range), _share(row.value + row.half, gains.x_range))
+        parts.append(_level_line(ends, f"interval s{row.colour}"))
+    parts.append(_strip_marker(_share(row.value, gains.x_range), row.marker, f"mark f{row.colour}"))
+    return svg.element("svg", {"class": "strip", "aria-hidden": "true"}, "".join(parts))
+
+
+def change_strip(change: float, joint: float | None, reach: float) -> str:
+    """The bar cell of one dataset: a bar from zero to the config's change and a tick at the joint model's; in points."""
+    span = (-reach, reach)
+    zero, end = _share(0.0, span), _share(change, span)
+    width = f"{abs(end - zero):.2f}%"
+    bar = {"x": f"{min(zero, end):.2f}%", "width": width, "y": "5", "height": "10"}
+    parts = [
+        svg.element("rect", {**bar, "class": "better" if change >= 0 else "worse"}),
+        svg.element("line", {"x1": f"{zero:.2f}%", "x2": f"{zero:.2f}%", "y1": "0", "y2": "20", "class": "zero"}),
+    ]
+    if joint is not None:
+        at = f"{_share(joint, span):.2f}%"
+        parts.append(svg.element("line", {"x1": at, "x2": at, "y1": "2", "y2": "18", "class": "joint"}))
+    return svg.element("svg", {"class": "strip", "aria-hidden": "true"}, "".join(parts))
+
+
+def swatch(colour: int | None, shape: str) -> str:
+    """A legend entry's mark; without a colour it is grey."""
+    classes = "mark grey" if colour is None else f"mark f{colour}"
+    return svg.element(
+        "svg", {"viewBox": "-8 -8 16 16", "class": "swatch", "aria-hidden": "true"}, svg.marker(0, 0, shape, classes)
+    )
+
+
+def family_swatches(look: Look) -> tuple[tuple[str, str], ...]:
+    """(family, drawing) for the colour legend."""
+    return tuple((family, swatch(colour, "circle")) for family, colour in look.colours.items())
+
+
+def timeline_swatches(look: Look) -> tuple[tuple[str, str], ...]:
+    """(timeline, drawing) for the shape legend."""
+    return tuple((timeline, swatch(None, shape)) for timeline, shape in look.markers.items())
+
+
+def _parallels(plane: Plane, frame: Frame) -> list[str]:
+    assert plane.slope is not None
+    parts = []
+    for gain in (*plane.gains, 0.0):
+        ends = frame.clip((plane.zero_shot.x, plane.zero_shot.y + gain), plane.slope)
+        if ends is None:
+            continue
+        (xa, ya), (xb, yb) = ends
+        classes = "line" if gain == 0 else "parallel"
+        parts.append(svg.line((frame.x(xa), frame.y(ya)), (frame.x(xb), frame.y(yb)), classes))
+        if xb == frame.x_range[1]:
+            label = "line" if gain == 0 else f"{gain:+g}".replace("-", "\u2212")
+            parts.append(svg.text(frame.x(xb) + 5, frame.y(yb) + 4, label, "tick faded"))
+    return parts
+
+
+def _cross(frame: Frame, x: float, y: float, x_se: float | None, y_se: float | None, classes: str) -> list[str]:
+    if x_se is None or y_se is None:
+        return []
+    return [
+        svg.line((frame.x(x - x_se), frame.y(y)), (frame.x(x + x_se), frame.y(y)), classes),
+        svg.line((frame.x(x), frame.y(y - y_se)), (frame.x(x), frame.y(y + y_se)), classes),
+    ]
+
+
+def _anchors(frame: Frame, zero_shot: AnchorMark, joint: AnchorMark | None) -> list[str]:
+    parts = []
+    for anchor in (zero_shot, *((joint,) if joint else ())):
+        parts += _cross(frame, anchor.x, anchor.y, anchor.x_se, anchor.y_se, "error ink")
+        x, y = frame.x(anchor.x), frame.y(anchor.y)
+        disc = {"cx": x, "cy": y, "r": 9.0, "class": "anchor"}
+        parts.append(svg.element("circle", disc, svg.title(anchor.text)))
+        parts.append(svg.text(x, y + 4.5, anchor.name, "anchor-name mid"))
+    return parts
+
+
+def _numbers(
+    frame: Frame,
+    named: Iterable[tuple[int, float, float]],
+    dots: Iterable[tuple[float, float]],
+    zero_shot: AnchorMark,
+    joint: AnchorMark | None,
+) -> list[str]:
+    """Numbers next to marks, each with a thin leader where it had to move away."""
+    marks = list(named)
+    anchors = [(anchor.x, anchor.y) for anchor in (zero_shot, *((joint,) if joint else ()))]
+    spread = [(dx, dy) for dx in (-5, 5) for dy in (-5, 5)]
+    blocked = [(frame.x(x), frame.y(y)) for x, y in dots]
+    blocked += [(frame.x(x) + dx, frame.y(y) + dy) for x, y in anchors for dx, dy in spread]
+    bounds = Box(frame.left, frame.top, frame.width - frame.left - frame.right, frame.height - frame.top - frame.bottom)
+    starts = [(frame.x(x), frame.y(y)) for _, x, y in marks]
+    centres = place(starts, size=(19, 15), obstacles=blocked, bounds=bounds, reach=13)
+    parts = []
+    for (number, _, _), (x, y), (cx, cy) in zip(marks, starts, centres, strict=True):
+        if abs(cx - x) + abs(cy - y) > 27:
+            parts.append(svg.line((x, y), (cx, cy), "leader"))
+        parts.append(svg.text(cx, cy + 4.5, str(number), "number mid"))
+    return parts
+
+
+def _way(frame: Frame, path: Path, x: Iterable[float], y: Iterable[float]) -> str:
+    """A thin line with a dot per task and the config's marker at its end."""
+    pixels = [(frame.x(a), frame.y(b)) for a, b in zip(x, y, strict=True)]
+    dots = "".join(
+        svg.element("circle", {"cx": px, "cy": py, "r": 1.8, "class": f"f{path.colour}"}) for px, py in pixels[1:-1]
+    )
+    end = svg.marker(*pixels[-1], path.marker, f"front f{path.colour}")
+    title = svg.title(path.text)
+    return svg.element("g", {"class": "way"}, title + svg.path(pixels, f"path s{path.colour}") + dots + end)
+
+
+def _share(value: float, span: tuple[float, float]) -> float:
+    """Position in a strip, in percent of its width."""
+    return 100 * (value - span[0]) / (span[1] - span[0])
+
+
+def _zero(gains: Gains) -> str:
+    at = f"{_share(0.0, gains.x_range):.2f}%"
+    return svg.element("line", {"x1": at, "x2": at, "y1": "0", "y2": "100%", "class": "zero"})
+
+
+def _level_line(ends: tuple[float, float], classes: str) -> str:
+    return svg.element(
+        "line", {"x1": f"{ends[0]:.2f}%", "x2": f"{ends[1]:.2f}%", "y1": "50%", "y2": "50%", "class": classes}
+    )
+
+
+def _strip_marker(share: float, shape: str, classes: str) -> str:
+    place_at = {"x": f"{share:.2f}%", "y": "50%", "class": "over"}
+    return svg.element("svg", place_at, svg.element("path", {"d": svg.SHAPES[shape], "class": classes}))

@@ -1,0 +1,415 @@
+"""The accumulation-retention frontier of a study: anchors, configs, hull and methods, each number with its interval.
+
+All statistics are of means over blocks. Whatever is not linear in them (the gain, an area) gets its interval from the
+delete-one-block jackknife: a block is taken away from the configs AND from both anchors, so noise they share cancels.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis import pareto
+from analysis.configs import Config, configs_of
+from analysis.pareto import FloatArray
+from analysis.tables import JOINT, Tables
+from analysis.uncertainty import Estimate, estimate, honest_choice, leave_one_out_means, pseudo_values
+
+MIN_LEARNED_SES = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anchor:
+    """The zero-shot or the joint point, with the covariance of its mean ((x, y), None with one block)."""
+
+    aka: Estimate
+    azs: Estimate
+    gm: Estimate
+    label: str
+
+    @property
+    def point(self) -> tuple[float, float]:
+        """(AKA, AZS)."""
+        return self.aka.value, self.azs.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One config over all blocks. `number` orders configs by gain (without one: by GM) and names them in figures."""
+
+    number: int
+    config: Config
+    aka: Estimate
+    azs: Estimate
+    gm: Estimate
+    gain: Estimate | None
+    slide: float | None
+    cost_flops: float | None
+    cost_mafs: float | None
+    wall_s: float | None
+    on_front: bool
+
+    @property
+    def point(self) -> tuple[float, float]:
+        """(AKA, AZS)."""
+        return self.aka.value, self.azs.value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vertex:
+    """A vertex of the routing hull: best for anyone who pays `low` to `high` AZS per AKA (None: any price above).
+
+    `result` is None for the zero-shot point itself.
+    """
+
+    result: Result | None
+    point: tuple[float, float]
+    low: float
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodSummary:
+    """The configs of one family and timeline.
+
+    `routing_gain` is the mean gain over all AKA from Z to J when requests may be routed between Z, J and these configs.
+    """
+
+    family: str
+    timeline: str | None
+    timeline_name: str
+    best: Result
+    configs: int
+    routing_gain: Estimate | None
+    mean_wall_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Winner:
+    """The config with the largest gain, and the honest gain: the choice is scored on a block it was not made on."""
+
+    result: Result
+    honest_gain: Estimate | None
+    agreeing_blocks: int
+    runner_up: Result | None
+    lead: Estimate | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Values (configs in the order of `Frontier.results`, blocks) whose means and differences are tested.
+
+    For AKA and AZS these are plain block values, for the gain jackknife pseudo-values (None if it is undefined).
+    """
+
+    aka: FloatArray
+    azs: FloatArray
+    gain: FloatArray | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frontier:
+    """Everything the report says about final points. `no_gain` is the reason why gains are None."""
+
+    zero_shot: Anchor
+    joint: Anchor | None
+    no_gain: str | None
+    blocks: tuple[str, ...]
+    results: tuple[Result, ...]
+    hull: tuple[Vertex, ...]
+    methods: tuple[MethodSummary, ...]
+    winner: Winner | None
+    samples: Samples
+    warnings: tuple[str, ...]
+
+    @property
+    def front(self) -> tuple[Result, ...]:
+        """The Pareto set by rising AKA."""
+        return tuple(sorted((r for r in self.results if r.on_front), key=lambda r: (r.aka.value, r.number)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Points:
+    """Block values of configs (configs, blocks) and anchors (blocks, 2); `joint` may be one mean, repeated."""
+
+    x: FloatArray
+    y: FloatArray
+    zero_shot: FloatArray
+    joint: FloatArray | None
+
+
+def build_frontier(tables: Tables) -> Frontier:
+    """Evaluate a study's tables."""
+    final = _final_rows(tables)
+    trials = final[final["kind"] == "trial"]
+    configs = configs_of(tables.trials[tables.trials["kind"] == "trial"])
+    ids = [config.config_id for config in configs]
+    columns = {name: _matrix(trials, name, ids, tables.blocks) for name in ("aka", "azs", "gm")}
+    zero_shot_S3, warnings = _zero_shot_blocks(tables)
+    joint_S3, joint, joint_warnings = _joint_blocks(final, tables.blocks)
+    warnings += joint_warnings
+    points = _Points(
+        x=columns["aka"],
+        y=columns["azs"],
+        zero_shot=zero_shot_S3[:, :2],
+        joint=None if joint_S3 is None else joint_S3[:, :2],
+    )
+    no_gain = _no_gain(points)
+    gain_C, gain_CS = _gains(points) if no_gain is None else (None, None)
+    zero_shot = _anchor(zero_shot_S3, "zero-shot")
+    if no_gain is not None:
+        warnings.append(f"The gain is not defined: {no_gain}.")
+
+    on_front = _on_front(points)
+    costs = trials.groupby("config_id")[["cost_flops", "cost_mafs", "wall_s"]].mean().reindex(ids)
+    headline = gain_C if gain_C is not None else columns["gm"].mean(axis=1)
+    order = sorted(range(len(configs)), key=lambda c: (-headline[c], configs[c].label))
+    results = tuple(
+        Result(
+            number=number,
+            config=configs[c],
+            aka=estimate(columns["aka"][c]),
+            azs=estimate(columns["azs"][c]),
+            gm=estimate(columns["gm"][c]),
+            gain=None if gain_C is None or gain_CS is None else estimate(gain_CS[c], value=gain_C[c]),
+            slide=None if joint is None or no_gain else _slide(points, c),
+            cost_flops=_number(costs["cost_flops"].iloc[c]),
+            cost_mafs=_number(costs["cost_mafs"].iloc[c]),
+            wall_s=_number(costs["wall_s"].iloc[c]),
+            on_front=bool(on_front[c]),
+        )
+        for number, c in enumerate(order, start=1)
+    )
+    rows = np.asarray(order)
+    points = _Points(x=points.x[rows], y=points.y[rows], zero_shot=points.zero_shot, joint=points.joint)
+    samples = Samples(aka=points.x, azs=points.y, gain=None if gain_CS is None else gain_CS[rows])
+    warnings += _extrapolation_warning(results)
+    return Frontier(
+        zero_shot=zero_shot,
+        joint=joint,
+        no_gain=no_gain,
+        blocks=tables.blocks,
+        results=results,
+        hull=_hull(results, zero_shot),
+        methods=_methods(results, points, line_exists=no_gain is None),
+        winner=_winner(results, samples),
+        samples=samples,
+        warnings=tuple(warnings),
+    )
+
+
+def _final_rows(tables: Tables) -> pd.DataFrame:
+    """Each trial's last task, with what the trial was."""
+    last = tables.tasks.loc[tables.tasks.groupby("trial")["task"].idxmax()]
+    return last.merge(tables.trials[["trial", "kind", "config_id", "block", "method"]], on="trial", validate="1:1")
+
+
+def _matrix(rows: pd.DataFrame, column: str, ids: Sequence[str], blocks: Sequence[str]) -> FloatArray:
+    table = rows.pivot(index="config_id", columns="block", values=column).reindex(index=list(ids), columns=list(blocks))
+    values = table.to_numpy(dtype=float)
+    assert np.isfinite(values).all(), "tables are balanced when they are made"
+    return values
+
+
+def _zero_shot_blocks(tables: Tables) -> tuple[FloatArray, list[str]]:
+    """(AKA, AZS, GM) at task 0 per block: the mean over the block's trials, which should all say the same."""
+    trials = tables.trials[tables.trials["block"].isin(tables.blocks)]
+    starts = tables.tasks[tables.tasks["task"] == 0].merge(trials[["trial", "block"]], on="trial")
+    by_block = starts.groupby("block")[["aka", "azs", "gm"]]
+    spread = float((by_block.max() - by_block.min()).to_numpy().max())
+    warnings = []
+    if spread > 1e-6:
+        warnings.append(f"Zero-shot rows of one block differ by up to {100 * spread:.2f} points; their mean is used.")
+    return by_block.mean().reindex(list(tables.blocks)).to_numpy(dtype=float), warnings
+
+
+def _joint_blocks(final: pd.DataFrame, blocks: Sequence[str]) -> tuple[FloatArray | None, Anchor | None, list[str]]:
+    """The joint anchor per block, held at its mean if it lacks a block; of several joint configs the most learned."""
+    rows = final[(final["kind"] == "anchor") & (final["method"] == JOINT)]
+    if rows.empty:
+        return None, None, []
+    warnings = []
+    means = rows.groupby("config_id")["aka"].mean()
+    chosen = str(means.index[int(np.argmax(means.to_numpy()))])
+    if len(means) > 1:
+        warnings.append(
+            f"There are {len(means)} joint configs; the one with the highest AKA ({chosen[:8]}) is the joint point."
+        )
+    own = rows[rows["config_id"] == chosen].set_index("block")[["aka", "azs", "gm"]].sort_index()
+    anchor = _anchor(own.to_numpy(dtype=float), "joint")
+    if len(own) == 1 and len(blocks) > 1:
+        warnings.append("The joint point was trained once: intervals of gains do not contain its own uncertainty.")
+    if set(own.index) >= set(blocks):
+        return own.reindex(list(blocks)).to_numpy(dtype=float), anchor, warnings
+    if len(own) > 1:
+        warnings.append(
+            "The joint point lacks some blocks: it is held at its mean, "
+            "and intervals of gains do not contain its own uncertainty."
+        )
+    return np.repeat(own.to_numpy(dtype=float).mean(axis=0)[np.newaxis], len(blocks), axis=0), anchor, warnings
+
+
+def _anchor(values_S3: FloatArray, label: str) -> Anchor:
+    return Anchor(
+        aka=estimate(values_S3[:, 0]), azs=estimate(values_S3[:, 1]), gm=estimate(values_S3[:, 2]), label=label
+    )
+
+
+def _no_gain(points: _Points) -> str | None:
+    """Why there is no Z-J line, or None if there is one."""
+    if points.joint is None:
+        return "there is no finished joint anchor"
+    learned = estimate(points.joint[:, 0] - points.zero_shot[:, 0])
+    if learned.value <= 0:
+        return "the joint point has no higher AKA than the zero-shot point"
+    if learned.se is not None and learned.value < MIN_LEARNED_SES * learned.se:
+        return (
+            f"the joint point's AKA is only {100 * learned.value:.2f} points above zero-shot, "
+            f"less than {MIN_LEARNED_SES:g} standard errors ({100 * learned.se:.2f})"
+        )
+    if len(points.zero_shot) > 1:
+        left_out = leave_one_out_means((points.joint[:, 0] - points.zero_shot[:, 0])[np.newaxis])
+        if float(left_out.min()) <= 0:
+            return "without one of the blocks the joint point has no higher AKA than the zero-shot point"
+    return None
+
+
+def _gains(points: _Points) -> tuple[FloatArray, FloatArray]:
+    """Gain of the means (C,) and its pseudo-values (C, S); with one block the pseudo-value is the gain itself."""
+    assert points.joint is not None
+    zero_shot, joint = points.zero_shot.mean(axis=0), points.joint.mean(axis=0)
+    gain_C = pareto.gain(points.x.mean(axis=1), points.y.mean(axis=1), zero_shot=zero_shot, joint=joint)
+    if points.x.shape[1] < 2:
+        return gain_C, gain_C[:, np.newaxis]
+    left_out_SC = pareto.gain(
+        leave_one_out_means(points.x),
+        leave_one_out_means(points.y),
+        zero_shot=leave_one_out_means(points.zero_shot.T)[:, np.newaxis],
+        joint=leave_one_out_means(points.joint.T)[:, np.newaxis],
+    )
+    return gain_C, pseudo_values(gain_C, left_out_SC)
+
+
+def _slide(points: _Points, c: int) -> float:
+    assert points.joint is not None
+    zero_shot, joint = points.zero_shot.mean(axis=0), points.joint.mean(axis=0)
+    return float(pareto.slide(points.x[c].mean(), zero_shot=zero_shot, joint=joint))
+
+
+def _on_front(points: _Points) -> pareto.BoolArray:
+    """Not dominated by another config's means nor by the zero-shot point, which costs nothing."""
+    x = np.append(points.x.mean(axis=1), points.zero_shot[:, 0].mean())
+    y = np.append(points.y.mean(axis=1), points.zero_shot[:, 1].mean())
+    return pareto.nondominated(x, y)[:-1]
+
+
+def _hull(results: Sequence[Result], zero_shot: Anchor) -> tuple[Vertex, ...]:
+    x = np.array([zero_shot.point[0], *(result.point[0] for result in results)])
+    y = np.array([zero_shot.point[1], *(result.point[1] for result in results)])
+    vertices = pareto.hull(x, y)
+    low, high = pareto.prices(x[vertices], y[vertices])
+    return tuple(
+        Vertex(
+            result=None if v == 0 else results[v - 1],
+            point=(float(x[v]), float(y[v])),
+            low=float(low[i]),
+            high=float(high[i]) if math.isfinite(high[i]) else None,
+        )
+        for i, v in enumerate(vertices.tolist())
+    )
+
+
+def _methods(results: Sequence[Result], points: _Points, *, line_exists: bool) -> tuple[MethodSummary, ...]:
+    """One summary per family and timeline, in the order of their best configs."""
+    groups: dict[tuple[str, str | None], list[int]] = {}
+    for row, result in enumerate(results):
+        groups.setdefault((result.config.family, result.config.timeline), []).append(row)
+    return tuple(
+        MethodSummary(
+            family=family,
+            timeline=timeline,
+            timeline_name=results[rows[0]].config.timeline_name,
+            best=results[rows[0]],
+            configs=len(rows),
+            routing_gain=_routing_gain(points, rows) if line_exists else None,
+            mean_wall_s=_mean([results[row].wall_s for row in rows]),
+        )
+        for (family, timeline), rows in groups.items()
+    )
+
+
+def _routing_gain(points: _Points, rows: Sequence[int]) -> Estimate:
+    """Mean height of the hull of some configs, Z and J above the hull of Z and J alone, over AKA from Z to J.
+
+    In AZS; never negative before the jackknife takes the bias away.
+    """
+    assert points.joint is not None
+    x_RS, y_RS = points.x[list(rows)], points.y[list(rows)]
+
+    def height(x_R: FloatArray, y_R: FloatArray, z: FloatArray, j: FloatArray) -> float:
+        reference = (float(z[0]), float(min(z[1], j[1])))
+        x, y = np.append(x_R, (z[0], j[0])), np.append(y_R, (z[1], j[1]))
+        ours = pareto.hull_area(x, y, reference=reference, until=float(j[0]))
+        anchors = pareto.hull_area(x[-2:], y[-2:], reference=reference, until=float(j[0]))
+        return float((ours - anchors) / (j[0] - z[0]))
+
+    z_S2, j_S2 = points.zero_shot, points.joint
+    whole = height(x_RS.mean(axis=1), y_RS.mean(axis=1), z_S2.mean(axis=0), j_S2.mean(axis=0))
+    n = x_RS.shape[1]
+    if n < 2:
+        return estimate([whole])
+    x_SR, y_SR = leave_one_out_means(x_RS), leave_one_out_means(y_RS)
+    z_S2, j_S2 = leave_one_out_means(z_S2.T), leave_one_out_means(j_S2.T)
+    return estimate(pseudo_values(whole, np.array([height(x_SR[s], y_SR[s], z_S2[s], j_S2[s]) for s in range(n)])))
+
+
+def _winner(results: Sequence[Result], samples: Samples) -> Winner | None:
+    """The first result if gains exist; its lead over the second is paired."""
+    gain_CS = samples.gain
+    if gain_CS is None:
+        return None
+    n = gain_CS.shape[1]
+    chosen_S = honest_choice(gain_CS)
+    second = results[1] if len(results) > 1 else None
+    lead = None
+    if second is not None and results[0].gain is not None and second.gain is not None:
+        lead = estimate(gain_CS[0] - gain_CS[1], value=results[0].gain.value - second.gain.value)
+    return Winner(
+        result=results[0],
+        honest_gain=estimate(gain_CS[chosen_S, np.arange(n)]) if n > 1 else None,
+        agreeing_blocks=int(np.sum(chosen_S == 0)) if n > 1 else 0,
+        runner_up=second,
+        lead=lead,
+    )
+
+
+def _extrapolation_warning(results: Sequence[Result]) -> list[str]:
+    outside = [r.number for r in results if r.slide is not None and not 0.0 <= r.slide <= 1.0]
+    if not outside:
+        return []
+    shown = ", ".join(str(number) for number in outside[:10]) + (" and more" if len(outside) > 10 else "")
+    return [f"{len(outside)} configs lie outside the anchors' AKA range, where the line is extended (no. {shown})."]
+
+
+def _number(value: object) -> float | None:
+    number = float(value) if isinstance(value, int | float) else math.nan
+    return number if math.isfinite(number) else None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def axes_in_use(frontier: Frontier) -> Mapping[str, tuple[object, ...]]:
+    """The values of every axis that applies somewhere, for the report's summary of what was varied."""
+    names = frontier.results[0].config.axes
+    found = {
+        name: sorted(
+            {r.config.axes[name] for r in frontier.results} - {None}, key=lambda value: (str(type(value)), value)
+        )
+        for name in names
+    }
+    return {name: tuple(values) for name, values in found.items() if values}

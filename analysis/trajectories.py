@@ -1,0 +1,102 @@
+"""Paths through the plane: AKA and AZS of a config after every task, and what became of every dataset."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.frontier import Frontier, Result
+from analysis.tables import JOINT, Tables
+from analysis.uncertainty import Estimate, estimate
+
+MAX_SHOWN = 14
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trajectory:
+    """Block means of one config, task by task; `tasks` starts with 0, the zero-shot model."""
+
+    result: Result
+    tasks: tuple[int, ...]
+    aka: tuple[Estimate, ...]
+    azs: tuple[Estimate, ...]
+    first_task_drop: float
+    lowest_azs: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetChange:
+    """One dataset from zero-shot to the final task: how one config (paired over blocks) and the joint model changed it."""
+
+    dataset: str
+    group: str
+    metric: str
+    n: int
+    zero_shot: float
+    change: Estimate
+    joint_change: float | None
+
+
+def shown_results(frontier: Frontier) -> tuple[Result, ...]:
+    """The configs whose paths are drawn: best of every method, then the Pareto set, at most `MAX_SHOWN`, by number."""
+    bests = [method.best for method in frontier.methods]
+    wanted = {result.number: result for result in (frontier.results[0], *bests, *frontier.front)}
+    return tuple(sorted(list(wanted.values())[:MAX_SHOWN], key=lambda result: result.number))
+
+
+def trajectories(tables: Tables, results: tuple[Result, ...]) -> tuple[Trajectory, ...]:
+    """Paths of some configs."""
+    ids = [result.config.config_id for result in results]
+    trials = tables.trials[tables.trials["config_id"].isin(ids)][["trial", "config_id", "block"]]
+    rows = tables.tasks.merge(trials, on="trial")
+    groups = dict(iter(rows.groupby("config_id")))
+    return tuple(_trajectory(result, groups[result.config.config_id]) for result in results)
+
+
+def dataset_changes(tables: Tables, result: Result) -> tuple[DatasetChange, ...]:
+    """Per dataset, what one config changed, next to the joint model; adaptation datasets first, by name."""
+    ours = _changes(tables, tables.trials["config_id"] == result.config.config_id)
+    joint = _changes(tables, (tables.trials["kind"] == "anchor") & (tables.trials["method"] == JOINT))
+    means = joint.groupby("dataset")["change"].mean()
+    joint_means = {str(name): float(value) for name, value in means.items()}
+    found = []
+    for (group, dataset), rows in ours.groupby(["group", "dataset"]):
+        first = rows.sort_values("block")
+        found.append(
+            DatasetChange(
+                dataset=str(dataset),
+                group=str(group),
+                metric=str(first["metric"].iloc[0]),
+                n=int(first["n"].iloc[0]),
+                zero_shot=float(first["start"].mean()),
+                change=estimate(first["change"].to_numpy(dtype=float)),
+                joint_change=joint_means.get(str(dataset)),
+            )
+        )
+    return tuple(found)
+
+
+def _trajectory(result: Result, rows: pd.DataFrame) -> Trajectory:
+    by_task = {
+        name: rows.pivot(index="task", columns="block", values=name).sort_index().to_numpy(dtype=float)
+        for name in ("aka", "azs")
+    }
+    azs = by_task["azs"].mean(axis=1)
+    return Trajectory(
+        result=result,
+        tasks=tuple(int(task) for task in np.sort(rows["task"].unique())),
+        aka=tuple(estimate(row) for row in by_task["aka"]),
+        azs=tuple(estimate(row) for row in by_task["azs"]),
+        first_task_drop=float(azs[0] - azs[1]),
+        lowest_azs=float(azs.min()),
+    )
+
+
+def _changes(tables: Tables, chosen: "pd.Series[bool]") -> pd.DataFrame:
+    """Zero-shot and final value of every dataset in the chosen trials."""
+    trials = tables.trials[chosen][["trial", "block"]]
+    scores = tables.scores.merge(trials, on="trial")
+    last = scores.groupby("trial")["task"].transform("max")
+    start = scores[scores["task"] == 0][["trial", "dataset", "value"]].rename(columns={"value": "start"})
+    final = scores[scores["task"] == last].merge(start, on=["trial", "dataset"])
+    return final.assign(change=final["value"] - final["start"])

@@ -1,0 +1,85 @@
+"""How sure a number is: estimates over blocks, with delete-one-block jackknife intervals.
+
+A block is one (seed, stream order); every config runs on the same blocks, so differences are paired. For a statistic
+theta of block means, the pseudo-values are phi_s = S * theta - (S - 1) * theta_(-s) (Efron & Stein 1981); the standard
+error is sd(phi) / sqrt(S) and the interval uses Student's t with S - 1 degrees of freedom. With 3 to 5 blocks it covers
+about 94 %, a percentile bootstrap 41-85 %. For a plain mean the pseudo-values are the block values themselves.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from analysis.pareto import FloatArray, IntArray
+
+LEVEL = 0.95
+MIN_BLOCKS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A number with its standard error (None with one block) and half width of its interval (None below 3 blocks)."""
+
+    value: float
+    se: float | None
+    half_width: float | None
+    blocks: int
+
+    @property
+    def low(self) -> float | None:
+        """Lower end of the interval."""
+        return None if self.half_width is None else self.value - self.half_width
+
+    @property
+    def high(self) -> float | None:
+        """Upper end of the interval."""
+        return None if self.half_width is None else self.value + self.half_width
+
+
+def estimate(pseudo_S: npt.ArrayLike, *, value: float | None = None) -> Estimate:
+    """Estimate from one (pseudo-)value per block.
+
+    Args:
+        pseudo_S: block values of a mean, or jackknife pseudo-values of any other statistic.
+        value: the number to report; the mean of `pseudo_S` (for pseudo-values: the bias-corrected one) by default.
+    """
+    pseudo = np.asarray(pseudo_S, dtype=float)
+    n = len(pseudo)
+    centre = float(np.mean(pseudo)) if value is None else float(value)
+    if n < 2:
+        return Estimate(value=centre, se=None, half_width=None, blocks=n)
+    se = float(np.std(pseudo, ddof=1) / np.sqrt(n))
+    half = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1)) * se if n >= MIN_BLOCKS else None
+    return Estimate(value=centre, se=se, half_width=half, blocks=n)
+
+
+def leave_one_out_means(values_XS: npt.ArrayLike) -> FloatArray:
+    """Means over the last axis with each entry left out in turn; the left-out index is the FIRST axis of the result."""
+    values = np.asarray(values_XS, dtype=float)
+    n = values.shape[-1]
+    if n < 2:
+        raise ValueError("leaving one block out needs at least 2 blocks")
+    keep = (1.0 - np.eye(n)) / (n - 1)
+    return np.asarray(np.moveaxis(values @ keep, -1, 0), dtype=float)
+
+
+def pseudo_values(theta_X: npt.ArrayLike, theta_SX: npt.ArrayLike) -> FloatArray:
+    """Jackknife pseudo-values, blocks on the LAST axis, from theta on all blocks and theta with each block left out."""
+    left_out = np.asarray(theta_SX, dtype=float)
+    n = left_out.shape[0]
+    phi = n * np.asarray(theta_X, dtype=float)[np.newaxis] - (n - 1) * left_out
+    return np.asarray(np.moveaxis(phi, 0, -1), dtype=float)
+
+
+def honest_choice(values_CS: npt.ArrayLike) -> IntArray:
+    """Per block, the row with the largest mean over the OTHER blocks (with one block: the largest row).
+
+    Scoring the choice on the block that did not make it removes the winner's curse: the largest of many
+    noisy means is too large by 0.3-0.7 points at 0.5 points of noise and 3 blocks.
+    """
+    values = np.asarray(values_CS, dtype=float)
+    if values.shape[1] < 2:
+        return np.asarray(np.argmax(values, axis=0), dtype=np.int64)
+    return np.asarray(np.argmax(leave_one_out_means(values), axis=1), dtype=np.int64)

@@ -1,0 +1,1 @@
+"""Study definitions that come with retune; `retune run NAME` takes their names."""

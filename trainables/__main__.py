@@ -1,0 +1,67 @@
+"""Run one trial without a scheduler: `python -m trainables CONFIG.json`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from trainables.config import ConfigError, TrialConfig, parse
+from trainables.metrics import Score, summarise
+from trainables.runtime import Runtime
+from trainables.store import LocalStore, MemoryStore, Store, StoreError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the trial that the command line names; the exit status is 0, 1 (failed) or 2 (wrong input)."""
+    parser = argparse.ArgumentParser(
+        prog="python -m trainables",
+        description="Run one full continual update cycle and print a JSON line of scores after every task.",
+    )
+    parser.add_argument("config", type=Path, help="JSON file of a trial's config; - reads standard input")
+    parser.add_argument("--store", type=Path, help="folder to keep results in and take them from (default: none)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: cpu)")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
+    options = parser.parse_args(arguments)
+    try:
+        config = _read(options.config)
+        _run(config, options.store, Runtime(device=options.device, threads=options.threads))
+    except ConfigError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 2
+    except (StoreError, RuntimeError) as error:
+        print(f"the trial failed: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+def _read(path: Path) -> TrialConfig:
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text()
+        value = json.loads(text)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; give a JSON file of a trial's config") from error
+    except ValueError as error:
+        raise ConfigError(f"{path}: not JSON: {error}") from error
+    return parse(TrialConfig, value, source=str(path))
+
+
+def _run(config: TrialConfig, folder: Path | None, runtime: Runtime) -> None:
+    # Imported here: a wrong config is told at once, without loading torch.
+    from trainables import cycle
+    from trainables.build import Builder
+    from trainables.workloads import open_workload
+
+    def report(step: cycle.Step, scores: tuple[Score, ...]) -> None:
+        print(json.dumps({"task": step.task, **summarise(scores)._asdict()}), flush=True)  # noqa: T201
+
+    runtime.apply()
+    store: Store = LocalStore(folder, _warn) if folder else MemoryStore(_warn)
+    cycle.run(config, Builder(open_workload(config.workload, runtime), store, runtime), report)
+
+
+def _warn(message: str) -> None:
+    print(f"warning: {message}", file=sys.stderr)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main())

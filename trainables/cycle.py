@@ -1,0 +1,55 @@
+"""The continual update cycle (arXiv 2408.14471, section 4), first as names, then as numbers.
+
+`lineage` says what a trial will build, without building it: the plan, the scheduler and the tables read it.
+`run` builds it, task by task.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trainables.config import TrialConfig
+from trainables.lineage import Base, Update, Weights
+from trainables.merging import timeline
+from trainables.merging.timeline import History
+from trainables.metrics import Score
+from trainables.streams.orderings import ORDERINGS
+from trainables.streams.tasks import cut
+from trainables.workloads.identity import Identity
+
+if TYPE_CHECKING:
+    from trainables.build import Builder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One task of a cycle: its update (None before the first task) and the weights served after it."""
+
+    task: int
+    update: Update | None
+    served: Weights
+
+
+Report = Callable[[Step, tuple[Score, ...]], None]
+
+
+def lineage(config: TrialConfig, identity: Identity) -> Iterator[Step]:
+    """The steps of a trial, from task 0 (nothing trained: the zero-shot point)."""
+    base = Base(model=identity.base)
+    history = History(base=base, last=base, served=base)
+    yield Step(task=0, update=None, served=base)
+    stream = ORDERINGS[config.stream.ordering](identity.concepts, config.order)
+    for task in cut(stream, config.stream.tasks):
+        start = timeline.start(config.timeline, history)
+        update = Update(start=start, task=task, recipe=config.recipe, data=identity.data, seed=config.seed)
+        served = timeline.serve(config.timeline, history, update)
+        history = History(base=base, last=update, served=served)
+        yield Step(task=task.index, update=update, served=served)
+
+
+def run(config: TrialConfig, builder: "Builder", report: Report) -> None:
+    """Run a trial: train each update unless it is in the store, evaluate what is served, report after every task."""
+    for step in lineage(config, builder.workload.identity):
+        if step.update is not None:
+            builder.ensure(step.update)
+        report(step, builder.scores(step.served))

@@ -1,0 +1,35 @@
+"""Where and how a trial runs. Nothing in here changes a number, so nothing in here enters a key."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import platformdirs
+
+
+def cache_folder() -> Path:
+    """Folder of everything that can be made again: `RETUNE_CACHE`, else the user's cache folder."""
+    return Path(os.environ.get("RETUNE_CACHE") or platformdirs.user_cache_dir("retune"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """Device, threads and cache folder of a process."""
+
+    device: str = "cpu"
+    threads: int = 1
+    cache: Path = field(default_factory=cache_folder)
+
+    @property
+    def kind(self) -> str:
+        """Kind of the device: "cpu", "cuda"."""
+        return self.device.split(":")[0]
+
+    def apply(self) -> None:
+        """Set the process up: the thread count, and only kernels that give the same bits each time."""
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        import torch
+
+        torch.set_num_threads(self.threads)
+        torch.use_deterministic_algorithms(mode=True)
+        torch.backends.cudnn.benchmark = False

@@ -1,0 +1,204 @@
+"""Any open_clip model with two towers on any corpus of captioned images: the `Workload` of the CLIP family."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from open_clip import ClipLoss
+from torch import Tensor, nn
+
+from trainables.metrics import Score
+from trainables.workloads.clip import attention
+from trainables.workloads.identity import Identity
+from trainables.workloads.workload import Batch, State
+
+if TYPE_CHECKING:
+    from trainables.workloads.workload import Workload
+
+MAX_LOGIT_SCALE = math.log(100)
+_EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """A run of training samples: images uint8 [N, H, W, 3] (mapped), tokens int16 [N, K, L], concept [N].
+
+    `concept` indexes `concepts`; the pool has none, and -1 throughout.
+
+    A caption row of zeros is none; every sample has at least one caption, and captions fill the rows from the first.
+    """
+
+    images: NDArray[np.uint8]
+    tokens: NDArray[np.int16]
+    concepts: tuple[str, ...]
+    concept: NDArray[np.int32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSet:
+    """One data set of the suite: images uint8 [N, H, W, 3], labels [N], one prompt per class as tokens [C, L]."""
+
+    name: str
+    group: Literal["adapt", "holdout"]
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    prompts: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """All data of a workload: training segments, of which the last is the pool, and the test sets."""
+
+    segments: tuple[Segment, ...]
+    suite: tuple[TestSet, ...]
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """First id of each segment, and the number of all samples."""
+        return np.cumsum([0, *(len(segment.images) for segment in self.segments)])
+
+    @cached_property
+    def by_concept(self) -> dict[str, NDArray[np.int64]]:
+        """Ids of each concept's training samples."""
+        return {
+            name: offset + np.flatnonzero(segment.concept == i)
+            for segment, offset in zip(self.segments, self.offsets, strict=False)
+            for i, name in enumerate(segment.concepts)
+        }
+
+
+class ClipWorkload:
+    """An open_clip model and its corpus, which is loaded when it is first needed."""
+
+    def __init__(
+        self,
+        *,
+        identity: Identity,
+        architecture: Callable[[], nn.Module],
+        base: Callable[[], dict[str, Tensor]],
+        corpus: Callable[[], Corpus],
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        self._identity = identity
+        self._architecture = architecture
+        self._base = base
+        self._load = corpus
+        self._mean, self._std = (torch.tensor(v).view(1, 3, 1, 1) * 255 for v in (mean, std))
+        self._loss = ClipLoss()
+
+    @cached_property
+    def _corpus(self) -> Corpus:
+        return self._load()
+
+    @property
+    def identity(self) -> Identity:
+        """Digests and concepts."""
+        return self._identity
+
+    def architecture(self) -> nn.Module:
+        """A new open_clip model."""
+        return self._architecture()
+
+    def base(self) -> dict[str, Tensor]:
+        """The pretrained weights."""
+        return self._base()
+
+    def pool(self) -> NDArray[np.int64]:
+        """Ids of the pretraining samples."""
+        return np.arange(*self._corpus.offsets[-2:])
+
+    def samples(self, concepts: Sequence[str]) -> NDArray[np.int64]:
+        """Ids of the training samples of some concepts."""
+        return np.concatenate([self._corpus.by_concept[name] for name in sorted(concepts)])
+
+    def batch(self, ids: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+        """Images normalised to the model's mean and standard deviation, and one caption of each."""
+        segments, offsets = self._corpus.segments, self._corpus.offsets
+        at = np.searchsorted(offsets, ids, side="right") - 1
+        draws = rng.random(len(ids))
+        first = segments[0]
+        images = np.empty((len(ids), *first.images.shape[1:]), dtype=np.uint8)
+        tokens = np.empty((len(ids), first.tokens.shape[-1]), dtype=np.int16)
+        for i in np.unique(at):
+            here = at == i
+            segment, local = segments[i], ids[here] - offsets[i]
+            images[here] = segment.images[local]
+            candidates = segment.tokens[local]
+            count = (candidates[:, :, 0] != 0).sum(axis=1)
+            tokens[here] = candidates[np.arange(len(local)), (draws[here] * count).astype(int)]
+        return Batch(self._normalised(images), torch.from_numpy(tokens).long())
+
+    def example(self, batch_size: int) -> Batch:
+        """Zeros in the model's input shapes."""
+        model = self._architecture()
+        height, width = model.visual.image_size
+        return Batch(
+            torch.zeros(batch_size, 3, height, width), torch.zeros(batch_size, model.context_length, dtype=torch.long)
+        )
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Symmetric InfoNCE at the learnt temperature (arXiv 2103.00020, figure 3), by open_clip's own loss."""
+        images_BD, texts_BD = model.encode_image(batch.images_BCHW), model.encode_text(batch.tokens_BL)
+        loss: Tensor = self._loss(F.normalize(images_BD, dim=-1), F.normalize(texts_BD, dim=-1), model.logit_scale.exp())
+        return loss
+
+    def after_step(self, model: nn.Module) -> None:
+        """Keep the logit scale within [0, ln 100] (arXiv 2103.00020, section 2.5, and open_clip's training loop)."""
+        with torch.no_grad():
+            model.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
+
+    def evaluate(self, model: nn.Module) -> tuple[Score, ...]:
+        """Zero-shot accuracy: argmax over the cosines with one prompt per class."""
+        device = next(model.parameters()).device
+        model.eval()
+        with torch.inference_mode():
+            prompts = torch.cat([test.prompts for test in self._corpus.suite]).to(device)
+            texts = _in_batches(lambda tokens: model.encode_text(tokens, normalize=True), prompts)
+            sizes = [len(test.prompts) for test in self._corpus.suite]
+            return tuple(
+                self._score(model, test, classes_CD, device)
+                for test, classes_CD in zip(self._corpus.suite, texts.split(sizes), strict=True)
+            )
+
+    def split(self, model: nn.Module) -> nn.Module:
+        """Separate q, k, v projections."""
+        return attention.split(model)
+
+    def fuse(self, state: State) -> dict[str, Tensor]:
+        """Back to open_clip's layout."""
+        return attention.fuse(state)
+
+    def adaptable(self, model: nn.Module) -> tuple[str, ...]:
+        """Attention and MLP layers of both towers."""
+        layers = (name for name, module in model.named_modules() if isinstance(module, nn.Linear))
+        return tuple(name for name in layers if ".resblocks." in name)
+
+    def _score(self, model: nn.Module, test: TestSet, classes_CD: Tensor, device: torch.device) -> Score:
+        right = 0
+        for begin in range(0, len(test.images), _EVALUATION_BATCH):
+            images = self._normalised(test.images[begin : begin + _EVALUATION_BATCH]).to(device)
+            guesses = (model.encode_image(images) @ classes_CD.T).argmax(dim=-1).cpu().numpy()
+            right += int((guesses == test.labels[begin : begin + _EVALUATION_BATCH]).sum())
+        n = len(test.images)
+        return Score(dataset=test.name, group=test.group, metric="accuracy", value=right / n, n=n)
+
+    def _normalised(self, images_BHWC: NDArray[np.uint8]) -> Tensor:
+        pixels_BCHW = torch.tensor(images_BHWC).permute(0, 3, 1, 2).float()
+        return (pixels_BCHW - self._mean) / self._std
+
+
+def _in_batches(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+    return torch.cat([function(part) for part in inputs.split(_EVALUATION_BATCH)])
+
+
+if TYPE_CHECKING:
+
+    def _check(workload: ClipWorkload) -> Workload:
+        return workload

@@ -1,0 +1,97 @@
+"""The pocket benchmark as a workload: the procedural world's data and the small pretrained CLIP."""
+
+import hashlib
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainables.config import Pocket, digest
+from trainables.workloads.identity import Identity
+from trainables.workloads.pocket.samples import pool, samples, world_digest
+from trainables.workloads.pocket.world import ADAPT, DATASETS
+
+WEIGHTS_FILE = Path(__file__).with_name("pocket.safetensors")
+
+if TYPE_CHECKING:
+    from trainables.workloads.clip.workload import ClipWorkload, Corpus, Segment, TestSet
+
+
+def identify_pocket(config: Pocket) -> Identity:
+    """Digests of world and weights, and the adaptation concepts as "dataset/concept"."""
+    world = world_digest()
+    return Identity(
+        base=hashlib.sha256(WEIGHTS_FILE.read_bytes()).hexdigest(),
+        data=digest({"world": world, "pool": config.pool}),
+        suite=digest({"world": world, "scored": "zero-shot accuracy, one prompt a class"}),
+        concepts=tuple(f"{name}/{concept}" for name in ADAPT for concept in DATASETS[name].concepts),
+    )
+
+
+@lru_cache(maxsize=2)
+def open_pocket(config: Pocket, cache: Path) -> "ClipWorkload":
+    """The workload; its images are drawn at first use and kept under `cache`."""
+    from trainables.workloads.clip.workload import ClipWorkload
+    from trainables.workloads.pocket import model
+
+    return ClipWorkload(
+        identity=identify_pocket(config),
+        architecture=partial(model.build, seed=0),
+        base=model.load_pretrained,
+        corpus=partial(_corpus, config, cache),
+        mean=model.MEAN,
+        std=model.STD,
+    )
+
+
+def _corpus(config: Pocket, cache: Path) -> "Corpus":
+    from trainables.workloads.clip.workload import Corpus
+
+    return Corpus(
+        segments=(*(_segment(name, cache) for name in ADAPT), _pool(config, cache)),
+        suite=tuple(_test_set(name, cache) for name in DATASETS),
+    )
+
+
+def _segment(name: str, cache: Path) -> "Segment":
+    from trainables.workloads.clip.workload import Segment
+
+    drawn = samples(name, "train", cache)
+    concepts = tuple(f"{name}/{concept}" for concept in DATASETS[name].concepts)
+    return Segment(
+        images=drawn.images, tokens=_tokens(drawn.captions), concepts=concepts, concept=drawn.concept
+    )
+
+
+def _pool(config: Pocket, cache: Path) -> "Segment":
+    from trainables.workloads.clip.workload import Segment
+
+    drawn = pool(config.pool, cache)
+    return Segment(images=drawn.images, tokens=_tokens(drawn.captions), concepts=(), concept=drawn.concept)
+
+
+def _tokens(captions: tuple[tuple[str, ...], ...]) -> np.ndarray[tuple[int, int, int], np.dtype[np.int16]]:
+    """Caption candidates as tokens [N, K, L]; rows after a sample's last candidate are zero."""
+    from trainables.workloads.pocket.tokenizer import CONTEXT_LENGTH, tokenize
+
+    unique = {caption: i for i, caption in enumerate(dict.fromkeys(text for texts in captions for text in texts))}
+    table = tokenize(list(unique)).numpy().astype(np.int16)
+    rows = np.zeros((len(captions), max(map(len, captions)), CONTEXT_LENGTH), dtype=np.int16)
+    for i, texts in enumerate(captions):
+        rows[i, : len(texts)] = table[[unique[text] for text in texts]]
+    return rows
+
+
+def _test_set(name: str, cache: Path) -> "TestSet":
+    from trainables.workloads.clip.workload import TestSet
+    from trainables.workloads.pocket.tokenizer import tokenize
+
+    dataset, drawn = DATASETS[name], samples(name, "test", cache)
+    return TestSet(
+        name=name,
+        group=dataset.group,
+        images=drawn.images,
+        labels=drawn.concept.astype(np.int64),
+        prompts=tokenize([dataset.prompt.format(concept) for concept in dataset.concepts]),
+    )

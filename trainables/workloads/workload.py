@@ -1,0 +1,65 @@
+"""The seam between the update cycle and a model with its data: what a workload must offer, and nothing more."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from trainables.metrics import Score
+from trainables.workloads.identity import Identity
+
+State = Mapping[str, Tensor]
+"""Weights by name, in the workload's own layout, on the CPU. Never changed in place."""
+
+
+class Batch(NamedTuple):
+    """Model inputs of one step; image i belongs to text i."""
+
+    images_BCHW: Tensor
+    tokens_BL: Tensor
+
+
+class Workload(Protocol):
+    """A model family with its data. Everything is deterministic; no method keeps state that a later call can see."""
+
+    @property
+    def identity(self) -> Identity:
+        """Digests and concepts."""
+
+    def architecture(self) -> nn.Module:
+        """A new module in the workload's own layout; its values are arbitrary."""
+
+    def base(self) -> dict[str, Tensor]:
+        """The pretrained weights; the caller owns the tensors."""
+
+    def pool(self) -> NDArray[np.int64]:
+        """Ids of the pretraining samples."""
+
+    def samples(self, concepts: Sequence[str]) -> NDArray[np.int64]:
+        """Ids of the training samples of some adaptation concepts, in canonical order."""
+
+    def batch(self, ids: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+        """Samples by id, on the CPU; `rng` chooses among the captions of a sample."""
+
+    def example(self, batch_size: int) -> Batch:
+        """A batch of the right shapes and types with any values; no data is loaded."""
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Mean loss of a batch, a scalar."""
+
+    def after_step(self, model: nn.Module) -> None:
+        """Project the parameters onto the allowed set, in place, after each optimiser step."""
+
+    def evaluate(self, model: nn.Module) -> tuple[Score, ...]:
+        """Scores on every data set of the suite, over its full label set."""
+
+    def split(self, model: nn.Module) -> nn.Module:
+        """The same function with each adaptable weight in an `nn.Linear` of its own; changes `model` in place."""
+
+    def fuse(self, state: State) -> dict[str, Tensor]:
+        """State of a split model, in the workload's own layout."""
+
+    def adaptable(self, model: nn.Module) -> tuple[str, ...]:
+        """Names of the `nn.Linear` modules of a split model that adapters may change."""
