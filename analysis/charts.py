@@ -47,8 +47,7 @@ def paths_chart(paths: Paths) -> str:
     if paths.joint is not None:
         start, end = paths.zero_shot, paths.joint
         parts.append(svg.line((frame.x(start.x), frame.y(start.y)), (frame.x(end.x), frame.y(end.y)), "line"))
-    for path in reversed(paths.paths):
-        parts.append(_way(frame, path, path.x, path.y))
+    parts += [_way(frame, path, path.x, path.y) for path in reversed(paths.paths)]
     parts += _anchors(frame, paths.zero_shot, paths.joint)
     ends = [(path.number, path.x[-1], path.y[-1]) for path in paths.paths]
     dots = [(x, y) for path in paths.paths for x, y in zip(path.x, path.y, strict=True)]
@@ -67,8 +66,7 @@ def tasks_chart(paths: Paths, quantity: str) -> str:
         level = paths.joint.x if quantity == "AKA" else paths.joint.y
         parts.append(svg.line((frame.x(0), frame.y(level)), (frame.x(paths.last_task), frame.y(level)), "line"))
         parts.append(svg.text(frame.x(paths.last_task) + 6, frame.y(level) + 4, "J", "letter"))
-    for path in reversed(paths.paths):
-        parts.append(_way(frame, path, path.tasks, path.x if quantity == "AKA" else path.y))
+    parts += [_way(frame, path, path.tasks, path.x if quantity == "AKA" else path.y) for path in reversed(paths.paths)]
     return svg.document(480, 340, f"{quantity} over tasks", "".join(parts), "half")
 
 
@@ -83,7 +81,7 @@ def gain_strip(row: GainRow, gains: Gains) -> str:
 
 
 def change_strip(change: float, joint: float | None, reach: float) -> str:
-    """The bar cell of one dataset: a bar from zero to the config's change and a tick at the joint model's; in points."""
+    """The bar cell of one dataset, in points: a bar from zero to the config's change, a tick at the joint model's."""
     span = (-reach, reach)
     zero, end = _share(0.0, span), _share(change, span)
     width = f"{abs(end - zero):.2f}%"
@@ -146,9 +144,9 @@ def _anchors(frame: Frame, zero_shot: AnchorMark, joint: AnchorMark | None) -> l
     for anchor in (zero_shot, *((joint,) if joint else ())):
         parts += _cross(frame, anchor.x, anchor.y, anchor.x_se, anchor.y_se, "error ink")
         x, y = frame.x(anchor.x), frame.y(anchor.y)
-        disc = {"cx": x, "cy": y, "r": 9.0, "class": "anchor"}
+        disc: dict[str, str | float] = {"cx": x, "cy": y, "r": 9.0, "class": "anchor"}
         parts.append(svg.element("circle", disc, svg.title(anchor.text)))
-        parts.append(svg.text(x, y + 4.5, anchor.name, "anchor-name mid"))
+        parts.append(svg.text(x, y, anchor.name, "anchor-name mid"))
     return parts
 
 

@@ -106,10 +106,10 @@ def family_name(axes: Mapping[str, AxisValue]) -> str:
 
 
 def short(value: AxisValue) -> str:
-    """A value as people write it: 3e-4, 0.8, 16."""
+    """A value as people write it: 3e-4, 0.8, 16, none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    if value != 0 and not 1e-3 <= abs(value) < 1e5:
+    if value != 0 and not 1e-2 <= abs(value) < 1e5:
         mantissa, exponent = f"{value:.3e}".split("e")
         return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
     return f"{value:.6g}"

@@ -26,8 +26,12 @@ NEGLIGIBLE = 0.001
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """`left` minus `right` in one quantity, as a fraction, paired over blocks and averaged over pairs of configs."""
+    """`left` minus `right` in one quantity, paired over blocks and averaged over pairs of configs; a fraction.
 
+    `scope` names the configs compared where these are not all that the claim is about.
+    """
+
+    scope: str | None
     left: str
     right: str
     quantity: Quantity
@@ -81,7 +85,7 @@ def full_accumulates_more_than_lora(evidence: Evidence) -> "tuple[Comparison, ..
     if not contests:
         return "no full and LoRA configs agree on all other axes"
     lora_name = family_name(evidence.configs[lora[0]].axes)
-    best = _of_best(evidence, contests, "AKA", left="full, best lr", right=f"{lora_name}, best lr")
+    best = _of_best(evidence, contests, "AKA", left="full at its best lr", right=f"{lora_name} at its best lr")
     same_lr = [
         (a, b) for a in full for b in lora if matched(evidence.configs[a], evidence.configs[b], differ=differ[:2])
     ]
@@ -91,8 +95,8 @@ def full_accumulates_more_than_lora(evidence: Evidence) -> "tuple[Comparison, ..
             evidence,
             [pair for pair in same_lr if (evidence.configs[pair[0]].number("lr") or 0.0) == rate],
             "AKA",
-            left=f"full, lr {short(rate)}",
-            right=f"{lora_name}, lr {short(rate)}",
+            left=f"full at lr {short(rate)}",
+            right=f"{lora_name} at lr {short(rate)}",
         )
         for rate in rates
     )
@@ -109,7 +113,7 @@ def larger_learning_rate_lowers_retention(evidence: Evidence) -> "tuple[Comparis
     if not pairs:
         return "it needs configs that differ in the learning rate only"
     return (
-        _of_pairs(evidence, pairs, "AZS", left="smaller lr", right="larger lr"),
+        _of_pairs(evidence, pairs, "AZS", left="the smaller lr", right="the larger lr"),
         *_per_group(evidence, pairs, "AZS", "lr"),
     )
 
@@ -136,12 +140,12 @@ def ema_merge_gains_over_finetuning(evidence: Evidence) -> "tuple[Comparison, ..
             evidence,
             [pair for pair in pairs if (evidence.configs[pair[0]].number("w") or 0.0) == weight],
             "gain",
-            left=f"EMA-merge, w={short(weight)}",
+            left=f"EMA-merge at w={short(weight)}",
             right="fine-tuning",
         )
         for weight in weights
     )
-    return (_of_best(evidence, contests, "gain", left="EMA-merge, best w", right="fine-tuning"), *each)
+    return (_of_best(evidence, contests, "gain", left="EMA-merge at its best w", right="fine-tuning"), *each)
 
 
 def larger_merge_weight_raises_retention(evidence: Evidence) -> "tuple[Comparison, ...] | str":
@@ -154,7 +158,7 @@ def larger_merge_weight_raises_retention(evidence: Evidence) -> "tuple[Compariso
     if not pairs:
         return "it needs configs that differ in the merge weight only"
     return (
-        _of_pairs(evidence, pairs, "AZS", left="larger w", right="smaller w"),
+        _of_pairs(evidence, pairs, "AZS", left="the larger w", right="the smaller w"),
         *_per_group(evidence, pairs, "AZS", "w"),
     )
 
@@ -206,13 +210,19 @@ def _by_context(evidence: Evidence, rows: Sequence[int], differ: Sequence[str]) 
 
 
 def _of_pairs(
-    evidence: Evidence, pairs: Sequence[tuple[int, int]], quantity: Quantity, *, left: str, right: str
+    evidence: Evidence,
+    pairs: Sequence[tuple[int, int]],
+    quantity: Quantity,
+    *,
+    left: str,
+    right: str,
+    scope: str | None = None,
 ) -> Comparison:
     """Mean over pairs, per block; every pair counts the same."""
     values_CS = evidence.values[quantity]
     rows = np.asarray(pairs)
     difference_PS = values_CS[rows[:, 0]] - values_CS[rows[:, 1]]
-    return _comparison(difference_PS, quantity, left=left, right=right)
+    return _comparison(difference_PS, quantity, left=left, right=right, scope=scope)
 
 
 def _of_best(
@@ -243,14 +253,19 @@ def _per_group(
         groups.setdefault(f"{config.family}, {config.timeline_name}", []).append(pair)
     sides = ("smaller", "larger") if axis == "lr" else ("larger", "smaller")
     return tuple(
-        _of_pairs(evidence, members, quantity, left=f"{name}, {sides[0]} {axis}", right=f"{sides[1]} {axis}")
+        _of_pairs(
+            evidence, members, quantity, scope=name, left=f"the {sides[0]} {axis}", right=f"the {sides[1]} {axis}"
+        )
         for name, members in sorted(groups.items())
         if len(groups) > 1
     )
 
 
-def _comparison(difference_PS: FloatArray, quantity: Quantity, *, left: str, right: str) -> Comparison:
+def _comparison(
+    difference_PS: FloatArray, quantity: Quantity, *, left: str, right: str, scope: str | None = None
+) -> Comparison:
     return Comparison(
+        scope=scope,
         left=left,
         right=right,
         quantity=quantity,

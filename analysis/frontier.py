@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import pareto
-from analysis.configs import Config, configs_of
+from analysis.configs import AxisValue, Config, configs_of
 from analysis.pareto import FloatArray
 from analysis.tables import JOINT, Tables
 from analysis.uncertainty import Estimate, estimate, honest_choice, leave_one_out_means, pseudo_values
@@ -403,7 +403,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def axes_in_use(frontier: Frontier) -> Mapping[str, tuple[object, ...]]:
+def axes_in_use(frontier: Frontier) -> Mapping[str, tuple[AxisValue, ...]]:
     """The values of every axis that applies somewhere, for the report's summary of what was varied."""
     names = frontier.results[0].config.axes
     found = {

@@ -35,7 +35,7 @@ def place(
         best = min(
             ((x + far * reach * dx, y + far * reach * dy) for far in (1.0, 1.9) for dx, dy in _PLACES),
             key=lambda centre: (
-                _cost(centre, size=size, obstacles=obstacles, placed=placed, bounds=bounds),
+                _cost(centre, (x, y), size=size, obstacles=obstacles, placed=placed, bounds=bounds),
                 (centre[0] - x) ** 2 + (centre[1] - y) ** 2 > (1.5 * reach) ** 2,
             ),
         )
@@ -48,6 +48,7 @@ _PLACES = ((1, -0.8), (-1, -0.8), (1, 0.8), (-1, 0.8), (0, -1.2), (1.2, 0), (-1.
 
 def _cost(
     centre: tuple[float, float],
+    mark: tuple[float, float],
     *,
     size: tuple[float, float],
     obstacles: Sequence[tuple[float, float]],
@@ -60,6 +61,8 @@ def _cost(
         bounds.x + half_w <= x <= bounds.x + bounds.width - half_w
         and bounds.y + half_h <= y <= bounds.y + bounds.height - half_h
     )
+    own = (x - mark[0]) ** 2 + (y - mark[1]) ** 2
+    strangers = sum((ox - x) ** 2 + (oy - y) ** 2 < own - 1 for ox, oy in obstacles)
     marks = sum(abs(ox - x) < half_w + 4 and abs(oy - y) < half_h + 4 for ox, oy in obstacles)
     labels = sum(abs(px - x) < size[0] and abs(py - y) < size[1] for px, py in placed)
-    return 10.0 * outside + 3.0 * labels + marks
+    return 10.0 * outside + 3.0 * labels + marks + 0.6 * min(strangers, 2)

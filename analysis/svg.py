@@ -1,6 +1,6 @@
 """A small SVG writer: elements, a frame with axes, marker shapes. Colours are CSS classes, for light and dark pages.
 
-No namespace and no ids: the drawings are put inline into HTML, where neither is needed, and several of them share a page.
+No namespace and no ids: the drawings stand inline in HTML, where neither is needed, and several share a page.
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,7 +59,12 @@ class Frame:
         parts.append(path([(x0, y1), (x0, y0), (x1, y0)], "axis"))
         parts.append(text((x0 + x1) / 2, self.height - 10, x_label, "title mid"))
         middle = (y0 + y1) / 2
-        turned = {"x": 0, "y": 0, "class": "title mid", "transform": f"translate(16 {middle:.1f}) rotate(-90)"}
+        turned: dict[str, str | float] = {
+            "x": 0,
+            "y": 0,
+            "class": "title mid",
+            "transform": f"translate(16 {middle:.1f}) rotate(-90)",
+        }
         parts.append(element("text", turned, escape(y_label)))
         return "".join(parts)
 
@@ -101,9 +106,9 @@ def text(x: float, y: float, content: str, classes: str) -> str:
 
 
 def marker(x: float, y: float, shape: str, classes: str, hover: str = "") -> str:
-    """A marker in pixels."""
-    attributes = {"d": SHAPES[shape], "class": classes, "transform": f"translate({x:.1f} {y:.1f})"}
-    return element("path", attributes, title(hover) if hover else None)
+    """A marker in pixels; it stands in a group of its own so that a style sheet can enlarge it in place."""
+    drawing = element("path", {"d": SHAPES[shape], "class": classes}, title(hover) if hover else None)
+    return element("g", {"transform": f"translate({x:.1f} {y:.1f})"}, drawing)
 
 
 def title(content: str) -> str:

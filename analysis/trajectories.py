@@ -9,7 +9,7 @@ from analysis.frontier import Frontier, Result
 from analysis.tables import JOINT, Tables
 from analysis.uncertainty import Estimate, estimate
 
-MAX_SHOWN = 14
+MAX_SHOWN = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Trajectory:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetChange:
-    """One dataset from zero-shot to the final task: how one config (paired over blocks) and the joint model changed it."""
+    """One dataset from zero-shot to the final task: how one config (over blocks) and the joint model changed it."""
 
     dataset: str
     group: str
@@ -38,9 +38,10 @@ class DatasetChange:
 
 
 def shown_results(frontier: Frontier) -> tuple[Result, ...]:
-    """The configs whose paths are drawn: best of every method, then the Pareto set, at most `MAX_SHOWN`, by number."""
+    """The configs whose paths are drawn, by number: hull, best of every method, Pareto set, at most `MAX_SHOWN`."""
+    hull = [vertex.result for vertex in frontier.hull if vertex.result is not None]
     bests = [method.best for method in frontier.methods]
-    wanted = {result.number: result for result in (frontier.results[0], *bests, *frontier.front)}
+    wanted = {result.number: result for result in (frontier.results[0], *hull, *bests, *frontier.front)}
     return tuple(sorted(list(wanted.values())[:MAX_SHOWN], key=lambda result: result.number))
 
 

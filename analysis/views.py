@@ -21,10 +21,11 @@ MAX_GAIN_ROWS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """Colour number by family (the last one is shared by all that have no own) and marker by timeline."""
+    """Colour by family (the last is shared by all that have no own), marker by timeline, and the timelines' names."""
 
     colours: Mapping[str, int]
     markers: Mapping[str, str]
+    timelines: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +128,11 @@ def look_of(frontier: Frontier) -> Look:
     fixed = {name: MARKERS[i] for i, name in enumerate(TIMELINE_ORDER)}
     spare = [marker for marker in MARKERS if marker not in {fixed.get(name) for name in ordered}]
     markers = {name: fixed.get(name) or (spare.pop(0) if spare else MARKERS[-1]) for name in ordered}
-    return Look(colours={family: min(i, COLOURS - 1) for i, family in enumerate(families)}, markers=markers)
+    return Look(
+        colours={family: min(i, COLOURS - 1) for i, family in enumerate(families)},
+        markers=markers,
+        timelines={str(method.timeline): method.timeline_name for method in frontier.methods},
+    )
 
 
 def plane_of(frontier: Frontier, look: Look) -> Plane:

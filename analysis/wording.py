@@ -79,7 +79,9 @@ def blocks_note(blocks: int) -> str:
 def comparison_sentence(comparison: Comparison) -> str:
     """A comparison in words."""
     side = "above" if comparison.difference.value >= 0 else "below"
-    text = f"{comparison.left}: {amount(comparison.difference)} {_unit(comparison)} {side} {comparison.right}"
+    subject = _upper(comparison.left) if comparison.scope is None else f"{comparison.scope}: {comparison.left}"
+    size = f"{amount(comparison.difference)} points of {comparison.quantity}"
+    text = f"{subject} is {size} {side} {comparison.right}"
     if comparison.pairs == 1:
         return text
     return f"{text} (mean of {comparison.pairs} pairs; {comparison.positive_pairs} of them above)"
@@ -193,10 +195,6 @@ def _digits(value: float, *, signed: bool) -> str:
     if float(text) == 0:
         text = "0.00"
     return text.replace("-", MINUS)
-
-
-def _unit(comparison: Comparison) -> str:
-    return f"points of {comparison.quantity}"
 
 
 def _upper(text: str) -> str:

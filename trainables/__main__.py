@@ -26,10 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
         config = _read(options.config)
         _run(config, options.store, Runtime(device=options.device, threads=options.threads))
     except ConfigError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(error, file=sys.stderr)
         return 2
     except (StoreError, RuntimeError) as error:
-        print(f"the trial failed: {error}", file=sys.stderr)  # noqa: T201
+        print(f"the trial failed: {error}", file=sys.stderr)
         return 1
     return 0
 
@@ -52,7 +52,7 @@ def _run(config: TrialConfig, folder: Path | None, runtime: Runtime) -> None:
     from trainables.workloads import open_workload
 
     def report(step: cycle.Step, scores: tuple[Score, ...]) -> None:
-        print(json.dumps({"task": step.task, **summarise(scores)._asdict()}), flush=True)  # noqa: T201
+        print(json.dumps({"task": step.task, **summarise(scores)._asdict()}), flush=True)
 
     runtime.apply()
     store: Store = LocalStore(folder, _warn) if folder else MemoryStore(_warn)
@@ -60,7 +60,7 @@ def _run(config: TrialConfig, folder: Path | None, runtime: Runtime) -> None:
 
 
 def _warn(message: str) -> None:
-    print(f"warning: {message}", file=sys.stderr)  # noqa: T201
+    print(f"warning: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

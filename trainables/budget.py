@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.config import Full, Lora
 from trainables.methods.attach import adapt
+from trainables.metrics import Cost
 from trainables.workloads.workload import Batch, Workload
 
 
@@ -22,13 +23,6 @@ class StepCost(NamedTuple):
 
     flops: int
     peak_bytes: int
-
-
-class Cost(NamedTuple):
-    """FLOPs and memory-adjusted FLOPs."""
-
-    flops: float
-    mafs: float
 
 
 def step_cost(method: Full | Lora, workload: Workload, batch_size: int) -> StepCost:
@@ -58,6 +52,17 @@ def cost_per_step(method: Full | Lora, workload: Workload, batch_size: int) -> C
     """FLOPs and MAFs of one optimiser step."""
     own, full = step_cost(method, workload, batch_size), step_cost(Full(), workload, batch_size)
     return Cost(flops=own.flops, mafs=own.flops * own.peak_bytes / full.peak_bytes)
+
+
+@lru_cache(maxsize=8)
+def forward_flops(workload: Workload) -> float:
+    """FLOPs of the loss's forward pass per sample: both towers."""
+    with torch.device("meta"), torch.no_grad():
+        batch = Batch(*(tensor.to("meta") for tensor in workload.example(2)))
+        counter = FlopCounterMode(display=False)
+        with counter:
+            workload.loss(workload.architecture(), batch)
+    return counter.get_total_flops() / 2
 
 
 def _keep(sizes: dict[int, int], tensor: Tensor) -> Tensor:

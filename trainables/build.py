@@ -6,15 +6,16 @@ There is no other way to get weights or scores, so resuming, sharing and healing
 import json
 import platform
 from collections import OrderedDict
-from dataclasses import asdict
 
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from trainables.lineage import Base, Merge, Update, Weights, scores_key
+from trainables.budget import cost_per_step
+from trainables.config import Recipe
+from trainables.lineage import Base, Merge, Update, Weights, cost_key, scores_key
 from trainables.merging.rules import RULES
-from trainables.metrics import Score
+from trainables.metrics import Cost, Score, decode, encode
 from trainables.runtime import Runtime
 from trainables.store import Store
 from trainables.train import train
@@ -64,11 +65,21 @@ class Builder:
         key = scores_key(node, self.workload.identity.suite)
         known = self.store.get("scores", key)
         if known is not None:
-            return decode_scores(known)
+            return decode(known)
         self._evaluator.load_state_dict(self.weights(node))
         scores = self.workload.evaluate(self._evaluator)
-        self.store.put("scores", key, json.dumps([asdict(score) for score in scores]).encode())
+        self.store.put("scores", key, encode(scores))
         return scores
+
+    def cost(self, recipe: Recipe) -> Cost:
+        """FLOPs and MAFs of one optimiser step: from the store, or counted and stored."""
+        key = cost_key(recipe.method, recipe.batch_size, self.workload.identity.base)
+        known = self.store.get("costs", key)
+        if known is not None:
+            return Cost(**json.loads(known))
+        cost = cost_per_step(recipe.method, self.workload, recipe.batch_size)
+        self.store.put("costs", key, json.dumps(cost._asdict()).encode())
+        return cost
 
     def _read(self, node: Update) -> State | None:
         payload = self.store.get("updates", node.key)
@@ -93,11 +104,6 @@ class Builder:
         self.store.put("records", node.key, json.dumps(record).encode())
         self.store.put("updates", node.key, save(_changed(start, result.state)))
         return result.state
-
-
-def decode_scores(payload: bytes) -> tuple[Score, ...]:
-    """Scores as they were stored."""
-    return tuple(Score(**row) for row in json.loads(payload))
 
 
 def _changed(start: State, state: State) -> dict[str, Tensor]:

@@ -205,8 +205,6 @@ def _allowed(kind: str, message: str) -> str:
     return message if kind == "value_error" else f"allowed: {message}"
 
 
-
-
 def _is_variant(part: object) -> bool:
     """Pydantic puts the chosen variant of a union into the location; it is no key that the user wrote."""
     return part in {*METHODS, *TIMELINES}

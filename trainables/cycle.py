@@ -48,7 +48,8 @@ def lineage(config: TrialConfig, identity: Identity) -> Iterator[Step]:
 
 
 def run(config: TrialConfig, builder: "Builder", report: Report) -> None:
-    """Run a trial: train each update unless it is in the store, evaluate what is served, report after every task."""
+    """Run a trial: train each update that the store lacks, evaluate what is served, report after every task."""
+    builder.cost(config.recipe)
     for step in lineage(config, builder.workload.identity):
         if step.update is not None:
             builder.ensure(step.update)

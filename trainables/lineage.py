@@ -9,7 +9,7 @@ device, path, trial or clock, so a node that is in the store never has to be com
 from dataclasses import dataclass
 from functools import cached_property
 
-from trainables.config import Recipe, digest
+from trainables.config import Method, Recipe, digest
 from trainables.streams.tasks import Task
 
 NUMERICS_VERSION = 1
@@ -74,3 +74,9 @@ Weights = Base | Update | Merge
 def scores_key(weights: Weights, suite: str) -> str:
     """Name of the scores of some weights on an evaluation suite."""
     return digest({"scores": weights.key, "suite": suite, "numerics": NUMERICS_VERSION})
+
+
+def cost_key(method: Method, batch_size: int, model: str) -> str:
+    """Name of the cost of one optimiser step of a method on a model (its base's digest)."""
+    parts = {"cost": method.canonical(), "batch_size": batch_size, "model": model, "numerics": NUMERICS_VERSION}
+    return digest(parts)

@@ -24,7 +24,7 @@ def generator(*labels: int | str) -> np.random.Generator:
 
 @contextmanager
 def torch_seed(*labels: int | str) -> Iterator[None]:
-    """Seed torch's global CPU generator inside the block (libraries such as peft draw from it), and restore it after."""
+    """Seed torch's global CPU generator, which libraries such as peft draw from, inside the block only."""
     import torch
 
     with torch.random.fork_rng(devices=[]):

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-Kind = Literal["updates", "records", "scores"]
-KINDS: tuple[Kind, ...] = ("updates", "records", "scores")
+Kind = Literal["updates", "records", "scores", "costs"]
+KINDS: tuple[Kind, ...] = ("updates", "records", "scores", "costs")
 
 ENVELOPE_BYTES = 128
 _ENVELOPE = re.compile(rb"retune-store 1 sha256=([0-9a-f]{64}) bytes=(\d+) *\n")
@@ -35,10 +35,17 @@ class Store(Protocol):
     * `keys` is one listing; it may still hold the key of a damaged value that nobody has read yet.
     """
 
-    def put(self, kind: Kind, key: str, value: bytes) -> None: ...  # noqa: D102
-    def get(self, kind: Kind, key: str) -> bytes | None: ...  # noqa: D102
-    def has(self, kind: Kind, key: str) -> bool: ...  # noqa: D102
-    def keys(self, kind: Kind) -> set[str]: ...  # noqa: D102
+    def put(self, kind: Kind, key: str, value: bytes) -> None:
+        """Keep a value unless the key is taken."""
+
+    def get(self, kind: Kind, key: str) -> bytes | None:
+        """The value, or None when it is absent or damaged."""
+
+    def has(self, kind: Kind, key: str) -> bool:
+        """Whether the key is taken."""
+
+    def keys(self, kind: Kind) -> set[str]:
+        """All keys of a kind."""
 
 
 def seal(value: bytes) -> bytes:

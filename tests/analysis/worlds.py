@@ -157,9 +157,7 @@ def _configs(world: World) -> Iterator[Truth]:
                     x = world.zero_shot[0] + u * (world.joint[0] - world.zero_shot[0])
                     y = world.zero_shot[1] + slope * (x - world.zero_shot[0]) + lift
                     name = f"{method}{rank or ''}-{timeline}{'' if w is None else w}-{rate:g}"
-                    yield Truth(
-                        config_id=name, method=method, rank=rank, timeline=timeline, w=w, lr=rate, point=(x, y)
-                    )
+                    yield Truth(config_id=name, method=method, rank=rank, timeline=timeline, w=w, lr=rate, point=(x, y))
 
 
 def _on_the_way(start: FloatArray, end: FloatArray, share: float) -> tuple[float, float]:

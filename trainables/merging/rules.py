@@ -11,7 +11,7 @@ class MergeError(ValueError):
 
 
 def lerp(old: Mapping[str, Tensor], new: Mapping[str, Tensor], *, w: float) -> dict[str, Tensor]:
-    """w * old + (1 - w) * new, tensor by tensor, accumulated in fp32 whatever the storage type.
+    """Linear interpolation: w * old + (1 - w) * new, tensor by tensor, accumulated in fp32 whatever the storage type.
 
     Tensors that are not floating point are copied from `new`. Source: arXiv 2408.14471, section 5.2 (EMA-merge).
 

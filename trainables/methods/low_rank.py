@@ -1,4 +1,4 @@
-"""Low-rank adapters by peft: W + alpha / rank * B A (arXiv 2106.09685), injected into named layers and folded exactly."""
+"""Low-rank adapters by peft: W + alpha / rank * B A (arXiv 2106.09685), injected into layers and folded exactly."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,8 @@ def inject(model: nn.Module, method: Lora, layers: Sequence[str]) -> nn.Module:
     """
     alpha = method.rank if method.alpha is None else method.alpha
     config = LoraConfig(r=method.rank, lora_alpha=alpha, target_modules=list(layers), lora_dropout=0.0, bias="none")
-    return inject_adapter_in_model(config, model)
+    adapted: nn.Module = inject_adapter_in_model(config, model)
+    return adapted
 
 
 def fold(model: nn.Module) -> nn.Module:

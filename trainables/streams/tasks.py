@@ -3,6 +3,7 @@
 Source: arXiv 2408.14471, section 4 (each concept of the stream appears in exactly one task).
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,5 +37,5 @@ def cut(concepts: Sequence[str], tasks: int) -> tuple[Task, ...]:
     bounds = [t * short + min(t, longer) for t in range(tasks + 1)]
     return tuple(
         Task(index=t + 1, new=tuple(concepts[a:b]), earlier=tuple(concepts[:a]))
-        for t, (a, b) in enumerate(zip(bounds, bounds[1:], strict=False))
+        for t, (a, b) in enumerate(itertools.pairwise(bounds))
     )

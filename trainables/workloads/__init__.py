@@ -2,8 +2,9 @@
 
 from trainables.config import Pocket
 from trainables.runtime import Runtime
+from trainables.workloads.identity import Identity
 from trainables.workloads.pocket.workload import identify_pocket, open_pocket
-from trainables.workloads.workload import Identity, Workload
+from trainables.workloads.workload import Workload
 
 
 def identify(config: Pocket) -> Identity:

@@ -1,6 +1,7 @@
 """The seam between the update cycle and a model with its data: what a workload must offer, and nothing more."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -17,12 +18,15 @@ State = Mapping[str, Tensor]
 class Batch(NamedTuple):
     """Model inputs of one step; image i belongs to text i."""
 
-    images_BCHW: Tensor
-    tokens_BL: Tensor
+    images_BCHW: Tensor  # noqa: N815
+    tokens_BL: Tensor  # noqa: N815
 
 
 class Workload(Protocol):
     """A model family with its data. Everything is deterministic; no method keeps state that a later call can see."""
+
+    def __hash__(self) -> int:
+        """Workloads are values to caches: equal only to themselves."""
 
     @property
     def identity(self) -> Identity:
@@ -63,3 +67,6 @@ class Workload(Protocol):
 
     def adaptable(self, model: nn.Module) -> tuple[str, ...]:
         """Names of the `nn.Linear` modules of a split model that adapters may change."""
+
+    def export(self, state: State, folder: Path) -> None:
+        """Write weights as a checkpoint that the model's own library loads."""

@@ -23,14 +23,13 @@ class SplitAttention(nn.Module):
         self.num_heads = fused.num_heads
         width = fused.embed_dim
         bias = fused.in_proj_bias is not None
-        for i, name in enumerate(PROJECTIONS):
-            layer = nn.Linear(width, width, bias=bias)
+        self.q_proj, self.k_proj, self.v_proj = (nn.Linear(width, width, bias=bias) for _ in PROJECTIONS)
+        for i, layer in enumerate((self.q_proj, self.k_proj, self.v_proj)):
             rows = slice(i * width, (i + 1) * width)
             with torch.no_grad():
                 layer.weight.copy_(fused.in_proj_weight[rows])
                 if bias:
                     layer.bias.copy_(fused.in_proj_bias[rows])
-            self.add_module(name, layer)
         self.out_proj = nn.Linear(width, width, bias=bias)
         self.out_proj.load_state_dict(fused.out_proj.state_dict())
 
@@ -39,12 +38,13 @@ class SplitAttention(nn.Module):
     ) -> tuple[Tensor, None]:
         """Attention output [B, L, D]; the second value stands for the weights, which are never computed."""
         assert not need_weights
-        heads = [
+        q_BHLd, k_BHLd, v_BHLd = (
             projection(x_BLD).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-            for projection, x_BLD in zip((self.q_proj, self.k_proj, self.v_proj), (q_BLD, k_BLD, v_BLD), strict=True)
-        ]
-        out_BHLd = F.scaled_dot_product_attention(*heads, attn_mask=attn_mask)
-        return self.out_proj(out_BHLd.transpose(1, 2).flatten(2)), None
+            for projection, x_BLD in ((self.q_proj, q_BLD), (self.k_proj, k_BLD), (self.v_proj, v_BLD))
+        )
+        out_BHLd = F.scaled_dot_product_attention(q_BHLd, k_BHLd, v_BHLd, attn_mask=attn_mask)
+        out_BLD: Tensor = self.out_proj(out_BHLd.transpose(1, 2).flatten(2))
+        return out_BLD, None
 
 
 def split(model: nn.Module) -> nn.Module:

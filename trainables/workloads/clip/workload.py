@@ -1,16 +1,19 @@
 """Any open_clip model with two towers on any corpus of captioned images: the `Workload` of the CLIP family."""
 
+import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from open_clip import ClipLoss
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from trainables.metrics import Score
@@ -85,11 +88,16 @@ class ClipWorkload:
         corpus: Callable[[], Corpus],
         mean: Sequence[float],
         std: Sequence[float],
+        model_config: Mapping[str, Any],
+        tokenizer_files: Callable[[], Mapping[str, str]],
     ) -> None:
         self._identity = identity
         self._architecture = architecture
         self._base = base
         self._load = corpus
+        self._preprocessing = {"mean": list(mean), "std": list(std)}
+        self._model_config = model_config
+        self._tokenizer_files = tokenizer_files
         self._mean, self._std = (torch.tensor(v).view(1, 3, 1, 1) * 255 for v in (mean, std))
         self._loss = ClipLoss()
 
@@ -137,7 +145,7 @@ class ClipWorkload:
 
     def example(self, batch_size: int) -> Batch:
         """Zeros in the model's input shapes."""
-        model = self._architecture()
+        model = _towers(self._architecture())
         height, width = model.visual.image_size
         return Batch(
             torch.zeros(batch_size, 3, height, width), torch.zeros(batch_size, model.context_length, dtype=torch.long)
@@ -145,14 +153,15 @@ class ClipWorkload:
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Symmetric InfoNCE at the learnt temperature (arXiv 2103.00020, figure 3), by open_clip's own loss."""
-        images_BD, texts_BD = model.encode_image(batch.images_BCHW), model.encode_text(batch.tokens_BL)
-        loss: Tensor = self._loss(F.normalize(images_BD, dim=-1), F.normalize(texts_BD, dim=-1), model.logit_scale.exp())
+        clip = _towers(model)
+        images_BD, texts_BD = clip.encode_image(batch.images_BCHW), clip.encode_text(batch.tokens_BL)
+        loss: Tensor = self._loss(F.normalize(images_BD, dim=-1), F.normalize(texts_BD, dim=-1), clip.logit_scale.exp())
         return loss
 
     def after_step(self, model: nn.Module) -> None:
         """Keep the logit scale within [0, ln 100] (arXiv 2103.00020, section 2.5, and open_clip's training loop)."""
         with torch.no_grad():
-            model.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
+            _towers(model).logit_scale.clamp_(0, MAX_LOGIT_SCALE)
 
     def evaluate(self, model: nn.Module) -> tuple[Score, ...]:
         """Zero-shot accuracy: argmax over the cosines with one prompt per class."""
@@ -160,7 +169,7 @@ class ClipWorkload:
         model.eval()
         with torch.inference_mode():
             prompts = torch.cat([test.prompts for test in self._corpus.suite]).to(device)
-            texts = _in_batches(lambda tokens: model.encode_text(tokens, normalize=True), prompts)
+            texts = _in_batches(lambda tokens: _towers(model).encode_text(tokens, normalize=True), prompts)
             sizes = [len(test.prompts) for test in self._corpus.suite]
             return tuple(
                 self._score(model, test, classes_CD, device)
@@ -180,11 +189,23 @@ class ClipWorkload:
         layers = (name for name, module in model.named_modules() if isinstance(module, nn.Linear))
         return tuple(name for name in layers if ".resblocks." in name)
 
+    def export(self, state: State, folder: Path) -> None:
+        """Write a folder that `open_clip.create_model_and_transforms("local-dir:FOLDER")` loads, with its tokenizer."""
+        files = self._tokenizer_files()
+        text = dict(self._model_config["text_cfg"])
+        if files:
+            text["hf_tokenizer_name"] = "."  # open_clip then reads the tokenizer of this folder
+        config = {"model_cfg": {**self._model_config, "text_cfg": text}, "preprocess_cfg": self._preprocessing}
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in {**files, "open_clip_config.json": json.dumps(config, indent=2)}.items():
+            (folder / name).write_text(content)
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / "open_clip_model.safetensors")
+
     def _score(self, model: nn.Module, test: TestSet, classes_CD: Tensor, device: torch.device) -> Score:
         right = 0
         for begin in range(0, len(test.images), _EVALUATION_BATCH):
             images = self._normalised(test.images[begin : begin + _EVALUATION_BATCH]).to(device)
-            guesses = (model.encode_image(images) @ classes_CD.T).argmax(dim=-1).cpu().numpy()
+            guesses = (_towers(model).encode_image(images) @ classes_CD.T).argmax(dim=-1).cpu().numpy()
             right += int((guesses == test.labels[begin : begin + _EVALUATION_BATCH]).sum())
         n = len(test.images)
         return Score(dataset=test.name, group=test.group, metric="accuracy", value=right / n, n=n)
@@ -192,6 +213,11 @@ class ClipWorkload:
     def _normalised(self, images_BHWC: NDArray[np.uint8]) -> Tensor:
         pixels_BCHW = torch.tensor(images_BHWC).permute(0, 3, 1, 2).float()
         return (pixels_BCHW - self._mean) / self._std
+
+
+def _towers(model: nn.Module) -> Any:
+    """The model as what it is: a module with `encode_image`, `encode_text` and `logit_scale`."""
+    return model
 
 
 def _in_batches(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:

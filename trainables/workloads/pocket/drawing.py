@@ -7,6 +7,7 @@ All randomness comes from the ``numpy.random.Generator`` passed in. Shapes: fiel
 
 import colorsys
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from scipy import ndimage
 SIDE = 32
 FIELD = 64
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Colour = tuple[float, float, float]
 
 HUES: dict[str, float] = {
@@ -31,7 +32,9 @@ HUES: dict[str, float] = {
 COLOURS: tuple[str, ...] = (*HUES, "white", "black")
 
 _ROWS, _COLUMNS = np.meshgrid(
-    np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2, np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2, indexing="ij"
+    np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2,
+    np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2,
+    indexing="ij",
 )
 
 
@@ -89,7 +92,9 @@ def outline(distance_HW: Floats, *, width_px: float) -> Floats:
 
 def coarsen(mask_HW: Floats, cells: int) -> Floats:
     """The mask as a scan of ``cells`` x ``cells`` pixels would keep it, enlarged again."""
-    small = ndimage.zoom(ndimage.uniform_filter(mask_HW, SIDE / cells), cells / SIDE, order=1, grid_mode=True, mode="nearest")
+    small = ndimage.zoom(
+        ndimage.uniform_filter(mask_HW, SIDE / cells), cells / SIDE, order=1, grid_mode=True, mode="nearest"
+    )
     return enlarge(small)
 
 

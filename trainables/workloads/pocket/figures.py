@@ -1,6 +1,7 @@
 """Figures: pictures with parts that mean something: dots to count, dials to read, charts to tell apart.
 
-Each function draws one random example with Pillow at twice the size, as a mask [32, 32] in [0, 1]; grey is a second ink.
+Each function draws one random example with Pillow at twice the size, as a mask [32, 32] in [0, 1]; grey is a
+second ink.
 """
 
 from collections.abc import Callable
@@ -38,7 +39,9 @@ def dial(hour: int, rng: np.random.Generator) -> Floats:
         for k in range(12):
             tick_x, tick_y = cos(pi * k / 6), sin(pi * k / 6)
             inner = radius - 5
-            pen.line((x + inner * tick_x, y + inner * tick_y, x + radius * tick_x, y + radius * tick_y), fill=170, width=2)
+            pen.line(
+                (x + inner * tick_x, y + inner * tick_y, x + radius * tick_x, y + radius * tick_y), fill=170, width=2
+            )
     length = radius * rng.uniform(0.72, 0.92)
     width = int(rng.integers(4, 7))
     pen.line((x, y, x + length * cos(angle), y + length * sin(angle)), fill=255, width=width)

@@ -7,7 +7,6 @@ rasterised once per process. A character that its font lacks is an error, never 
 from functools import cache
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw, ImageFont
@@ -50,5 +49,8 @@ def _face(font: str, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(_path(font), size, layout_engine=ImageFont.Layout.BASIC)
 
 
+@cache
 def _path(font: str) -> str:
-    return str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{font}.ttf")
+    import matplotlib as mpl  # takes 0.3 s, which a process that finds its pictures cached need not pay
+
+    return str(Path(mpl.get_data_path()) / "fonts" / "ttf" / f"{font}.ttf")

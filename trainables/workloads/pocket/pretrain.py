@@ -1,8 +1,8 @@
 """Pretraining: makes the shipped pocket weights again, ``python -m trainables.workloads.pocket.pretrain``.
 
-Symmetric InfoNCE over the pool as in open_clip (Radford et al., arXiv:2103.00020), with AdamW, warm-up and cosine. A batch
-is a pure function of (seed, step), so a killed run goes on from its last checkpoint and ends in the same bits. Checkpoints
-are safetensors; the card beside the weights says how they were made and what they score.
+Symmetric InfoNCE over the pool as in open_clip (Radford et al., arXiv:2103.00020), with AdamW, warm-up and cosine. A
+batch is a pure function of (seed, step), so a killed run goes on from its last checkpoint and ends in the same bits.
+Checkpoints are safetensors; the card beside the weights says how they were made and what they score.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import open_clip
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from open_clip.model import CLIP
 from safetensors import safe_open
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 class Pretraining:
     """Everything that sets the numbers of a pretraining run."""
 
-    steps: int = 9_000
+    steps: int = 6_000
     seed: int = 0
     pool_size: int = 160_000
     batch_size: int = 256
@@ -55,7 +55,7 @@ class Pretraining:
 
 @dataclass(frozen=True)
 class Captions:
-    """The pool's captions as ids: candidates [M, L] in a row, those of sample i from ``first[i]`` on, ``count[i]`` of them."""
+    """The pool's captions as ids [M, L]: the candidates of sample i are the ``count[i]`` rows from ``first[i]`` on."""
 
     tokens: Tensor
     first: NDArray[np.int64]
@@ -63,7 +63,7 @@ class Captions:
 
 
 def pretrain(recipe: Pretraining, *, out: Path, cache_dir: Path, checkpoint_steps: int = 500) -> dict[str, Tensor]:
-    """The weights after ``recipe.steps``; goes on from the checkpoint of the same recipe in ``out`` where there is one."""
+    """The weights after ``recipe.steps``; goes on from the checkpoint of this recipe in ``out`` where there is one."""
     data = pool(recipe.pool_size, cache_dir)
     captions = tokenized(data)
     model = build(recipe.seed).train()
@@ -138,7 +138,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make the weights of the pocket model again.")
     parser.add_argument("--steps", type=int, default=Pretraining.steps)
     parser.add_argument("--seed", type=int, default=Pretraining.seed)
-    parser.add_argument("--out", type=Path, default=WEIGHTS_FILE.parent, help="folder of the weights and the checkpoint")
+    parser.add_argument(
+        "--out", type=Path, default=WEIGHTS_FILE.parent, help="folder of the weights and the checkpoint"
+    )
     parser.add_argument("--cache", type=Path, default=None, help="folder of rendered pictures (default: in --out)")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -153,10 +155,13 @@ def main() -> None:
         "recipe": asdict(recipe),
         "zero_shot": summary(zero_shot(model, cache_dir)),
         "world_version": WORLD_VERSION,
-        "world_digest": world_digest(),
         "parameters": sum(value.numel() for value in model.parameters()),
         "context_length": CONTEXT_LENGTH,
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "open_clip": open_clip.__version__},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "open_clip": open_clip.__version__,
+        },
     }
     _write(arguments.out / WEIGHTS_FILE.name, weights, {})
     (arguments.out / CARD_FILE.name).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")

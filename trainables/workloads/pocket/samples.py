@@ -1,8 +1,8 @@
 """Samples: rendered once, kept in a cache folder as .npy, read as memory maps.
 
-A cache file is named by what it holds and by a digest of everything that its bytes depend on: the source of the world and
-the versions of the libraries that draw. Files are written under another name and moved into place, so several processes
-may race; each file carries a digest of its content, and one that is damaged is drawn again.
+A cache file is named by what it holds and by a digest of everything that its bytes depend on: the source of the world
+and the versions of the libraries that draw. Files are written under another name and moved into place, so several
+processes may race; each file has a digest of its content beside it, and one that is damaged is drawn again.
 """
 
 import hashlib
@@ -11,13 +11,10 @@ import os
 import tempfile
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-import PIL
-import scipy
-import sklearn
 from numpy.typing import NDArray
 from PIL import features
 
@@ -25,6 +22,7 @@ from trainables.workloads.pocket.drawing import SIDE
 from trainables.workloads.pocket.world import DATASETS, WORLD_VERSION, Split, pool_sample, render
 
 _SOURCES = ("drawing", "figures", "glyphs", "scans", "shapes", "strokes", "textures", "world")
+_LIBRARIES = ("matplotlib", "numpy", "pillow", "scikit-learn", "scipy")
 
 
 @dataclass(frozen=True)
@@ -79,8 +77,7 @@ def world_digest() -> str:
     digest = hashlib.sha256()
     for name in _SOURCES:
         digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
-    versions = (matplotlib, np, PIL, scipy, sklearn)
-    digest.update(repr((WORLD_VERSION, [(m.__name__, m.__version__) for m in versions])).encode())
+    digest.update(repr((WORLD_VERSION, [(name, version(name)) for name in _LIBRARIES])).encode())
     digest.update(str(features.version_module("freetype2")).encode())
     return digest.hexdigest()[:16]
 
@@ -88,7 +85,7 @@ def world_digest() -> str:
 def _load(stem: Path, size: int) -> NDArray[np.uint8] | None:
     """The images of an intact cache entry, or None."""
     try:
-        images = np.load(f"{stem}.npy", mmap_mode="r", allow_pickle=False)
+        images: NDArray[np.uint8] = np.load(f"{stem}.npy", mmap_mode="r", allow_pickle=False)
         expected = Path(f"{stem}.sha256").read_text(encoding="ascii")
     except (OSError, ValueError, EOFError, UnicodeDecodeError):
         return None

@@ -19,7 +19,9 @@ _RASTER = 2 * FIELD
 _RADIUS = 46
 
 
-def regular(corners: int, *, radius: float = 1.0, turn: float = -pi / 2, centre: tuple[float, float] = (0, 0)) -> Points:
+def regular(
+    corners: int, *, radius: float = 1.0, turn: float = -pi / 2, centre: tuple[float, float] = (0, 0)
+) -> Points:
     """Corners of a regular polygon, the first one at the angle ``turn``."""
     angles = (turn + 2 * pi * k / corners for k in range(corners))
     return tuple((centre[0] + radius * cos(a), centre[1] + radius * sin(a)) for a in angles)
@@ -33,9 +35,7 @@ def disc(radius: float = 1.0, *, centre: tuple[float, float] = (0, 0), squash: f
 def star(points: int, *, inner: float) -> Points:
     """A star with its first point upwards and its notches at the radius ``inner``."""
     radii = (1.0 if k % 2 == 0 else inner for k in range(2 * points))
-    return tuple(
-        (r * cos(pi * k / points - pi / 2), r * sin(pi * k / points - pi / 2)) for k, r in enumerate(radii)
-    )
+    return tuple((r * cos(pi * k / points - pi / 2), r * sin(pi * k / points - pi / 2)) for k, r in enumerate(radii))
 
 
 def box(left: float, top: float, right: float, bottom: float) -> Points:
@@ -45,9 +45,7 @@ def box(left: float, top: float, right: float, bottom: float) -> Points:
 
 def _heart() -> Points:
     turns = (2 * pi * k / 64 for k in range(64))
-    return tuple(
-        (sin(t) ** 3, -(13 * cos(t) - 5 * cos(2 * t) - 2 * cos(3 * t) - cos(4 * t)) / 16) for t in turns
-    )
+    return tuple((sin(t) ** 3, -(13 * cos(t) - 5 * cos(2 * t) - 2 * cos(3 * t) - cos(4 * t)) / 16) for t in turns)
 
 
 def _gear() -> Points:
@@ -82,7 +80,11 @@ NEW_SHAPES: dict[str, tuple[Layer, ...]] = {
     "semicircle": ((1, _arc(pi, 2 * pi, centre=(0, 0.5))),),
     "gear": ((1, _gear()), (0, disc(0.3))),
     "lightning": ((1, ((0.25, -1), (-0.6, 0.15), (-0.05, 0.15), (-0.3, 1), (0.6, -0.25), (0.05, -0.25))),),
-    "house": ((1, box(-0.65, -0.1, 0.65, 0.95)), (1, ((0, -0.95), (0.98, -0.05), (-0.98, -0.05))), (0, box(-0.18, 0.4, 0.18, 1))),
+    "house": (
+        (1, box(-0.65, -0.1, 0.65, 0.95)),
+        (1, ((0, -0.95), (0.98, -0.05), (-0.98, -0.05))),
+        (0, box(-0.18, 0.4, 0.18, 1)),
+    ),
     "hourglass": ((1, ((-0.75, -0.95), (0.75, -0.95), (0.1, 0), (0.75, 0.95), (-0.75, 0.95), (-0.1, 0))),),
     "chevron": ((1, ((-0.8, -0.9), (-0.1, -0.9), (0.8, 0), (-0.1, 0.9), (-0.8, 0.9), (0.1, 0))),),
     "wedge": ((1, (*_arc(0.2 * pi, 1.8 * pi), (0, 0))),),
@@ -103,5 +105,7 @@ def shape(name: str) -> Floats:
     raster = Image.new("L", (_RASTER, _RASTER))
     draw = ImageDraw.Draw(raster)
     for value, points in layers:
-        draw.polygon([((_RASTER - 1) / 2 + _RADIUS * x, (_RASTER - 1) / 2 + _RADIUS * y) for x, y in points], fill=255 * value)
+        draw.polygon(
+            [((_RASTER - 1) / 2 + _RADIUS * x, (_RASTER - 1) / 2 + _RADIUS * y) for x, y in points], fill=255 * value
+        )
     return distance_field(np.asarray(raster) > 127)

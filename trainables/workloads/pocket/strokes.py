@@ -33,8 +33,15 @@ SKELETONS: dict[str, tuple[Skeleton, ...]] = {
         (((0.3, -1), (-0.5, 0.2)), ((-0.5, 0.2), (0.5, 0.25)), ((0.35, -0.1), (0.15, 1))),
     ),
     "five": (
-        (((0.55, -0.95), (-0.4, -0.95)), ((-0.4, -0.95), (-0.45, -0.1)), ((-0.45, -0.1), (0.2, -0.25), (0.5, 0.3), (0.1, 0.9), (-0.5, 0.8))),
-        (((-0.35, -0.9), (-0.4, -0.15), (0.2, -0.2), (0.5, 0.3), (0.1, 0.95), (-0.45, 0.8)), ((-0.35, -0.9), (0.5, -1))),
+        (
+            ((0.55, -0.95), (-0.4, -0.95)),
+            ((-0.4, -0.95), (-0.45, -0.1)),
+            ((-0.45, -0.1), (0.2, -0.25), (0.5, 0.3), (0.1, 0.9), (-0.5, 0.8)),
+        ),
+        (
+            ((-0.35, -0.9), (-0.4, -0.15), (0.2, -0.2), (0.5, 0.3), (0.1, 0.95), (-0.45, 0.8)),
+            ((-0.35, -0.9), (0.5, -1)),
+        ),
     ),
     "six": (
         (((0.4, -1), (-0.3, -0.4), (-0.5, 0.4), (-0.1, 0.95), (0.45, 0.6), (0.25, 0.05), (-0.4, 0.3)),),
@@ -45,7 +52,19 @@ SKELETONS: dict[str, tuple[Skeleton, ...]] = {
         (((-0.5, -0.9), (0.5, -0.95)), ((0.5, -0.95), (-0.1, 1)), ((-0.3, 0), (0.5, -0.05))),
     ),
     "eight": (
-        (((0.4, -0.75), (-0.05, -1), (-0.4, -0.6), (0.35, 0.3), (0.3, 0.85), (-0.2, 0.95), (-0.4, 0.5), (0.35, -0.3), (0.4, -0.75)),),
+        (
+            (
+                (0.4, -0.75),
+                (-0.05, -1),
+                (-0.4, -0.6),
+                (0.35, 0.3),
+                (0.3, 0.85),
+                (-0.2, 0.95),
+                (-0.4, 0.5),
+                (0.35, -0.3),
+                (0.4, -0.75),
+            ),
+        ),
         (((0, -0.05), (-0.4, -0.5), (0, -1), (0.4, -0.5), (0, -0.05), (-0.45, 0.5), (0, 1), (0.45, 0.5), (0, -0.05)),),
     ),
     "nine": (
@@ -66,7 +85,7 @@ def stroke_digit(name: str, rng: np.random.Generator) -> Floats:
     turn = np.array(((np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))))
     raster = Image.new("L", (2 * SIDE, 2 * SIDE))
     pen = ImageDraw.Draw(raster)
-    width = int(round(6 + 2.4 * draw[4]))
+    width = int(6.5 + 2.4 * draw[4])
     for stroke in skeleton:
         points = np.asarray(stroke) + rng.normal(0, 0.09, (len(stroke), 2))
         points[:, 0] = points[:, 0] * width_ratio - slant * points[:, 1]
@@ -77,7 +96,9 @@ def stroke_digit(name: str, rng: np.random.Generator) -> Floats:
     return np.asarray(raster.reduce(2), dtype=np.float32) / np.float32(255)
 
 
-def _spline(points_N2: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _spline(
+    points_N2: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """A Catmull-Rom curve through the points, with eight steps for each stretch."""
     if len(points_N2) == 2:
         return points_N2

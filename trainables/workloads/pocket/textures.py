@@ -14,14 +14,17 @@ from trainables.workloads.pocket.drawing import SIDE, Floats, fill
 Field = Callable[[Floats, Floats, np.random.Generator], Floats]
 
 _Y, _X = np.meshgrid(
-    np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2, np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2, indexing="ij"
+    np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2,
+    np.arange(SIDE, dtype=np.float32) - (SIDE - 1) / 2,
+    indexing="ij",
 )
 _TURN = 2 * np.pi
 
 
 def _wave(x: Floats) -> Floats:
     """A triangle wave of period 1 between -1 and 1, 1 at the integers."""
-    return np.asarray(1 - 4 * np.abs(x - np.round(x)), dtype=np.float32)
+    wave: Floats = np.asarray(1 - 4 * np.abs(x - np.round(x)), dtype=np.float32)
+    return wave
 
 
 def _speckle(x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
@@ -38,7 +41,8 @@ def _blobs(x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
 def _bricks(x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
     del rng
     row = np.floor(y * 1.6)
-    return np.maximum(_wave(y * 1.6) * 2 - 1.2, _wave(x * 0.8 + 0.5 * (row % 2)) * 2 - 1.5)
+    beds, joints = _wave(y * 1.6) * 2 - 1.2, _wave(x * 0.8 + 0.5 * (row % 2)) * 2 - 1.5
+    return np.asarray(np.maximum(beds, joints), dtype=np.float32)
 
 
 def _honeycomb(x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
@@ -78,8 +82,8 @@ def _spiral(x: Floats, y: Floats, rng: np.random.Generator) -> Floats:
 Row = tuple[Field, float, tuple[float, float], float]
 
 POOL_TEXTURES: dict[str, Row] = {
-    "horizontal stripes": (lambda x, y, _: _wave(y), 10, (5, 11), 16),
-    "vertical stripes": (lambda x, y, _: _wave(x), 10, (5, 11), 16),
+    "horizontal stripes": (lambda _x, y, _: _wave(y), 10, (5, 11), 16),
+    "vertical stripes": (lambda x, _y, _: _wave(x), 10, (5, 11), 16),
     "diagonal stripes": (lambda x, y, _: _wave((x + y) * 0.707), 12, (5, 11), 16),
     "checkerboard": (lambda x, y, _: _wave(x) * _wave(y) * 2, 10, (8, 16), 16),
     "polka dots": (lambda x, y, _: (0.32 - np.hypot(x - np.round(x), y - np.round(y))) * 6, 45, (6, 11), 16),
@@ -96,7 +100,12 @@ NEW_TEXTURES: dict[str, Row] = {
     "bricks": (_bricks, 8, (10, 14), 16),
     "honeycomb": (_honeycomb, 30, (8, 12), 16),
     "scales": (_scales, 8, (9, 13), 16),
-    "crosshatch": (lambda x, y, _: np.maximum(_wave((x + y) * 0.707), _wave((x - y) * 0.707)) * 2 - 1.2, 8, (6, 10), 16),
+    "crosshatch": (
+        lambda x, y, _: np.maximum(_wave((x + y) * 0.707), _wave((x - y) * 0.707)) * 2 - 1.2,
+        8,
+        (6, 10),
+        16,
+    ),
     "basketweave": (_basket, 8, (9, 13), 16),
     "plaid": (_plaid, 8, (8, 12), 16),
     "spiral": (_spiral, 180, (6, 10), 3),

@@ -1,7 +1,7 @@
 """The pocket tokenizer: one id per word of the world, with open_clip's calling convention.
 
-Ids are 0 for padding, then <start>, <unk>, the words in sorted order, and <end> as the highest, because open_clip pools the
-text at the argmax of its ids. Words keep their case, since the letter A is not the article.
+Ids are 0 for padding, then <start>, <unk>, the words in sorted order, and <end> as the highest, because open_clip pools
+the text at the argmax of its ids. Words keep their case, since the letter A is not the article.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,8 @@ def tokenize(texts: str | Sequence[str], context_length: int = CONTEXT_LENGTH) -
     rows = [texts] if isinstance(texts, str) else list(texts)
     tokens = torch.zeros(len(rows), context_length, dtype=torch.long)
     for row, text in enumerate(rows):
-        ids = [START, *(_id(word) for word in text.split())][: context_length - 1] + [END]
+        words = [_id(word) for word in text.split()][: context_length - 2]
+        ids = [START, *words, END]
         tokens[row, : len(ids)] = torch.tensor(ids)
     return tokens
 

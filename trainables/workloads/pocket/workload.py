@@ -26,6 +26,7 @@ def identify_pocket(config: Pocket) -> Identity:
         data=digest({"world": world, "pool": config.pool}),
         suite=digest({"world": world, "scored": "zero-shot accuracy, one prompt a class"}),
         concepts=tuple(f"{name}/{concept}" for name in ADAPT for concept in DATASETS[name].concepts),
+        test_samples=sum(len(row.concepts) * row.test_per_concept for row in DATASETS.values()),
     )
 
 
@@ -34,6 +35,7 @@ def open_pocket(config: Pocket, cache: Path) -> "ClipWorkload":
     """The workload; its images are drawn at first use and kept under `cache`."""
     from trainables.workloads.clip.workload import ClipWorkload
     from trainables.workloads.pocket import model
+    from trainables.workloads.pocket.export import tokenizer_files
 
     return ClipWorkload(
         identity=identify_pocket(config),
@@ -42,6 +44,8 @@ def open_pocket(config: Pocket, cache: Path) -> "ClipWorkload":
         corpus=partial(_corpus, config, cache),
         mean=model.MEAN,
         std=model.STD,
+        model_config=model.POCKET_CONFIG,
+        tokenizer_files=tokenizer_files,
     )
 
 
@@ -59,9 +63,7 @@ def _segment(name: str, cache: Path) -> "Segment":
 
     drawn = samples(name, "train", cache)
     concepts = tuple(f"{name}/{concept}" for concept in DATASETS[name].concepts)
-    return Segment(
-        images=drawn.images, tokens=_tokens(drawn.captions), concepts=concepts, concept=drawn.concept
-    )
+    return Segment(images=drawn.images, tokens=_tokens(drawn.captions), concepts=concepts, concept=drawn.concept)
 
 
 def _pool(config: Pocket, cache: Path) -> "Segment":

@@ -1,8 +1,8 @@
 """The pocket world: sixteen small data sets of 32x32 pictures with captions, and a pool to pretrain on.
 
 Every picture is a pure function of (data set, split, index). *Adapt* data sets hold what the pretrained model hardly
-knows: the pool shows only rare examples. *Holdout* data sets hold what it knows, drawn as it never saw it: pairs of shape
-and colour left out of the pool, other fonts, outlines, blur, real handwriting.
+knows: the pool shows only rare examples. *Holdout* data sets hold what it knows, drawn as it never saw it: pairs of
+shape and colour left out of the pool, other fonts, outlines, blur, real handwriting.
 """
 
 import hashlib
@@ -74,7 +74,7 @@ HEBREW: dict[str, str] = {
     "alef": "\u05d0",
     "bet": "\u05d1",
     "gimel": "\u05d2",
-    "tet": "\u05d8",
+    "dalet": "\u05d3",
     "lamed": "\u05dc",
     "mem": "\u05de",
     "samekh": "\u05e1",
@@ -136,7 +136,7 @@ NUMBERS: tuple[str, ...] = (
 DIGITS = NUMBERS[:10]
 LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
-# The pairs that the pool never shows: each hue and each shape is left out once or more, and stays common in other pairs.
+# The pairs that the pool never shows. Each shape is left out once or twice; hues and shapes stay common in other pairs.
 HELD_OUT_PAIRS: tuple[str, ...] = tuple(
     f"{hue} {form}"
     for i, form in enumerate(POOL_SHAPES)
@@ -326,8 +326,10 @@ GLYPHS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "capitals": ({name: name for name in LETTERS}, UNSEEN_FONTS),
 }
 
-# Shares of the pool. The last one, rare examples of the adapt data sets, sets how much the pretrained model knows of them.
-POOL_SHARES: dict[str, float] = {"shapes": 0.25, "letters": 0.26, "digits": 0.25, "textures": 0.20, "rare": 0.04}
+# Shares of the pool. Rare examples of the adapt data sets set how much the pretrained model knows of them; within a
+# data set they have a long tail, as on the web: concept k = 1, 2, ... is shown in proportion to k ** -RARE_EXPONENT.
+POOL_SHARES: dict[str, float] = {"shapes": 0.25, "letters": 0.274, "digits": 0.25, "textures": 0.22, "rare": 0.006}
+RARE_EXPONENT = 1.5
 
 _UPRIGHT = Pose()
 _LOOSE = Pose(scale=(0.8, 1.3), turn_degrees=15, shear=0.25, stretch=0.25, shift_px=3.5, wave_px=1.3)
@@ -424,7 +426,7 @@ def _pool_shape(rng: np.random.Generator) -> tuple[Picture, tuple[str, ...]]:
 
 def _rare(rng: np.random.Generator) -> tuple[Picture, tuple[str, ...]]:
     row = DATASETS[_pick(ADAPT, rng)]
-    name = _pick(row.concepts, rng)
+    name = _pick(row.concepts, rng, tuple((k + 1) ** -RARE_EXPONENT for k in range(len(row.concepts))))
     return _PAINTERS[row.name](name, _Draw(rng, "train", 0)), tuple(template.format(name) for template in row.templates)
 
 

@@ -1,0 +1,28 @@
+"""`python -m analysis STUDY_DIR`: write the study's report and print its path."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from analysis.report import write_report
+from analysis.tables import TableError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0 with a report, 2 with one message on stderr."""
+    parser = argparse.ArgumentParser(prog="python -m analysis", description="Write the report of a study.")
+    parser.add_argument(
+        "study_dir", type=Path, help="folder that holds tables/trials.parquet, tasks.parquet, scores.parquet"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        page = write_report(options.study_dir)
+    except (TableError, OSError) as error:
+        sys.stderr.write(f"analysis: {error}\n")
+        return 2
+    sys.stdout.write(f"{page}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,288 @@
+"""The command line: plan, run, status, report, export.
+
+Exit status: 0 when everything asked for is done, 1 when something failed, 2 for wrong input, 130 when interrupted.
+"""
+
+import os
+import platform
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from study.definition import StudyDefinition, load, presets
+from study.folder import Folder, claim
+from study.plan import Known, Plan, PlannedTrial, known, make_plan
+from study.progress import Progress, clock_time
+from study.runner import Executor, RunError, end_children, run_trials, usable_cpus
+from study.status import describe, failures, status
+from study.tables import Tables, make_tables, trial_row, write
+from trainables.config import ConfigError
+from trainables.runtime import Runtime
+from trainables.store import MemoryStore, StoreError
+
+_ROUNDS = 3
+"""More than one only when a file of the store is damaged while the study runs."""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Studies of continual updates of CLIP-like models: which way learns the most, forgets the least, and at what "
+    "price. Start with: retune run demo",
+)
+
+StudyArgument = Annotated[
+    str, typer.Argument(metavar="STUDY", help=f"A YAML file, or a preset: {', '.join(presets())}.", show_default=False)
+]
+FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.", show_default=False)]
+DirOption = Annotated[
+    Path | None, typer.Option("--dir", "-d", help="The study's folder.", show_default="runs/<name of the study>")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON object, for programs.")]
+
+
+@app.command()
+def plan(study: StudyArgument, folder: DirOption = None, as_json: JsonOption = False) -> None:
+    """Say what would run: trials, unique updates, FLOPs, time, bytes. Nothing is run or written.
+
+    Updates that trials share are trained once, and what the study's folder holds already is not trained again.
+    """
+    definition, source = load(study)
+    full = make_plan(definition, source)
+    path = _folder_of(definition, folder)
+    have = known(Folder(path=path).store() if path.is_dir() else MemoryStore())
+    from study.estimate import estimate
+
+    counts = estimate(full, have, workers=usable_cpus(), runtime=Runtime())
+    if as_json:
+        typer.echo(counts.as_json())
+        return
+    shared = counts.updates_total - counts.updates_unique
+    typer.echo(f"study {definition.name} ({source}), folder {path}")
+    typer.echo(
+        f"trials    {counts.trials} = {counts.configs} configs x {counts.blocks} blocks, "
+        f"{counts.tasks} tasks each; {counts.anchors} joint anchors"
+    )
+    typer.echo(
+        f"updates   {counts.updates_unique} unique of {counts.updates_total} ({shared} shared), "
+        f"{counts.updates_in_store} in the store; {counts.steps_unique} steps"
+    )
+    typer.echo(f"scores    {counts.evaluations_unique} evaluations, {counts.evaluations_in_store} in the store")
+    typer.echo(f"FLOPs     {counts.flops:.3g}, memory-adjusted {counts.mafs:.3g}; to do {counts.flops_to_do:.3g}")
+    typer.echo(f"time      about {clock_time(counts.seconds_to_do)} on {counts.workers} workers here")
+    typer.echo(f"bytes     about {counts.bytes_to_do / 1e6:.0f} MB more in the store")
+
+
+@app.command()
+def run(
+    study: StudyArgument,
+    folder: DirOption = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="A running Ray cluster: auto or HOST:PORT.", show_default="start Ray on this machine"),
+    ] = None,
+    inline: Annotated[
+        bool, typer.Option("--inline", help="Run in this process, one trial at a time, without Ray.")
+    ] = False,
+) -> None:
+    """Run a study, or go on with it: what its store holds is kept, what is missing is computed.
+
+    Ctrl-C, SIGTERM and kill are safe at any moment; the same command goes on. A study may grow between runs.
+    """
+    definition, source = load(study)
+    full = make_plan(definition, source)
+    with claim(_folder_of(definition, folder), definition, source) as (home, changed):
+        for line in changed:
+            typer.echo(f"changed since the last run: {line}", err=True)
+        executor: Executor = "inline" if inline else "ray"
+        tables = _run(full, definition, home, executor=executor, address=address)
+    _finish(tables, home)
+
+
+@app.command("status")
+def show_status(folder: FolderArgument, as_json: JsonOption = False) -> None:
+    """Say where a study stands: done, running, waiting, failed, throughput, time left, the best so far."""
+    now = status(Folder(path=folder))
+    if as_json:
+        typer.echo(now.as_json())
+        return
+    state = "running" if now.live else "finished" if now.done == now.trials else "not running"
+    typer.echo(f"study {now.study}: {state}")
+    typer.echo(
+        f"trials    {now.done}/{now.trials} done, {now.running} running, {now.waiting} waiting, {now.failed} failed"
+    )
+    typer.echo(f"updates   {now.updates_in_store}/{now.updates_unique} in the store")
+    if now.tasks_per_minute is not None and now.seconds_left is not None:
+        typer.echo(f"rate      {now.tasks_per_minute:.0f} tasks/min, about {clock_time(now.seconds_left)} left")
+    if now.best is not None:
+        best = now.best
+        typer.echo(
+            f"best GM   {best.config}: AKA {100 * best.aka:.1f} %, AZS {100 * best.azs:.1f} %, "
+            f"GM {100 * best.gm:.1f} % ({best.blocks} blocks)"
+        )
+    for trial, error in now.errors.items():
+        typer.echo(f"failed    {trial}: {error}")
+    if not now.live and now.done < now.trials:
+        typer.echo(f"go on with: retune run {folder}/study.yaml --dir {folder}")
+
+
+@app.command()
+def report(folder: FolderArgument) -> None:
+    """Write the report of a study, from its tables: report/index.html, report.json, figures, CSV tables."""
+    from analysis.report import write_report
+
+    home = Folder(path=folder)
+    definition = home.definition()
+    tables = make_tables(make_plan(definition, str(home.definition_file)), home.store(), failures(home))
+    write(tables, home.tables)
+    if tables.unfinished:
+        typer.echo(f"warning: {len(tables.unfinished)} of {len(tables.trials)} trials are not done", err=True)
+    typer.echo(write_report(folder))
+
+
+@app.command()
+def export(
+    folder: FolderArgument,
+    trial: Annotated[str, typer.Option(help="A trial's id, or the first letters of it.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder to write; new or empty.", show_default=False)],
+    task: Annotated[int | None, typer.Option(help="After which task.", show_default="the last")] = None,
+) -> None:
+    """Write the served weights of a trial as a checkpoint that open_clip loads.
+
+    Load it with open_clip.create_model_and_transforms("local-dir:OUT") and open_clip.get_tokenizer("local-dir:OUT").
+    """
+    home = Folder(path=folder)
+    full = make_plan(home.definition(), str(home.definition_file))
+    planned = _trial_named(full, trial)
+    last = len(planned.steps) - 1
+    if task is not None and not 0 <= task <= last:
+        raise ConfigError(f"--task: {task} given; trial {planned.trial.id} has tasks 0 to {last}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"--out: {out} is not empty; give a new or empty folder")
+    from study.export import export_weights
+
+    scores = export_weights(planned.trial.config, last if task is None else task, folder=home, out=out)
+    typer.echo(f"{out}: weights of trial {planned.trial.id} after task {last if task is None else task}")
+    typer.echo(f"AKA {100 * scores.aka:.2f} %, AZS {100 * scores.azs:.2f} %")
+
+
+def main() -> None:
+    """Entry point of the command `retune`."""
+    with _exit_status():
+        app()
+
+
+# -- run ---------------------------------------------------------------------------------------------------------------
+
+
+def _run(full: Plan, definition: StudyDefinition, home: Folder, *, executor: Executor, address: str | None) -> Tables:
+    """Run what is missing; scores that turn out to be damaged are computed again in a second round."""
+    store = home.store()
+    home.log("run_started", study=definition.name, trials=len(full.trials), executor=executor, versions=_versions())
+    tables = make_tables(full, store, {})  # reads every score, so that a damaged one is missing from here on
+    failed: dict[str, str] = {}
+    for _ in range(_ROUNDS):
+        have = known(store)
+        missing = tuple(planned for planned in full.missing(have) if planned.trial.id not in failed)
+        if not missing:
+            break
+        _write_tables(tables, home)
+        progress = _progress(missing, full, have, home)
+        run_trials(
+            missing, have, definition=definition, folder=home, progress=progress, executor=executor, address=address
+        )
+        failed |= progress.failed
+        tables = make_tables(full, store, failed)
+        if progress.interrupted:
+            break
+    _write_tables(tables, home)
+    home.log("run_ended", done=len(tables.trials) - len(tables.unfinished), failed=sorted(failed))
+    return tables
+
+
+def _progress(missing: tuple[PlannedTrial, ...], full: Plan, have: Known, home: Folder) -> Progress:
+    done = len(full.trials) - len(missing)
+    new = len({key for planned in missing for key in planned.updates} - have.updates)
+    typer.echo(
+        f"{len(missing)} of {len(full.trials)} trials to run ({done} done), {new} updates to train; folder {home.path}",
+        err=True,
+    )
+    return Progress(
+        home,
+        trials=len(missing),
+        tasks=sum(len(planned.steps) for planned in missing),
+        trial_names={planned.trial.id: _in_words(planned) for planned in missing},
+    )
+
+
+def _write_tables(tables: Tables, home: Folder) -> None:
+    try:
+        write(tables, home.tables)
+    except OSError as error:
+        raise StoreError(f"{home.tables}: {error.strerror}; the store is intact, run the same command again") from error
+
+
+def _finish(tables: Tables, home: Folder) -> None:
+    """Say how the run ended; raise typer.Exit unless all is done."""
+    left = tables.unfinished
+    failed = [row["trial"] for row in tables.trials if row["status"] == "failed"]
+    if failed:
+        typer.echo(f"{len(failed)} trials failed; see `retune status {home.path}` and {home.path}/log.jsonl", err=True)
+        raise typer.Exit(1)
+    if left:
+        typer.echo(f"interrupted with {len(left)} trials to do; the same command goes on", err=True)
+        raise typer.Exit(130)
+    typer.echo(f"done: {len(tables.trials)} trials; write the report with: retune report {home.path}", err=True)
+
+
+def _folder_of(definition: StudyDefinition, folder: Path | None) -> Path:
+    return folder if folder is not None else Path("runs") / definition.name
+
+
+def _trial_named(full: Plan, name: str) -> PlannedTrial:
+    matches = [planned for planned in full.trials if name and planned.trial.id.startswith(name)]
+    if len(matches) != 1:
+        said = "unknown" if not matches else f"short for {len(matches)} trials"
+        known_ids = ", ".join(planned.trial.id for planned in (matches or full.trials)[:6])
+        raise ConfigError(f"--trial: {name!r} is {said}; tables/trials.parquet lists all ids, such as {known_ids}")
+    return matches[0]
+
+
+def _in_words(planned: PlannedTrial) -> str:
+    row = trial_row(planned, "waiting")
+    return f"{describe(row)} {row['block']}"
+
+
+def _versions() -> dict[str, str]:
+    names = ("retune", "torch", "open_clip_torch", "peft", "ray", "numpy")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+
+
+@contextmanager
+def _exit_status() -> Iterator[None]:
+    """Errors that a user can act on become one message and a status; others stay what they are."""
+    try:
+        yield
+    except ConfigError as error:
+        _die(str(error), 2)
+    except (StoreError, RunError) as error:
+        _die(str(error), 1)
+    except OSError as error:
+        _die(f"{error.filename or 'system'}: {error.strerror or error}", 1)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        end_children()
+        sys.stderr.write("\ninterrupted; the same command goes on\n")
+        sys.stderr.flush()
+        os._exit(130)  # Ray's own clean-up could take as long as the user has just refused to wait
+
+
+def _die(message: str, code: int) -> None:
+    sys.stderr.write(f"retune: {message}\n")
+    sys.exit(code)

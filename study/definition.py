@@ -1,0 +1,204 @@
+"""A study's definition: the YAML that a user writes, validated and frozen, and the trials that follow from it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import Field, field_validator, model_validator
+
+from search_spaces.space import Scalar, Values, build, expand
+from trainables.config import ConfigError, Frozen, Mixture, Pocket, TrialConfig, parse
+
+PRESETS = resources.files("search_spaces.presets")
+
+
+class Block(Frozen):
+    """One repetition of every config: a seed of training and a number of the stream's order."""
+
+    seed: int = Field(ge=0)
+    order: int = Field(ge=0)
+
+
+class Resources(Frozen):
+    """What one trial holds while it runs."""
+
+    cpus: float = Field(default=1, gt=0)
+    gpus: float | None = Field(default=None, ge=0, description="default: 1 where there is a GPU, else 0")
+
+
+class StudyDefinition(Frozen):
+    """A grid of configs, each run on the same blocks, and the anchors they are compared with.
+
+    Attributes:
+        name: name of the study, and of its default folder.
+        workload: model and data.
+        fixed: axis values that hold for every trial.
+        grid: products of axes; their union is the study.
+        blocks: a number n, for seeds and orders (0, 0) .. (n-1, n-1), or a list of {seed, order}.
+        joint: axis values of the joint anchor, on top of `fixed`; null leaves the anchor out.
+        resources: what one trial holds.
+        retries: how often a failed trial is tried again.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    workload: Pocket = Pocket()
+    fixed: dict[str, Scalar] = Field(default_factory=dict)
+    grid: list[dict[str, Values]]
+    blocks: list[Block] = Field(default_factory=lambda: [Block(seed=0, order=0)])
+    joint: dict[str, Scalar] | None = Field(default_factory=dict)
+    resources: Resources = Resources()
+    retries: int = Field(default=1, ge=0)
+
+    @field_validator("blocks", mode="before")
+    @classmethod
+    def _count_of_blocks(cls, value: object) -> object:
+        """A number stands for that many pairs of seed and order."""
+        if isinstance(value, int) and not isinstance(value, bool):
+            if value < 1:
+                raise ValueError(f"{value} given; at least one block is needed")
+            return [{"seed": i, "order": i} for i in range(value)]
+        return value
+
+    @model_validator(mode="after")
+    def _blocks_differ(self) -> Self:
+        if not self.blocks or len(set(self.blocks)) < len(self.blocks):
+            raise ValueError("blocks: give at least one block, and each pair of seed and order once")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A config with its place in the study. The joint anchor is a config of one task and method "full"."""
+
+    kind: Literal["trial", "anchor"]
+    method: str
+    config: TrialConfig
+
+    @property
+    def id(self) -> str:
+        """Name of the trial."""
+        return self.config.trial_id
+
+
+def trials(definition: StudyDefinition, source: str) -> tuple[Trial, ...]:
+    """All trials of a study, block by block: anchors first, then the grid in the order written.
+
+    Raises:
+        ConfigError: the grid or the joint anchor is not valid.
+    """
+    configs = expand(definition.grid, fixed=definition.fixed, workload=definition.workload, source=source)
+    own = [Trial(kind="trial", method=config.recipe.method.name, config=config) for config in configs]
+    return tuple(
+        replace(trial, config=trial.config.model_copy(update={"seed": block.seed, "order": block.order}))
+        for block in definition.blocks
+        for trial in [*_joint(definition, configs, source), *own]
+    )
+
+
+def _joint(definition: StudyDefinition, configs: tuple[TrialConfig, ...], source: str) -> list[Trial]:
+    """The joint anchor: all concepts in one task, as many steps as a whole stream, no buffer."""
+    if definition.joint is None:
+        return []
+    where = f"{source}: joint"
+    first = configs[0]
+    values: dict[str, Scalar] = {
+        "lr": first.recipe.optimiser.lr,
+        "steps": first.recipe.steps,
+        "tasks": first.stream.tasks,
+        **definition.fixed,
+        **definition.joint,
+        "method": "full",
+        "timeline": "finetune",
+    }
+    config, _ = build(values, workload=definition.workload, source=where)
+    mixture = config.recipe.mixture
+    one_task = {
+        "stream": config.stream.model_copy(update={"tasks": 1}),
+        "recipe": config.recipe.model_copy(
+            update={
+                "steps": config.recipe.steps * config.stream.tasks,
+                "mixture": Mixture(pool=mixture.pool, new=1 - mixture.pool, buffer=0.0),
+            }
+        ),
+    }
+    return [Trial(kind="anchor", method="joint", config=config.model_copy(update=one_task))]
+
+
+# -- reading and writing -----------------------------------------------------------------------------------------------
+
+
+def load(study: str) -> tuple[StudyDefinition, str]:
+    """The definition that `study` names (a YAML file or a preset), and a name of its source for messages.
+
+    Raises:
+        ConfigError: there is no such file or preset, or it is not valid.
+    """
+    path = Path(study)
+    if path.is_file():
+        return read(path), str(path)
+    preset = PRESETS / f"{study}.yaml"
+    if re.fullmatch(r"[\w-]+", study) and preset.is_file():
+        return _parse(preset.read_text(), f"preset {study}"), f"preset {study}"
+    raise ConfigError(f"{study}: neither a YAML file nor a preset; presets: {', '.join(presets())}")
+
+
+def presets() -> list[str]:
+    """Names of the presets."""
+    return sorted(path.name.removesuffix(".yaml") for path in PRESETS.iterdir() if path.name.endswith(".yaml"))
+
+
+def read(path: Path) -> StudyDefinition:
+    """The definition in a YAML file.
+
+    Raises:
+        ConfigError: the file cannot be read or is not valid.
+    """
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    return _parse(text, str(path))
+
+
+def dump(definition: StudyDefinition) -> str:
+    """The definition as YAML, every default spelled out."""
+    return yaml.safe_dump(definition.canonical(), sort_keys=False, default_flow_style=None, width=100)
+
+
+def differences(old: StudyDefinition, new: StudyDefinition) -> list[str]:
+    """What changed between two definitions, a line a key."""
+    before, after = old.canonical(), new.canonical()
+    return [f"{key}: {before[key]} -> {after[key]}" for key in after if before[key] != after[key]]
+
+
+def _parse(text: str, source: str) -> StudyDefinition:
+    try:
+        value = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: not YAML: {error}") from error
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{source}: a mapping of keys is needed, with at least name and grid")
+    return parse(StudyDefinition, value, source=source)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2 numbers (1e-3 is one), and an error for a key that is written twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for twice in _repeated(keys):
+            raise yaml.MarkedYAMLError(problem=f"the key {twice!r} is written twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _repeated(keys: list[Any]) -> Iterator[Any]:
+    return (key for i, key in enumerate(keys) if key in keys[:i])
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
+)

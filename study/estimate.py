@@ -1,0 +1,143 @@
+"""What a plan will take: FLOPs by torch's counter, time by a short calibration on this machine, bytes by size.
+
+Time is an estimate: it takes every FLOP to run as fast as those of full fine-tuning do, on as many workers as cores.
+"""
+
+import json
+import platform
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from study.plan import Known, Plan
+from trainables.budget import cost_per_step, forward_flops
+from trainables.config import Full, Pocket, digest
+from trainables.methods.attach import adapt
+from trainables.runtime import Runtime
+from trainables.workloads import open_workload
+from trainables.workloads.workload import Workload
+
+_STARTUP_SECONDS = 20.0
+_CALIBRATION_STEPS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Counts of a plan, and what is still to be done.
+
+    Attributes:
+        trials: trials of the grid; anchors are extra.
+        updates_total: updates of all trials and anchors, as if none were shared.
+        updates_unique: updates that have to exist in the end.
+        updates_in_store: of these, those that the store holds.
+        flops: FLOPs of all unique updates; `flops_to_do`: of those that are missing.
+        seconds_to_do: estimated time on this machine.
+        bytes_to_do: estimated growth of the store.
+    """
+
+    trials: int
+    anchors: int
+    configs: int
+    blocks: int
+    tasks: int
+    updates_total: int
+    updates_unique: int
+    updates_in_store: int
+    evaluations_unique: int
+    evaluations_in_store: int
+    steps_total: int
+    steps_unique: int
+    flops: float
+    mafs: float
+    flops_to_do: float
+    seconds_to_do: float
+    bytes_to_do: int
+    workers: int
+
+    def as_json(self) -> str:
+        """All counts as a JSON object."""
+        return json.dumps(asdict(self), indent=2)
+
+
+def estimate(plan: Plan, known: Known, *, workers: int, runtime: Runtime) -> Estimate:
+    """Count a plan and estimate what is missing of it."""
+    own = [planned for planned in plan.trials if planned.trial.kind == "trial"]
+    configs = {key: config for key, config in plan.unique_updates.items()}
+    missing = {key: config for key, config in configs.items() if key not in known.updates}
+    workload = open_workload(plan.trials[0].trial.config.workload, runtime)
+    costs = {
+        key: (config.recipe.steps, cost_per_step(config.recipe.method, workload, config.recipe.batch_size))
+        for key, config in configs.items()
+    }
+    flops = {key: steps * cost.flops for key, (steps, cost) in costs.items()}
+    evaluations = plan.unique_scores
+    evaluations_missing = len(evaluations - known.scores)
+    flops_to_do = sum(flops[key] for key in missing)
+    evaluation_flops = workload.identity.test_samples * forward_flops(workload)
+    batch_size = plan.trials[0].trial.config.recipe.batch_size
+    train_rate, evaluation_rate = _rates(workload, batch_size, plan.trials[0].trial.config.workload, runtime)
+    seconds = (flops_to_do / train_rate + evaluations_missing * evaluation_flops / evaluation_rate) / workers
+    size = sum(tensor.numel() * tensor.element_size() for tensor in workload.architecture().state_dict().values())
+    return Estimate(
+        trials=len(own),
+        anchors=len(plan.trials) - len(own),
+        configs=len({planned.trial.config.config_id for planned in own}),
+        blocks=len({planned.trial.config.block for planned in own}),
+        tasks=max(planned.trial.config.stream.tasks for planned in own),
+        updates_total=sum(len(planned.updates) for planned in plan.trials),
+        updates_unique=len(configs),
+        updates_in_store=len(configs.keys() & known.updates),
+        evaluations_unique=len(evaluations),
+        evaluations_in_store=len(evaluations & known.scores),
+        steps_total=sum(len(planned.updates) * planned.trial.config.recipe.steps for planned in plan.trials),
+        steps_unique=sum(steps for steps, _ in costs.values()),
+        flops=sum(flops.values()),
+        mafs=sum(steps * cost.mafs for steps, cost in costs.values()),
+        flops_to_do=flops_to_do,
+        seconds_to_do=seconds + _STARTUP_SECONDS if missing or evaluations_missing else 0.0,
+        bytes_to_do=len(missing) * size + evaluations_missing * 4096,
+        workers=workers,
+    )
+
+
+def _rates(workload: Workload, batch_size: int, config: Pocket, runtime: Runtime) -> tuple[float, float]:
+    """FLOPs per second of a full training step and of a forward pass here, measured once and kept in the cache."""
+    where = [platform.node(), platform.processor(), torch.__version__, runtime.device, runtime.threads, batch_size]
+    path = runtime.cache / f"calibration-{digest([config.canonical(), where])[:16]}.json"
+    try:
+        train_rate, evaluation_rate = json.loads(path.read_text())
+    except (OSError, ValueError):
+        rates = _calibrate(workload, batch_size, runtime)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, json.dumps(rates))
+        return rates
+    return float(train_rate), float(evaluation_rate)
+
+
+def _calibrate(workload: Workload, batch_size: int, runtime: Runtime) -> tuple[float, float]:
+    runtime.apply()
+    model = adapt(Full(), workload, workload.architecture()).to(runtime.device).train()
+    batch = workload.example(batch_size)
+    batch = type(batch)(*(tensor.to(runtime.device) for tensor in batch))
+    optimiser = torch.optim.AdamW(model.parameters(), fused=True)
+    began = 0.0
+    for step in range(_CALIBRATION_STEPS + 1):
+        began = time.perf_counter() if step == 1 else began  # the first step warms up
+        optimiser.zero_grad()
+        workload.loss(model, batch).backward()
+        optimiser.step()
+    train_seconds = (time.perf_counter() - began) / _CALIBRATION_STEPS
+    with torch.inference_mode():
+        began = time.perf_counter()
+        workload.loss(model, batch)
+        forward_seconds = time.perf_counter() - began
+    flops = cost_per_step(Full(), workload, batch_size).flops
+    return flops / train_seconds, batch_size * forward_flops(workload) / forward_seconds
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text)
+    temporary.replace(path)

@@ -1,0 +1,151 @@
+"""A study's folder: where its definition, store, tables, report and log are, and who may write to it."""
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from study.definition import StudyDefinition, differences, dump, read
+from study.plan import make_plan
+from trainables.config import ConfigError
+from trainables.store import LocalStore, StoreError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """The folder of one study."""
+
+    path: Path
+
+    @property
+    def definition_file(self) -> Path:
+        """The definition, resolved and frozen."""
+        return self.path / "study.yaml"
+
+    @property
+    def tables(self) -> Path:
+        """Folder of the tables."""
+        return self.path / "tables"
+
+    @property
+    def ray(self) -> Path:
+        """Ray's own files; they may be deleted at any time."""
+        return self.path / "ray"
+
+    def store(self) -> LocalStore:
+        """The store; damage is written to the log."""
+        return LocalStore(self.path / "store", lambda message: self.log("damaged", message=message))
+
+    def definition(self) -> StudyDefinition:
+        """The definition that this folder was made by.
+
+        Raises:
+            ConfigError: this is not a study's folder.
+        """
+        if not self.definition_file.is_file():
+            raise ConfigError(f"{self.path}: not a study's folder (it has no study.yaml); make one with `retune run`")
+        return read(self.definition_file)
+
+    def log(self, event: str, **values: object) -> None:
+        """Add a line to log.jsonl: the time, the process, the event and its values. One write, so lines stay whole."""
+        line = json.dumps({"time": round(time.time(), 3), "pid": os.getpid(), "event": event, **values})
+        with (self.path / "log.jsonl").open("a") as file:
+            file.write(line + "\n")
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Lines of the log; one that a crash cut short is passed over."""
+        path = self.path / "log.jsonl"
+        for line in path.read_text().splitlines() if path.is_file() else ():
+            with contextlib.suppress(ValueError):
+                yield json.loads(line)
+
+
+@contextlib.contextmanager
+def claim(path: Path, definition: StudyDefinition, source: str) -> Iterator[tuple[Folder, list[str]]]:
+    """Hold a study's folder for this process and a definition; gives it with what changed since the last run.
+
+    A definition may grow or shrink. One of another study, or one that shares no trial with what is there, is refused.
+    The lock ends with the process, however that ends.
+
+    Raises:
+        ConfigError: the folder belongs to another study, is no study's folder, or another process holds it.
+        StoreError: the folder cannot be written.
+    """
+    folder = Folder(path=path)
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"{path}: a file; give --dir a folder")
+    if path.is_dir() and not folder.definition_file.exists() and {p.name for p in path.iterdir()} - {_LOCK}:
+        raise ConfigError(f"{path}: not empty and not a study's folder; give --dir an empty or a new folder")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / _LOCK).open("a+")
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror}); give --dir a folder of yours") from error
+    with lock:
+        _hold(lock, path)
+        changed = _changes(folder, definition, source)
+        try:
+            _write_definition(folder, definition)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be written ({error.strerror}); nothing was started") from error
+        yield folder, changed
+
+
+def is_held(folder: Folder) -> bool:
+    """Whether a run works on this folder now."""
+    try:
+        with (folder.path / _LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
+
+
+_LOCK = ".lock"
+
+
+def _hold(lock: TextIO, path: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.seek(0)
+        holder = lock.read().strip() or "unknown"
+        raise ConfigError(
+            f"{path}: another run works on this study (process {holder}); wait for it or end it"
+        ) from error
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+
+
+def _changes(folder: Folder, definition: StudyDefinition, source: str) -> list[str]:
+    if not folder.definition_file.exists():
+        return []
+    old = folder.definition()
+    changed = differences(old, definition)
+    if changed and not _continues(old, definition, source):
+        raise ConfigError(
+            "\n  ".join([f"{folder.path}: made by another definition, which shares no trial with {source}:", *changed])
+            + "\ngive another --dir, or the definition that made this folder"
+        )
+    return changed
+
+
+def _write_definition(folder: Folder, definition: StudyDefinition) -> None:
+    temporary = folder.path / ".study.yaml.tmp"
+    temporary.write_text(dump(definition))
+    temporary.replace(folder.definition_file)
+
+
+def _continues(old: StudyDefinition, new: StudyDefinition, source: str) -> bool:
+    if old.name != new.name:
+        return False
+    before = {planned.trial.id for planned in make_plan(old, source).trials}
+    return any(planned.trial.id in before for planned in make_plan(new, source).trials)

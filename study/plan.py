@@ -1,0 +1,103 @@
+"""The plan: what a study will build, by name, before anything runs; everything else asks it what is missing."""
+
+from collections.abc import Iterable, Set
+from dataclasses import dataclass
+from functools import cached_property
+
+from study.definition import StudyDefinition, Trial, trials
+from trainables.config import TrialConfig
+from trainables.cycle import lineage
+from trainables.lineage import cost_key, scores_key
+from trainables.store import Store
+from trainables.workloads import identify
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedStep:
+    """One task of a trial: the keys of its update (None at task 0) and of the scores of what is then served."""
+
+    task: int
+    update: str | None
+    scores: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedTrial:
+    """A trial and everything it will build, in order."""
+
+    trial: Trial
+    steps: tuple[PlannedStep, ...]
+    cost: str
+
+    @property
+    def updates(self) -> tuple[str, ...]:
+        """Keys of its updates, in order."""
+        return tuple(step.update for step in self.steps if step.update is not None)
+
+    def is_done(self, known: "Known") -> bool:
+        """A trial is done when its price and all its scores are there."""
+        return self.cost in known.costs and all(step.scores in known.scores for step in self.steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """Keys that a store holds, by one listing of each kind."""
+
+    updates: Set[str]
+    scores: Set[str]
+    costs: Set[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All trials of a study with the keys of what they build."""
+
+    trials: tuple[PlannedTrial, ...]
+
+    @cached_property
+    def unique_updates(self) -> dict[str, TrialConfig]:
+        """Each update once, with a config that makes it."""
+        found: dict[str, TrialConfig] = {}
+        for planned in self.trials:
+            for key in planned.updates:
+                found.setdefault(key, planned.trial.config)
+        return found
+
+    @cached_property
+    def unique_scores(self) -> frozenset[str]:
+        """Each evaluation once."""
+        return frozenset(step.scores for planned in self.trials for step in planned.steps)
+
+    def missing(self, known: Known) -> tuple[PlannedTrial, ...]:
+        """Trials that are not done."""
+        return tuple(planned for planned in self.trials if not planned.is_done(known))
+
+
+def make_plan(definition: StudyDefinition, source: str) -> Plan:
+    """The plan of a study.
+
+    Raises:
+        ConfigError: the definition cannot be planned.
+    """
+    return Plan(trials=tuple(_planned(trials(definition, source))))
+
+
+def known(store: Store) -> Known:
+    """What a store holds."""
+    return Known(updates=store.keys("updates"), scores=store.keys("scores"), costs=store.keys("costs"))
+
+
+def _planned(study_trials: Iterable[Trial]) -> Iterable[PlannedTrial]:
+    for trial in study_trials:
+        identity = identify(trial.config.workload)
+        steps = (
+            PlannedStep(
+                task=step.task,
+                update=None if step.update is None else step.update.key,
+                scores=scores_key(step.served, identity.suite),
+            )
+            for step in lineage(trial.config, identity)
+        )
+        recipe = trial.config.recipe
+        cost = cost_key(recipe.method, recipe.batch_size, identity.base)
+        yield PlannedTrial(trial=trial, steps=tuple(steps), cost=cost)

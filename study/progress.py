@@ -1,0 +1,112 @@
+"""Progress of a run: one line, renewed in place on a terminal and printed now and then into a log file."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from study.folder import Folder
+
+_TERMINAL_SECONDS = 0.2
+_LOG_SECONDS = 15.0
+
+
+class Progress:
+    """Counts trials and tasks, writes the log, and tells a person how far the run is.
+
+    Args:
+        folder: the study's folder, for its log.
+        trials: trials that the run has to finish.
+        tasks: reports that these trials will make, one a task and one before the first.
+        trial_names: trial id -> a short description for messages.
+        out: where the line goes.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        *,
+        trials: int,
+        tasks: int,
+        trial_names: dict[str, str],
+        out: TextIO = sys.stderr,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder, self._names, self._out, self._clock = folder, trial_names, out, clock
+        self._trials, self._tasks = trials, tasks
+        self._done, self._tasks_done = 0, 0
+        self._running: set[str] = set()
+        self._began = self._last = clock()
+        self._in_place = out.isatty()
+        self.failed: dict[str, str] = {}
+
+    def started(self, trial: str) -> None:
+        """A trial runs."""
+        self._running.add(trial)
+        self._folder.log("trial_started", trial=trial)
+        self._show()
+
+    def task(self, trial: str, task: int) -> None:
+        """A trial reported a task."""
+        self._running.add(trial)
+        self._tasks_done += 1
+        self._folder.log("task", trial=trial, task=task)
+        self._show()
+
+    def done(self, trial: str) -> None:
+        """A trial ended well."""
+        self._running.discard(trial)
+        self._done += 1
+        self._folder.log("trial_done", trial=trial)
+        self._show(force=self._done == self._trials)
+
+    def error(self, trial: str, reason: str, *, final: bool) -> None:
+        """A trial failed; it will be tried again unless this was the last time."""
+        self._running.discard(trial)
+        self._folder.log("trial_failed" if final else "trial_retried", trial=trial, error=reason)
+        if final:
+            self.failed[trial] = reason
+        fate = "failed" if final else "failed and is tried again"
+        self.say(f"trial {trial} ({self._names.get(trial, '')}) {fate}: {reason}")
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether trials are left that neither ended nor failed."""
+        return self._done + len(self.failed) < self._trials
+
+    def say(self, message: str) -> None:
+        """Print a line of its own."""
+        clear = "\r\x1b[2K" if self._in_place else ""
+        self._out.write(f"{clear}{message}\n")
+        self._out.flush()
+
+    def line(self) -> str:
+        """The progress line."""
+        elapsed = self._clock() - self._began
+        rate = self._tasks_done / elapsed if elapsed > 0 else 0.0
+        left = clock_time((self._tasks - self._tasks_done) / rate) if rate > 0 else "?"
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        return (
+            f"{self._done}/{self._trials} trials done, {len(self._running)} running{failed} | "
+            f"{self._tasks_done}/{self._tasks} tasks, {60 * rate:.0f}/min | "
+            f"{clock_time(elapsed)} elapsed, {left} left"
+        )
+
+    def _show(self, *, force: bool = False) -> None:
+        now = self._clock()
+        pause = _TERMINAL_SECONDS if self._in_place else _LOG_SECONDS
+        if not force and now - self._last < pause:
+            return
+        self._last = now
+        if self._in_place:
+            self._out.write(f"\r\x1b[2K{self.line()}" + ("\n" if force else ""))
+        else:
+            self._out.write(self.line() + "\n")
+        self._out.flush()
+
+
+def clock_time(seconds: float) -> str:
+    """A duration as 1:02:03 or 2:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

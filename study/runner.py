@@ -1,0 +1,229 @@
+"""Running a study: what the store lacks, as one disposable Ray Tune session, or in this process without Ray.
+
+Nothing is ever read back from Ray: no checkpoint, no result file, no experiment state (they can lose rows and finished
+work, ray#41668). Running again is resuming.
+"""
+
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import signal
+import traceback
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import psutil
+
+from study.definition import StudyDefinition
+from study.folder import Folder
+from study.plan import Known, PlannedTrial
+from study.progress import Progress
+from trainables.runtime import Runtime
+
+if TYPE_CHECKING:
+    from trainables import cycle
+    from trainables.metrics import Score
+
+Executor = Literal["ray", "inline"]
+
+
+class RunError(RuntimeError):
+    """The run could not start; the message says why and what to do."""
+
+
+def run_trials(
+    missing: tuple[PlannedTrial, ...],
+    known: Known,
+    *,
+    definition: StudyDefinition,
+    folder: Folder,
+    progress: Progress,
+    executor: Executor = "ray",
+    address: str | None = None,
+) -> None:
+    """Run trials until each is done, has failed for good, or the run is interrupted."""
+    if executor == "inline":
+        with contextlib.suppress(KeyboardInterrupt):
+            _run_inline(missing, definition=definition, folder=folder, progress=progress)
+    else:
+        with _ray_session(address):
+            _run_on_ray(missing, known, definition=definition, folder=folder, progress=progress)
+
+
+# -- in this process ---------------------------------------------------------------------------------------------------
+
+
+def _run_inline(
+    missing: tuple[PlannedTrial, ...], *, definition: StudyDefinition, folder: Folder, progress: Progress
+) -> None:
+    import torch
+
+    from study.trainable import builder
+    from trainables import cycle
+
+    runtime = Runtime(device="cuda" if torch.cuda.is_available() else "cpu")
+    for planned in missing:
+        name = planned.trial.id
+        progress.started(name)
+        for attempt in range(definition.retries + 1):
+            try:
+                build = builder(planned.trial.config.workload, folder.path, runtime)
+                cycle.run(planned.trial.config, build, partial(_report, progress, name))
+            except Exception as error:
+                folder.log("trial_error", trial=name, error=str(error), traceback=traceback.format_exc())
+                progress.error(name, _short(error), final=attempt == definition.retries)
+            else:
+                progress.done(name)
+                break
+
+
+def _report(progress: Progress, trial: str, step: "cycle.Step", _: "tuple[Score, ...]") -> None:
+    progress.task(trial, step.task)
+
+
+# -- on Ray Tune -------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _ray_session(address: str | None) -> Iterator[None]:
+    """A connection to a Ray cluster; a local one is made, and ends with this process."""
+    settings = {
+        "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths mean what they mean here
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the store is the record
+        "TUNE_GLOBAL_CHECKPOINT_S": "1000000",  # experiment state is never used
+        "RAY_USAGE_STATS_ENABLED": "0",  # no network
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_AIR_NEW_OUTPUT": "0",  # the progress line is ours
+    }
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+    if address is None:
+        # A token of this session's own; Ray would otherwise write one into the home folder.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    import ray
+
+    try:
+        if address is None:
+            ray.init(num_cpus=usable_cpus(), include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        else:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        where = f"no Ray cluster answers at {address}" if address else "Ray could not start here"
+        raise RunError(f"{where}: {_short(error)}") from error
+    children = psutil.Process().children(recursive=True) if address is None else []
+    try:
+        yield
+    finally:
+        ray.shutdown()
+        _, alive = psutil.wait_procs(children, timeout=2)
+        for process in alive:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def usable_cpus() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _run_on_ray(
+    missing: tuple[PlannedTrial, ...],
+    known: Known,
+    *,
+    definition: StudyDefinition,
+    folder: Folder,
+    progress: Progress,
+) -> None:
+    import ray
+    from ray import tune
+    from ray.tune.search import ConcurrencyLimiter
+
+    from study.ray_callback import RayProgress
+    from study.searcher import PlanSearcher
+    from study.trainable import run_trial
+
+    cpus, gpus = definition.resources.cpus, definition.resources.gpus
+    cluster = ray.cluster_resources()
+    if gpus is None:
+        gpus = 1.0 if cluster.get("GPU", 0) >= 1 else 0.0
+    slots = _slots(cluster, cpus, gpus)
+    runtime = Runtime(device="cuda" if gpus else "cpu", threads=max(1, int(cpus)))
+    session = folder.ray / f"session-{os.getpid()}"
+    tuner = tune.Tuner(
+        tune.with_resources(
+            partial(run_trial, study=str(folder.path.absolute()), runtime=runtime), {"cpu": cpus, "gpu": gpus}
+        ),
+        tune_config=tune.TuneConfig(
+            search_alg=ConcurrencyLimiter(PlanSearcher(missing, known.updates), max_concurrent=slots),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: str(trial.trial_id),
+        ),
+        run_config=tune.RunConfig(
+            name="trials",
+            storage_path=str(session.absolute()),
+            verbose=0,
+            callbacks=[RayProgress(progress, retries=definition.retries)],
+            failure_config=tune.FailureConfig(max_failures=definition.retries),
+        ),
+    )
+    with _quiet("ray.tune"), _gentle_end():
+        try:
+            tuner.fit()
+        finally:
+            shutil.rmtree(session, ignore_errors=True)
+
+
+def _slots(cluster: dict[str, float], cpus: float, gpus: float) -> int:
+    """How many trials fit at once.
+
+    Raises:
+        RunError: none does, and none ever would.
+    """
+    fits = [cluster.get("CPU", 0) // cpus]
+    if gpus:
+        fits.append(cluster.get("GPU", 0) // gpus)
+    if min(fits) < 1:
+        raise RunError(
+            f"resources: a trial asks for {cpus:g} CPUs and {gpus:g} GPUs; there are "
+            f"{cluster.get('CPU', 0):g} and {cluster.get('GPU', 0):g}; lower `resources` in the study"
+        )
+    return int(min(fits))
+
+
+@contextlib.contextmanager
+def _quiet(logger: str) -> Iterator[None]:
+    """Ray warns about result files that are switched off, once per trial; nothing of it concerns the user."""
+    log = logging.getLogger(logger)
+    before = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+@contextlib.contextmanager
+def _gentle_end() -> Iterator[None]:
+    """SIGTERM (a scheduler's or a cloud's way to end a job) ends as gently as Ctrl-C."""
+    before = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGUSR1))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _short(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return text[0] if text else type(error).__name__
+
+
+def end_children() -> None:
+    """Kill every child of this process, after an interruption that could not wait for them."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()

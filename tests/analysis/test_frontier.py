@@ -1,0 +1,169 @@
+"""The frontier of synthetic studies: known truth, incomplete studies, and what must not depend on what."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import pareto
+from analysis.configs import configs_of
+from analysis.frontier import Frontier, build_frontier
+from analysis.tables import make_tables
+from tests.analysis.worlds import Frames, World, frames, truths
+
+QUIET = World(noise_sd=0.0, block_sd=0.0)
+
+
+def frontier_of(tables: Frames) -> Frontier:
+    return build_frontier(make_tables(tables["trials"], tables["tasks"], tables["scores"], name="study"))
+
+
+@pytest.fixture(scope="module")
+def study() -> Frontier:
+    return frontier_of(frames(World()))
+
+
+def test_without_noise_the_truth_is_found() -> None:
+    found = frontier_of(frames(QUIET))
+    points = {truth.config_id: truth.point for truth in truths(QUIET)}
+    assert found.zero_shot.point == pytest.approx(QUIET.zero_shot)
+    assert found.joint is not None
+    assert found.joint.point == pytest.approx(QUIET.joint)
+    for result in found.results:
+        x, y = points[result.config.config_id]
+        gain = float(pareto.gain(x, y, zero_shot=QUIET.zero_shot, joint=QUIET.joint))
+        assert result.point == pytest.approx((x, y))
+        assert result.gain is not None
+        assert result.gain.value == pytest.approx(gain, abs=1e-9)
+        assert result.gain.half_width == pytest.approx(0.0, abs=1e-9)
+
+
+def test_results_are_numbered_by_gain(study: Frontier) -> None:
+    assert [result.number for result in study.results] == list(range(1, 46))
+    gains = [result.gain.value for result in study.results if result.gain is not None]
+    assert gains == sorted(gains, reverse=True)
+    assert study.winner is not None
+    assert study.winner.result is study.results[0]
+
+
+def test_pareto_set_is_brute_force_with_the_zero_shot_point(study: Frontier) -> None:
+    points = [study.zero_shot.point, *(result.point for result in study.results)]
+    for result in study.results:
+        x, y = result.point
+        beaten = any(a >= x and b >= y and (a, b) != (x, y) for a, b in points)
+        assert result.on_front == (not beaten)
+
+
+def test_hull_prices_cover_all_prices(study: Frontier) -> None:
+    assert study.hull[0].low == 0
+    assert study.hull[-1].high is None
+    assert all(a.high == b.low for a, b in zip(study.hull[:-1], study.hull[1:], strict=True))
+    assert all(vertex.result is None or vertex.result.on_front for vertex in study.hull)
+
+
+def test_a_config_below_the_zero_shot_point_is_not_on_the_front() -> None:
+    tables = frames(
+        replace(QUIET, learned={("full", None): -0.5}, base_lift=-0.2, timelines=("finetune",), rates=(1e-4,))
+    )
+    assert not frontier_of(tables).results[0].on_front
+
+
+def test_gains_cover_the_truth() -> None:
+    """Intervals of all configs over several worlds hold the true gain about 95 % of the time."""
+    covered = []
+    world = World(learned={("full", None): 0.8, ("lora", 2): 0.5}, rates=(1e-4,), tasks=1)
+    points = {truth.config_id: truth.point for truth in truths(world)}
+    for seed in range(12):
+        for result in frontier_of(frames(replace(world, seed=seed))).results:
+            truth = points[result.config.config_id]
+            gain = float(pareto.gain(*truth, zero_shot=world.zero_shot, joint=world.joint))
+            assert result.gain is not None
+            assert result.gain.low is not None
+            assert result.gain.high is not None
+            # Block noise moves configs and J but not Z here, which adds a part that is common to all blocks' gains.
+            covered.append(result.gain.low - 1e-3 <= gain <= result.gain.high + 1e-3)
+    assert np.mean(covered) > 0.88
+
+
+def test_routing_gain_is_the_area_between_hull_and_line() -> None:
+    world = replace(QUIET, learned={("full", None): 0.5}, timelines=("ema",), weights=(0.5,), rates=(1e-4,))
+    found = frontier_of(frames(world))
+    (x, y), (gain,) = found.results[0].point, [r.gain for r in found.results]
+    assert gain is not None
+    assert found.methods[0].routing_gain is not None
+    assert y < world.zero_shot[1]
+    # A triangle over the line: its mean height over the base is half its height, wherever its top stands.
+    assert found.methods[0].routing_gain.value == pytest.approx(gain.value / 2)
+    assert world.zero_shot[0] < x < world.joint[0]
+
+
+def test_without_joint_there_is_no_gain_and_a_reason() -> None:
+    found = frontier_of(frames(World(with_joint=False)))
+    assert found.joint is None
+    assert found.winner is None
+    assert found.no_gain == "there is no finished joint anchor"
+    assert all(result.gain is None and result.slide is None for result in found.results)
+    assert all(method.routing_gain is None for method in found.methods)
+    means = [result.gm.value for result in found.results]
+    assert means == sorted(means, reverse=True)
+
+
+def test_a_joint_point_that_learned_nothing_gives_no_gain() -> None:
+    assert frontier_of(frames(replace(QUIET, joint=(0.38, 0.6)))).no_gain is not None
+    noisy = frontier_of(frames(World(joint=(0.386, 0.679), noise_sd=0.01)))
+    assert noisy.no_gain is not None
+
+
+@pytest.mark.parametrize(("blocks", "se", "interval"), [(1, False, False), (2, True, False), (3, True, True)])
+def test_few_blocks(blocks: int, se: bool, interval: bool) -> None:  # noqa: FBT001
+    found = frontier_of(frames(World(blocks=blocks)))
+    gain = found.results[0].gain
+    assert gain is not None
+    assert (gain.se is not None, gain.half_width is not None) == (se, interval)
+
+
+def test_one_trial_is_a_study() -> None:
+    world = World(
+        learned={("full", None): 0.8}, timelines=("finetune",), rates=(1e-4,), blocks=1, tasks=1, with_joint=False
+    )
+    found = frontier_of(frames(world))
+    assert len(found.results) == 1
+    assert found.results[0].on_front
+
+
+def test_joint_on_fewer_blocks_is_held_fixed_and_said_so() -> None:
+    found = frontier_of(frames(World(joint_blocks=1)))
+    assert found.results[0].gain is not None
+    assert any("trained once" in warning for warning in found.warnings)
+    assert any("held" in warning for warning in frontier_of(frames(World(joint_blocks=2))).warnings)
+
+
+def test_order_of_rows_does_not_matter(study: Frontier) -> None:
+    tables = {name: frame.sample(frac=1.0, random_state=3) for name, frame in frames(World()).items()}
+    assert frontier_of(tables).results == study.results
+
+
+def test_labels_name_what_varies() -> None:
+    trials = frames(World(rates=(3e-4,), with_joint=False))["trials"]
+    labels = {config.label for config in configs_of(trials)}
+    assert "LoRA r16, EMA-merge w=0.8" in labels
+    assert "full, fine-tuning" in labels
+    assert not any("lr" in label for label in labels)
+
+
+def test_further_columns_are_axes_if_constant_within_configs() -> None:
+    trials = frames(World(rates=(3e-4,)))["trials"]
+    trials["replay"] = np.where(trials["w"] == 0.5, 0.25, 0.5)
+    trials["host"] = [f"h{i}" for i in range(len(trials))]
+    trials["train_s"] = 3.0
+    configs = configs_of(trials)
+    assert any("replay 0.25" in config.label for config in configs)
+    assert not any("host" in config.axes or "train_s" in config.axes for config in configs)
+
+
+def test_equal_labels_are_told_apart() -> None:
+    trials = frames(World(rates=(3e-4,), timelines=("finetune",), learned={("full", None): 0.5}))["trials"]
+    again = trials.assign(config_id="another-config", trial=trials["trial"] + "x")
+    configs = configs_of(pd.concat([trials, again]))
+    assert len({config.label for config in configs}) == len(configs)

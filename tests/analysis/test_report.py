@@ -1,0 +1,200 @@
+"""The report: deterministic, self-contained, complete, and written for every kind of study."""
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.__main__ import main
+from analysis.report import write_report
+from tests.analysis.worlds import World, frames, write_study
+
+SMALL = World(learned={("full", None): 0.85, ("lora", 2): 0.4}, rates=(1e-5, 1e-4), weights=(0.5,), tasks=3)
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+
+class Page(HTMLParser):
+    """Checks that tags nest, and collects what the page would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.loads += [str(value) for name, value in attrs if name in ("src", "href", "xlink:href", "data", "srcset")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+
+def parsed(page: Path) -> Page:
+    parser = Page()
+    parser.feed(page.read_text(encoding="utf-8"))
+    parser.close()
+    assert parser.open == []
+    return parser
+
+
+@pytest.fixture(scope="module")
+def study_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_study(tmp_path_factory.mktemp("study") / "my-study", frames(SMALL))
+    (folder / "study.yaml").write_text("name: <b>Small & quick</b>  # a comment\nstore: https://example.org/x\n")
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Skip matplotlib, which takes most of a report's time."""
+    monkeypatch.setattr("analysis.figures.write_figures", lambda *_, **__: None)
+
+
+@pytest.fixture(scope="module")
+def record(study_dir: Path) -> dict[str, object]:
+    loaded: dict[str, object] = json.loads((study_dir / "report" / "report.json").read_text())
+    return loaded
+
+
+def test_all_files_are_written(study_dir: Path) -> None:
+    names = {str(path.relative_to(study_dir / "report")) for path in (study_dir / "report").rglob("*.*")}
+    figures = {f"figures/{name}.{kind}" for name in ("plane", "paths", "gains") for kind in ("png", "pdf")}
+    tables = {f"tables/{name}.csv" for name in ("configs", "methods", "hull", "findings", "datasets")}
+    assert names == {"index.html", "report.json"} | figures | tables
+
+
+def test_same_tables_same_bytes(study_dir: Path, tmp_path: Path) -> None:
+    again = write_study(tmp_path / "my-study", {n: f.sample(frac=1, random_state=1) for n, f in frames(SMALL).items()})
+    (again / "study.yaml").write_bytes((study_dir / "study.yaml").read_bytes())
+    write_report(again)
+    for path in sorted((study_dir / "report").rglob("*.*")):
+        assert path.read_bytes() == (again / "report" / path.relative_to(study_dir / "report")).read_bytes(), path.name
+
+
+def test_page_is_self_contained(study_dir: Path) -> None:
+    page = study_dir / "report" / "index.html"
+    parser = parsed(page)
+    assert parser.loads == []
+    assert not parser.tags & {"script", "link", "img", "iframe", "object", "base"}
+    style = re.findall(r"<style>(.*?)</style>", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert "url(" not in "".join(style)
+    assert "@import" not in "".join(style)
+    assert "svg" in parser.tags
+
+
+def test_what_a_study_says_of_itself_is_escaped(study_dir: Path) -> None:
+    text = (study_dir / "report" / "index.html").read_text(encoding="utf-8")
+    assert "<b>Small" not in text
+    assert "<h1>&lt;b&gt;Small &amp; quick&lt;/b&gt;</h1>" in text
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_labels_are_escaped_in_drawings(tmp_path: Path) -> None:
+    tables = frames(SMALL)
+    tables["trials"]["rule"] = tables["trials"]["rule"].replace("lerp", "<script>alert(1)</script>")
+    tables["trials"].loc[tables["trials"]["timeline"] == "zs", "rule"] = 'a"b'
+    assert "script" not in parsed(write_report(write_study(tmp_path, tables))).tags
+
+
+def numbers(value: object) -> Iterator[float]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from numbers(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from numbers(item)
+    elif isinstance(value, float):
+        yield value
+
+
+def test_every_accuracy_of_the_page_is_in_the_record(study_dir: Path, record: dict[str, object]) -> None:
+    """Each number with two decimals on the page is one of report.json's: a fraction in percent, points, or a price."""
+    text = (study_dir / "report" / "index.html").read_text(encoding="utf-8")
+    body = re.sub(r"<style>.*?</style>|<(?:path|line|g|text|circle|rect|svg)\b[^>]*>", " ", text, flags=re.DOTALL)
+    shown = {match.replace("\u2212", "-") for match in re.findall(r"[-+\u2212]?\b\d+\.\d\d\b", body)}
+    known = set()
+    for value in numbers(record):
+        for scaled in (value, 100 * value):
+            known |= {f"{scaled:.2f}", f"{-scaled:.2f}"}
+    zero_shot = record["anchors"]["zero_shot"]  # type: ignore[index]
+    for config in record["configs"]:  # type: ignore[attr-defined]
+        known |= {f"{100 * (config[f'{axis}_mean'] - zero_shot[f'{axis}_mean']):.2f}" for axis in ("aka", "azs")}
+    known |= {"-0.00", "0.00"}
+    assert {number.lstrip("+") for number in shown} - known == set()
+    assert len(shown) > 100
+
+
+def test_record_agrees_with_csv(study_dir: Path, record: dict[str, object]) -> None:
+    with (study_dir / "report" / "tables" / "configs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    configs = record["configs"]
+    assert isinstance(configs, list)
+    assert len(rows) == len(configs) == 12
+    assert [float(row["gain_points"]) for row in rows] == [config["gain_points"] for config in configs]
+
+
+def test_fractions_are_fractions(record: dict[str, object]) -> None:
+    for config in record["configs"]:  # type: ignore[attr-defined]
+        assert 0 < config["aka_mean"] < 1
+        assert 0 < config["azs_mean"] < 1
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        World(with_joint=False, rates=(1e-4,), tasks=2),
+        World(blocks=1, rates=(1e-4,), tasks=2),
+        World(blocks=2, rates=(1e-4,), tasks=2, joint_blocks=1),
+        World(learned={("lora", 4): 0.5}, timelines=("ft",), weights=(0.5,), rates=(1e-4,), blocks=1, tasks=1),
+        World(learned={("full", None): -0.4}, timelines=("finetune",), rates=(1e-4,), blocks=1, with_joint=False),
+        World(learned={(f"method{i}", i): 0.5 for i in range(11)}, timelines=("other", "ema"), tasks=1),
+    ],
+    ids=["no joint", "one block", "two blocks", "one trial", "one bad trial", "many methods"],
+)
+@pytest.mark.usefixtures("no_figures")
+def test_incomplete_studies_have_reports(world: World, tmp_path: Path) -> None:
+    page = write_report(write_study(tmp_path, frames(world)))
+    parsed(page)
+    assert not re.search(r"\b(nan|inf|None|Undefined)\b", page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_far_points_move_to_the_edge_and_are_counted(tmp_path: Path) -> None:
+    tables = frames(SMALL)
+    lost = tables["trials"]["config_id"].iloc[3]
+    trials = tables["trials"].loc[tables["trials"]["config_id"] == lost, "trial"]
+    collapsed = tables["tasks"]["trial"].isin(trials) & (tables["tasks"]["task"] > 0)
+    tables["tasks"].loc[collapsed, ["aka", "azs", "gm"]] = 0.02
+    text = write_report(write_study(tmp_path, tables)).read_text(encoding="utf-8")
+    assert "Hollow marks at the edge lie outside the drawing (1 config" in text
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_many_trials(tmp_path: Path) -> None:
+    world = World(rates=tuple(np.geomspace(1e-5, 1e-3, 20)), weights=(0.3, 0.5, 0.7, 0.9), tasks=1)
+    page = write_report(write_study(tmp_path, frames(world)))
+    assert page.stat().st_size < 1_000_000
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_command_line(study_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(study_dir)]) == 0
+    assert capsys.readouterr().out == f"{study_dir / 'report' / 'index.html'}\n"
+
+
+def test_command_line_says_what_is_wrong_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "trials.parquet" in said.err
