@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from analysis import svg
 from analysis.labels import Box, place
 from analysis.svg import Frame
-from analysis.views import AnchorMark, GainRow, Gains, Look, Path, Paths, Plane
+from analysis.views import AnchorMark, GainRow, Gains, Look, Path, Paths, Plane, nice_ticks
 
 MANY = 60
 """Above this many configs only the Pareto set keeps its error crosses."""
@@ -29,10 +29,9 @@ def plane_chart(plane: Plane) -> str:
         classes = f"{kind} s{mark.colour}" if mark.outside else f"{kind} f{mark.colour}"
         parts.append(svg.marker(frame.x(mark.x), frame.y(mark.y), mark.marker, classes, mark.text))
     parts += _anchors(frame, plane.zero_shot, plane.joint)
-    named = [mark for mark in plane.marks if mark.on_front or mark.number == 1]
     parts += _numbers(
         frame,
-        [(mark.number, mark.x, mark.y) for mark in named],
+        [(mark.number, mark.x, mark.y) for mark in plane.marks if mark.number in plane.numbered],
         [(mark.x, mark.y) for mark in plane.marks],
         plane.zero_shot,
         plane.joint,
@@ -80,9 +79,19 @@ def gain_strip(row: GainRow, gains: Gains) -> str:
     return svg.element("svg", {"class": "strip", "aria-hidden": "true"}, "".join(parts))
 
 
-def change_strip(change: float, joint: float | None, reach: float) -> str:
+def gain_axis(gains: Gains) -> str:
+    """The scale below the gain chart."""
+    parts = []
+    for tick in nice_ticks(*gains.x_range, 5):
+        at = f"{_share(tick, gains.x_range):.2f}%"
+        label = f"{tick:+g}".replace("-", "\u2212") if tick else "0"
+        parts.append(svg.element("line", {"x1": at, "x2": at, "y1": "0", "y2": "5", "class": "zero"}))
+        parts.append(svg.element("text", {"x": at, "y": "19", "class": "tick mid"}, label))
+    return svg.element("svg", {"class": "strip", "aria-hidden": "true"}, "".join(parts))
+
+
+def change_strip(change: float, joint: float | None, span: tuple[float, float]) -> str:
     """The bar cell of one dataset, in points: a bar from zero to the config's change, a tick at the joint model's."""
-    span = (-reach, reach)
     zero, end = _share(0.0, span), _share(change, span)
     width = f"{abs(end - zero):.2f}%"
     bar = {"x": f"{min(zero, end):.2f}%", "width": width, "y": "5", "height": "10"}
@@ -124,18 +133,22 @@ def _parallels(plane: Plane, frame: Frame) -> list[str]:
         (xa, ya), (xb, yb) = ends
         classes = "line" if gain == 0 else "parallel"
         parts.append(svg.line((frame.x(xa), frame.y(ya)), (frame.x(xb), frame.y(yb)), classes))
+        label = "line" if gain == 0 else f"{gain:+g}".replace("-", "\u2212")
         if xb == frame.x_range[1]:
-            label = "line" if gain == 0 else f"{gain:+g}".replace("-", "\u2212")
             parts.append(svg.text(frame.x(xb) + 5, frame.y(yb) + 4, label, "tick faded"))
+        elif plane.slope < 0:
+            parts.append(svg.text(frame.x(xb) - 6, frame.y(yb) - 6, label, "tick faded end"))
     return parts
 
 
 def _cross(frame: Frame, x: float, y: float, x_se: float | None, y_se: float | None, classes: str) -> list[str]:
     if x_se is None or y_se is None:
         return []
+    (x0, x1), (y0, y1) = frame.x_range, frame.y_range
+    left, right, low, high = max(x - x_se, x0), min(x + x_se, x1), max(y - y_se, y0), min(y + y_se, y1)
     return [
-        svg.line((frame.x(x - x_se), frame.y(y)), (frame.x(x + x_se), frame.y(y)), classes),
-        svg.line((frame.x(x), frame.y(y - y_se)), (frame.x(x), frame.y(y + y_se)), classes),
+        svg.line((frame.x(left), frame.y(y)), (frame.x(right), frame.y(y)), classes),
+        svg.line((frame.x(x), frame.y(low)), (frame.x(x), frame.y(high)), classes),
     ]
 
 
@@ -165,7 +178,13 @@ def _numbers(
     blocked += [(frame.x(x) + dx, frame.y(y) + dy) for x, y in anchors for dx, dy in spread]
     bounds = Box(frame.left, frame.top, frame.width - frame.left - frame.right, frame.height - frame.top - frame.bottom)
     starts = [(frame.x(x), frame.y(y)) for _, x, y in marks]
-    centres = place(starts, size=(19, 15), obstacles=blocked, bounds=bounds, reach=13)
+    centres = place(
+        starts,
+        size=(8.0 * max((len(str(number)) for number, _, _ in marks), default=1) + 3, 15),
+        obstacles=blocked,
+        bounds=bounds,
+        reach=13,
+    )
     parts = []
     for (number, _, _), (x, y), (cx, cy) in zip(marks, starts, centres, strict=True):
         if abs(cx - x) + abs(cy - y) > 27:

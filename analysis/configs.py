@@ -5,6 +5,7 @@ Axes are the columns of the trials table that are constant within every config; 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,7 +82,9 @@ def axis_names(trials: pd.DataFrame) -> tuple[str, ...]:
         for column in trials.columns
         if column not in NOT_AXES and column not in KNOWN_AXES and not str(column).endswith("_s")
     ]
-    constant = [name for name in others if trials.groupby("config_id")[name].nunique(dropna=False).max() == 1]
+    constant = [
+        name for name in others if _plain(trials[name]).groupby(trials["config_id"]).nunique(dropna=False).max() == 1
+    ]
     return (*KNOWN_AXES, *sorted(constant))
 
 
@@ -113,6 +116,11 @@ def short(value: AxisValue) -> str:
         mantissa, exponent = f"{value:.3e}".split("e")
         return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
     return f"{value:.6g}"
+
+
+def _plain(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Lists and other values that have no hash as text."""
+    return column.map(repr) if column.dtype == object else column
 
 
 def _value(value: object, name: str) -> AxisValue:

@@ -68,7 +68,7 @@ def plane_figure(plane: Plane) -> Figure:
             clip_on=False,
         )
     _anchors(axes, plane.zero_shot, plane.joint)
-    named = [(mark.number, mark.x, mark.y) for mark in plane.marks if mark.on_front or mark.number == 1]
+    named = [(mark.number, mark.x, mark.y) for mark in plane.marks if mark.number in plane.numbered]
     _legend(figure, plane.look)
     _numbers(figure, axes, named, [(mark.x, mark.y) for mark in plane.marks])
     return figure
@@ -141,7 +141,7 @@ def _parallels(axes: Axes, plane: Plane) -> None:
             zorder=1,
         )
         if plane.y_range[0] <= on_right <= plane.y_range[1]:
-            text = "line" if gain == 0 else f"{gain:+g}"
+            text = "line" if gain == 0 else f"{gain:+g}".replace("-", "\u2212")
             axes.annotate(
                 text,
                 (plane.x_range[1], on_right),
@@ -201,10 +201,10 @@ def _numbers(
     window = axes.get_window_extent()
     centres = place(
         [(x, y) for x, y in starts],
-        size=(14, 11),
+        size=(0.09 * figure.dpi * max(len(str(number)) for number, _, _ in named), 0.13 * figure.dpi),
         obstacles=[(x, y) for x, y in obstacles],
         bounds=Box(window.x0, window.y0, window.width, window.height),
-        reach=10,
+        reach=0.11 * figure.dpi,
     )
     scale = 72 / figure.dpi
     for (number, x, y), (px, py), (cx, cy) in zip(named, starts, centres, strict=True):
@@ -219,6 +219,6 @@ def _numbers(
             zorder=9,
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": "#888888", "shrinkA": 1, "shrinkB": 1}
-            if abs(cx - px) + abs(cy - py) > 21
+            if abs(cx - px) + abs(cy - py) > 0.24 * figure.dpi
             else None,
         )

@@ -3,6 +3,9 @@
 A claim is one small pure function in `CLAIMS`: it names the paired comparisons that test it, and the verdict follows
 from the first of them (the decisive one). With the interval of its difference above zero the claim held; with all of it
 below the smallest difference worth naming it did not hold; else it is undecided. To add one, add a function and a row.
+
+On 150 synthetic studies without any effect, a claim was decided either way in 5-8 % at 3 blocks and 3-13 % at 5 (most
+for the best of three learning rates, whose interval is a little too short), and held in 1-6 %.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -75,7 +78,7 @@ def full_accumulates_more_than_lora(evidence: Evidence) -> "tuple[Comparison, ..
     full = evidence.rows(method="full", timeline="finetune")
     lora = evidence.rows(method="lora", timeline="finetune", rank=min(ranks, default=-1.0))
     if not full or not lora:
-        return "it needs full fine-tuning and LoRA, both with the timeline `finetune`"
+        return "it needs full fine-tuning and LoRA, both without merging"
     differ = ("method", "rank", "lr")
     contests = [
         (left, right)
@@ -124,7 +127,7 @@ def ema_merge_gains_over_finetuning(evidence: Evidence) -> "tuple[Comparison, ..
         return "the gain is not defined without a joint anchor that learned"
     ema, plain = evidence.rows(timeline="ema"), evidence.rows(timeline="finetune")
     if not ema or not plain:
-        return "it needs the timelines `ema` and `finetune`"
+        return "it needs EMA-merge and plain fine-tuning"
     differ = ("timeline", "rule", "w")
     contests = [
         (left, right[:1])
@@ -192,8 +195,8 @@ def _finding(number: int, text: str, outcome: tuple[Comparison, ...] | str) -> F
 
 def _verdict(difference: Estimate) -> tuple[Verdict, str | None]:
     if difference.low is None or difference.high is None:
-        blocks = f"{difference.blocks} block{'s' if difference.blocks > 1 else ''}"
-        return "undecided", f"{blocks} give no interval; at least {MIN_BLOCKS} are needed"
+        few = "1 block gives" if difference.blocks == 1 else f"{difference.blocks} blocks give"
+        return "undecided", f"{few} no interval; at least {MIN_BLOCKS} are needed"
     if difference.low > 0:
         return "held", None
     if difference.high < NEGLIGIBLE:

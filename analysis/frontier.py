@@ -1,4 +1,4 @@
-"""The accumulation-retention frontier of a study: anchors, configs, hull and methods, each number with its interval.
+"""The accumulation-retention frontier of a study: configs, hull and methods, each number with its interval.
 
 All statistics are of means over blocks. Whatever is not linear in them (the gain, an area) gets its interval from the
 delete-one-block jackknife: a block is taken away from the configs AND from both anchors, so noise they share cancels.
@@ -12,27 +12,11 @@ import numpy as np
 import pandas as pd
 
 from analysis import pareto
+from analysis.anchors import Anchor, anchors_of
 from analysis.configs import AxisValue, Config, configs_of
 from analysis.pareto import FloatArray
-from analysis.tables import JOINT, Tables
+from analysis.tables import Tables
 from analysis.uncertainty import Estimate, estimate, honest_choice, leave_one_out_means, pseudo_values
-
-MIN_LEARNED_SES = 3.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Anchor:
-    """The zero-shot or the joint point, with the covariance of its mean ((x, y), None with one block)."""
-
-    aka: Estimate
-    azs: Estimate
-    gm: Estimate
-    label: str
-
-    @property
-    def point(self) -> tuple[float, float]:
-        """(AKA, AZS)."""
-        return self.aka.value, self.azs.value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,20 +131,9 @@ def build_frontier(tables: Tables) -> Frontier:
     configs = configs_of(tables.trials[tables.trials["kind"] == "trial"])
     ids = [config.config_id for config in configs]
     columns = {name: _matrix(trials, name, ids, tables.blocks) for name in ("aka", "azs", "gm")}
-    zero_shot_S3, warnings = _zero_shot_blocks(tables)
-    joint_S3, joint, joint_warnings = _joint_blocks(final, tables.blocks)
-    warnings += joint_warnings
-    points = _Points(
-        x=columns["aka"],
-        y=columns["azs"],
-        zero_shot=zero_shot_S3[:, :2],
-        joint=None if joint_S3 is None else joint_S3[:, :2],
-    )
-    no_gain = _no_gain(points)
-    gain_C, gain_CS = _gains(points) if no_gain is None else (None, None)
-    zero_shot = _anchor(zero_shot_S3, "zero-shot")
-    if no_gain is not None:
-        warnings.append(f"The gain is not defined: {no_gain}.")
+    anchors = anchors_of(tables, final)
+    points = _Points(x=columns["aka"], y=columns["azs"], zero_shot=anchors.zero_shot_blocks, joint=anchors.joint_blocks)
+    gain_C, gain_CS = _gains(points) if anchors.no_line is None else (None, None)
 
     on_front = _on_front(points)
     costs = trials.groupby("config_id")[["cost_flops", "cost_mafs", "wall_s"]].mean().reindex(ids)
@@ -174,7 +147,7 @@ def build_frontier(tables: Tables) -> Frontier:
             azs=estimate(columns["azs"][c]),
             gm=estimate(columns["gm"][c]),
             gain=None if gain_C is None or gain_CS is None else estimate(gain_CS[c], value=gain_C[c]),
-            slide=None if joint is None or no_gain else _slide(points, c),
+            slide=_slide(points, c) if anchors.no_line is None else None,
             cost_flops=_number(costs["cost_flops"].iloc[c]),
             cost_mafs=_number(costs["cost_mafs"].iloc[c]),
             wall_s=_number(costs["wall_s"].iloc[c]),
@@ -185,19 +158,30 @@ def build_frontier(tables: Tables) -> Frontier:
     rows = np.asarray(order)
     points = _Points(x=points.x[rows], y=points.y[rows], zero_shot=points.zero_shot, joint=points.joint)
     samples = Samples(aka=points.x, azs=points.y, gain=None if gain_CS is None else gain_CS[rows])
-    warnings += _extrapolation_warning(results)
     return Frontier(
-        zero_shot=zero_shot,
-        joint=joint,
-        no_gain=no_gain,
+        zero_shot=anchors.zero_shot,
+        joint=anchors.joint,
+        no_gain=anchors.no_line,
         blocks=tables.blocks,
         results=results,
-        hull=_hull(results, zero_shot),
-        methods=_methods(results, points, line_exists=no_gain is None),
+        hull=_hull(results, anchors.zero_shot),
+        methods=_methods(results, points, line_exists=anchors.no_line is None),
         winner=_winner(results, samples),
         samples=samples,
-        warnings=tuple(warnings),
+        warnings=(*anchors.warnings, *_extrapolation_warning(results)),
     )
+
+
+def axes_in_use(frontier: Frontier) -> Mapping[str, tuple[AxisValue, ...]]:
+    """The values of every axis that applies somewhere, for the report's summary of what was varied."""
+    names = frontier.results[0].config.axes
+    found = {
+        name: sorted(
+            {r.config.axes[name] for r in frontier.results} - {None}, key=lambda value: (str(type(value)), value)
+        )
+        for name in names
+    }
+    return {name: tuple(values) for name, values in found.items() if values}
 
 
 def _final_rows(tables: Tables) -> pd.DataFrame:
@@ -211,69 +195,6 @@ def _matrix(rows: pd.DataFrame, column: str, ids: Sequence[str], blocks: Sequenc
     values = table.to_numpy(dtype=float)
     assert np.isfinite(values).all(), "tables are balanced when they are made"
     return values
-
-
-def _zero_shot_blocks(tables: Tables) -> tuple[FloatArray, list[str]]:
-    """(AKA, AZS, GM) at task 0 per block: the mean over the block's trials, which should all say the same."""
-    trials = tables.trials[tables.trials["block"].isin(tables.blocks)]
-    starts = tables.tasks[tables.tasks["task"] == 0].merge(trials[["trial", "block"]], on="trial")
-    by_block = starts.groupby("block")[["aka", "azs", "gm"]]
-    spread = float((by_block.max() - by_block.min()).to_numpy().max())
-    warnings = []
-    if spread > 1e-6:
-        warnings.append(f"Zero-shot rows of one block differ by up to {100 * spread:.2f} points; their mean is used.")
-    return by_block.mean().reindex(list(tables.blocks)).to_numpy(dtype=float), warnings
-
-
-def _joint_blocks(final: pd.DataFrame, blocks: Sequence[str]) -> tuple[FloatArray | None, Anchor | None, list[str]]:
-    """The joint anchor per block, held at its mean if it lacks a block; of several joint configs the most learned."""
-    rows = final[(final["kind"] == "anchor") & (final["method"] == JOINT)]
-    if rows.empty:
-        return None, None, []
-    warnings = []
-    means = rows.groupby("config_id")["aka"].mean()
-    chosen = str(means.index[int(np.argmax(means.to_numpy()))])
-    if len(means) > 1:
-        warnings.append(
-            f"There are {len(means)} joint configs; the one with the highest AKA ({chosen[:8]}) is the joint point."
-        )
-    own = rows[rows["config_id"] == chosen].set_index("block")[["aka", "azs", "gm"]].sort_index()
-    anchor = _anchor(own.to_numpy(dtype=float), "joint")
-    if len(own) == 1 and len(blocks) > 1:
-        warnings.append("The joint point was trained once: intervals of gains do not contain its own uncertainty.")
-    if set(own.index) >= set(blocks):
-        return own.reindex(list(blocks)).to_numpy(dtype=float), anchor, warnings
-    if len(own) > 1:
-        warnings.append(
-            "The joint point lacks some blocks: it is held at its mean, "
-            "and intervals of gains do not contain its own uncertainty."
-        )
-    return np.repeat(own.to_numpy(dtype=float).mean(axis=0)[np.newaxis], len(blocks), axis=0), anchor, warnings
-
-
-def _anchor(values_S3: FloatArray, label: str) -> Anchor:
-    return Anchor(
-        aka=estimate(values_S3[:, 0]), azs=estimate(values_S3[:, 1]), gm=estimate(values_S3[:, 2]), label=label
-    )
-
-
-def _no_gain(points: _Points) -> str | None:
-    """Why there is no Z-J line, or None if there is one."""
-    if points.joint is None:
-        return "there is no finished joint anchor"
-    learned = estimate(points.joint[:, 0] - points.zero_shot[:, 0])
-    if learned.value <= 0:
-        return "the joint point has no higher AKA than the zero-shot point"
-    if learned.se is not None and learned.value < MIN_LEARNED_SES * learned.se:
-        return (
-            f"the joint point's AKA is only {100 * learned.value:.2f} points above zero-shot, "
-            f"less than {MIN_LEARNED_SES:g} standard errors ({100 * learned.se:.2f})"
-        )
-    if len(points.zero_shot) > 1:
-        left_out = leave_one_out_means((points.joint[:, 0] - points.zero_shot[:, 0])[np.newaxis])
-        if float(left_out.min()) <= 0:
-            return "without one of the blocks the joint point has no higher AKA than the zero-shot point"
-    return None
 
 
 def _gains(points: _Points) -> tuple[FloatArray, FloatArray]:
@@ -401,15 +322,3 @@ def _number(value: object) -> float | None:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
-
-
-def axes_in_use(frontier: Frontier) -> Mapping[str, tuple[AxisValue, ...]]:
-    """The values of every axis that applies somewhere, for the report's summary of what was varied."""
-    names = frontier.results[0].config.axes
-    found = {
-        name: sorted(
-            {r.config.axes[name] for r in frontier.results} - {None}, key=lambda value: (str(type(value)), value)
-        )
-        for name in names
-    }
-    return {name: tuple(values) for name, values in found.items() if values}

@@ -4,8 +4,9 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 
+from analysis.anchors import Anchor
 from analysis.findings import Finding
-from analysis.frontier import Anchor, Frontier, MethodSummary, Result, Vertex, axes_in_use
+from analysis.frontier import Frontier, MethodSummary, Result, Vertex, axes_in_use
 from analysis.tables import Tables
 from analysis.trajectories import DatasetChange, Trajectory
 from analysis.uncertainty import LEVEL, Estimate

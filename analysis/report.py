@@ -19,7 +19,7 @@ from analysis.tables import Tables, load_tables
 from analysis.trajectories import DatasetChange, Trajectory, dataset_changes, shown_results, trajectories
 from analysis.views import Gains, Look, gains_of, look_of, paths_of, plane_of
 
-TEMPLATE = "report.html.jinja"
+TEMPLATE = "report.html.j2"
 OPEN_ROWS = 60
 
 
@@ -99,7 +99,8 @@ def render(
     gains = gains_of(frontier, look)
     plane = plane_of(frontier, look)
     paths_view = paths_of(frontier, paths, look)
-    reach = 105 * max([abs(change.change.value) for change in changes] + [abs(c.joint_change or 0.0) for c in changes])
+    seen = [0.0, *(100 * c.change.value for c in changes), *(100 * (c.joint_change or 0.0) for c in changes)]
+    span = (min(seen) - 0.5, max(seen) + 0.5)
     return environment.get_template(TEMPLATE).render(
         tables=tables,
         frontier=frontier,
@@ -116,6 +117,7 @@ def render(
         findings=findings,
         gains=gains,
         gain_rows=_gain_rows(gains),
+        gain_axis=None if gains is None else Markup(charts.gain_axis(gains)),
         paths=paths,
         paths_svg=Markup(charts.paths_chart(paths_view)),
         aka_svg=Markup(charts.tasks_chart(paths_view, "AKA")),
@@ -123,7 +125,7 @@ def render(
         changes=[
             (
                 change,
-                Markup(charts.change_strip(100 * change.change.value, _percent(change.joint_change), reach or 1.0)),
+                Markup(charts.change_strip(100 * change.change.value, _percent(change.joint_change), span)),
             )
             for change in changes
         ],

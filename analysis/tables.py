@@ -30,6 +30,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "tasks": ("trial", "task"),
     "scores": ("trial", "task", "dataset"),
 }
+COSTS = ("cost_flops", "cost_mafs", "wall_s")
 GM_TOLERANCE = 1e-4
 SHOWN_ROWS = 3
 
@@ -78,11 +79,13 @@ def make_tables(trials: pd.DataFrame, tasks: pd.DataFrame, scores: pd.DataFrame,
     for table, frame in frames.items():
         _check_columns(table, frame)
     _check_trials(trials)
+    trials = trials.assign(**{name: trials[name].astype(str) for name in ("config_id", "block")})
     done = trials[trials["status"] == "done"]
     if done.empty:
         raise TableError(f"trials: none of the {len(trials)} trials is done yet, so there is nothing to report")
     kept_rows = {table: _rows_of_done(table, frames[table], trials, done) for table in ("tasks", "scores")}
     tasks, scores = kept_rows["tasks"], kept_rows["scores"]
+    tasks = tasks.assign(**{name: pd.to_numeric(tasks[name], errors="coerce") for name in COSTS})
     _check_tasks(tasks, done)
     _check_scores(scores, tasks)
 
@@ -188,7 +191,7 @@ def _check_tasks(tasks: pd.DataFrame, done: pd.DataFrame) -> None:
     _refuse("tasks", "task", done, no_start, "has no row for task 0 (zero-shot) for a finished trial")
     no_end = ~done["trial"].isin(last.index[last > 0])
     _refuse("tasks", "task", done, no_end, "has no row after task 0 for a finished trial")
-    for column in ("cost_flops", "cost_mafs", "wall_s"):
+    for column in COSTS:
         _refuse("tasks", column, tasks, tasks[column] < 0, "is negative")
     seen = tasks.groupby("trial")["task"].agg(lambda column: ",".join(str(int(task)) for task in sorted(column)))
     streams = done["trial"].map(seen).groupby(done["config_id"]).nunique()
@@ -197,6 +200,8 @@ def _check_tasks(tasks: pd.DataFrame, done: pd.DataFrame) -> None:
 
 
 def _check_scores(scores: pd.DataFrame, tasks: pd.DataFrame) -> None:
+    sizes = pd.to_numeric(scores["n"], errors="coerce")
+    _refuse("scores", "n", scores, ~(sizes > 0), "is not a positive number")
     _refuse("scores", "group", scores, ~scores["group"].isin(GROUPS), f"is none of {list(GROUPS)}")
     for column in ("group", "metric"):
         kinds = scores.groupby("dataset")[column].nunique(dropna=False)

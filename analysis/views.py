@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.frontier import Anchor, Frontier, Result
+from analysis.anchors import Anchor
+from analysis.frontier import Frontier, Result
 from analysis.trajectories import Trajectory
 from analysis.wording import percent, points
 
@@ -17,6 +18,7 @@ COLOURS = 8
 MARKERS = ("circle", "diamond", "square", "triangle", "down", "cross", "star")
 TIMELINE_ORDER = ("finetune", "ema", "zs", "ft")
 MAX_GAIN_ROWS = 30
+MAX_NUMBERED = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +70,7 @@ class Plane:
     slope: float | None
     gains: tuple[float, ...]
     hull: tuple[tuple[float, float], ...]
+    numbered: tuple[int, ...]
     look: Look
 
 
@@ -171,6 +174,7 @@ def plane_of(frontier: Frontier, look: Look) -> Plane:
         slope=slope,
         gains=() if slope is None else _parallels(zero_shot, slope, x_range, y_range),
         hull=tuple((100 * vertex.point[0], 100 * vertex.point[1]) for vertex in frontier.hull),
+        numbered=_numbered(frontier),
         look=look,
     )
 
@@ -250,6 +254,13 @@ def nice_ticks(low: float, high: float, count: int) -> tuple[float, ...]:
     step = magnitude * next(m for m in (1, 2, 5, 10) if m * magnitude >= raw * (1 - 1e-9))
     first, last = int(np.ceil(low / step - 1e-9)), int(np.floor(high / step + 1e-9))
     return tuple(round(float(k * step), 10) for k in range(first, last + 1))
+
+
+def _numbered(frontier: Frontier) -> tuple[int, ...]:
+    """The Pareto set, or of a long one the hull; and always the first config."""
+    on_hull = [vertex.result for vertex in frontier.hull if vertex.result is not None]
+    chosen = frontier.front if len(frontier.front) <= MAX_NUMBERED else on_hull
+    return tuple(sorted({1, *(result.number for result in chosen)}))
 
 
 def _anchor_mark(name: str, anchor: Anchor) -> AnchorMark:

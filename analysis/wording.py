@@ -137,8 +137,8 @@ def _largest_gain(frontier: Frontier) -> str:
         text += " The interval contains zero: it is not shown to lie above the line."
     if winner.honest_gain is not None and len(frontier.results) > 1:
         text += (
-            f" Chosen without the block that scores it, the winner gains {points(winner.honest_gain)}"
-            f" (the same config in {winner.agreeing_blocks} of {n} choices)."
+            f" Chosen without the block that scores it, the winner gains {points(winner.honest_gain)};"
+            f" {winner.agreeing_blocks} of {n} such choices elect this config."
         )
     if winner.runner_up is not None and winner.lead is not None and winner.lead.low is not None:
         decided = "a decided lead" if winner.lead.low > 0 else "too little to tell them apart"
@@ -152,10 +152,14 @@ def _buys(result: Result, frontier: Frontier) -> str:
     text = f"From the zero-shot model it goes from {percent(z.aka.value)} % to {percent(result.aka)} % AKA"
     text += f" ({points(learned)} points) and from {percent(z.azs.value)} % to {percent(result.azs)} % AZS"
     text += f" ({points(-lost)} points)"
-    if frontier.joint is not None and result.slide is not None:
+    if learned <= 0:
+        text += ". It learned nothing"
+    elif frontier.joint is not None and result.slide is not None:
         text += f". That is {100 * result.slide:.0f} % of what joint training learns"
         joint_lost = z.azs.value - frontier.joint.azs.value
-        if joint_lost > 0:
+        if lost <= 0:
+            text += ", without any loss of AZS"
+        elif joint_lost > 0:
             text += f", for {100 * lost / joint_lost:.0f} % of what it forgets"
     return text + "."
 
@@ -169,11 +173,13 @@ def _retains(result: Result, frontier: Frontier) -> str:
 
 
 def _learns(result: Result, frontier: Frontier) -> str:
-    text = (
-        f"{_upper(named(result))}: {percent(result.aka)} % AKA"
-        f" ({points(result.aka.value - frontier.zero_shot.aka.value)} points from zero-shot)"
+    change = result.aka.value - frontier.zero_shot.aka.value
+    text = "No config learned anything; the highest AKA has " if change <= 0 else ""
+    text += (
+        f"{named(result)}: {percent(result.aka)} % AKA ({points(change)} points from zero-shot)"
         f" at {percent(result.azs)} % AZS"
     )
+    text = _upper(text)
     if frontier.joint is not None:
         text += f"; the joint model has {percent(frontier.joint.aka)} % and {percent(frontier.joint.azs)} %"
     return text + "."

@@ -91,6 +91,7 @@ def build(values: Mapping[str, Scalar], *, workload: Pocket, source: str) -> tup
     Raises:
         ConfigError: a value is not allowed, or one is missing.
     """
+    _require_known(values, source)
     tree: dict[str, Any] = {"workload": workload, "recipe": {}, "stream": {}, "timeline": {}}
     used = set()
     for name, value in values.items():

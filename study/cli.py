@@ -187,6 +187,7 @@ def _run(full: Plan, definition: StudyDefinition, home: Folder, *, executor: Exe
     home.log("run_started", study=definition.name, trials=len(full.trials), executor=executor, versions=_versions())
     tables = make_tables(full, store, {})  # reads every score, so that a damaged one is missing from here on
     failed: dict[str, str] = {}
+    told = _tell_damage(home, 0)
     for _ in range(_ROUNDS):
         have = known(store)
         missing = tuple(planned for planned in full.missing(have) if planned.trial.id not in failed)
@@ -199,6 +200,7 @@ def _run(full: Plan, definition: StudyDefinition, home: Folder, *, executor: Exe
         )
         failed |= progress.failed
         tables = make_tables(full, store, failed)
+        told = _tell_damage(home, told)
         if progress.interrupted:
             break
     _write_tables(tables, home)
@@ -219,6 +221,14 @@ def _progress(missing: tuple[PlannedTrial, ...], full: Plan, have: Known, home: 
         tasks=sum(len(planned.steps) for planned in missing),
         trial_names={planned.trial.id: _in_words(planned) for planned in missing},
     )
+
+
+def _tell_damage(home: Folder, told: int) -> int:
+    """Tell the user of damaged files that this run has met; returns how many it has told by now."""
+    messages = [str(row["message"]) for row in home.last_run() if row["event"] == "damaged"]
+    for message in messages[told:]:
+        typer.echo(f"warning: {message}", err=True)
+    return len(messages)
 
 
 def _write_tables(tables: Tables, home: Folder) -> None:

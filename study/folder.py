@@ -64,6 +64,12 @@ class Folder:
             with contextlib.suppress(ValueError):
                 yield json.loads(line)
 
+    def last_run(self) -> list[dict[str, Any]]:
+        """Lines of the log since the last run began."""
+        rows = list(self.events())
+        starts = [i for i, row in enumerate(rows) if row["event"] == "run_started"]
+        return rows[starts[-1] :] if starts else []
+
 
 @contextlib.contextmanager
 def claim(path: Path, definition: StudyDefinition, source: str) -> Iterator[tuple[Folder, list[str]]]:

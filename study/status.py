@@ -84,22 +84,16 @@ def status(folder: Folder) -> Status:
 
 def failures(folder: Folder) -> dict[str, str]:
     """Trials that the last run gave up, with their errors."""
-    return {str(row["trial"]): str(row["error"]) for row in _last_run(folder) if row["event"] == "trial_failed"}
+    return {str(row["trial"]): str(row["error"]) for row in folder.last_run() if row["event"] == "trial_failed"}
 
 
 def _open(tables: Tables) -> set[str]:
     return {row["trial"] for row in tables.trials if row["status"] == "failed"}
 
 
-def _last_run(folder: Folder) -> list[dict[str, Any]]:
-    rows = list(folder.events())
-    starts = [i for i, row in enumerate(rows) if row["event"] == "run_started"]
-    return rows[starts[-1] :] if starts else []
-
-
 def _running(folder: Folder) -> set[str]:
     active: set[str] = set()
-    for row in _last_run(folder):
+    for row in folder.last_run():
         if row["event"] == "trial_started":
             active.add(row["trial"])
         elif row["event"] in ("trial_done", "trial_failed", "trial_retried"):
@@ -108,7 +102,7 @@ def _running(folder: Folder) -> set[str]:
 
 
 def _tasks_per_minute(folder: Folder) -> float | None:
-    rows = _last_run(folder)
+    rows = folder.last_run()
     tasks = sum(row["event"] == "task" for row in rows)
     if not tasks:
         return None

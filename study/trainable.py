@@ -4,15 +4,16 @@ import os
 import traceback
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study.folder import Folder
 from trainables import cycle
-from trainables.build import Builder
 from trainables.config import Pocket, TrialConfig, parse
 from trainables.metrics import Score, summarise
 from trainables.runtime import Runtime
-from trainables.workloads import open_workload
+
+if TYPE_CHECKING:
+    from trainables.build import Builder
 
 
 def run_trial(config: dict[str, Any], *, study: str, runtime: Runtime) -> None:
@@ -32,8 +33,11 @@ def run_trial(config: dict[str, Any], *, study: str, runtime: Runtime) -> None:
 
 
 @lru_cache(maxsize=1)
-def builder(workload: Pocket, study: Path, runtime: Runtime) -> Builder:
+def builder(workload: Pocket, study: Path, runtime: Runtime) -> "Builder":
     """This process's builder: data is mapped and the model is made once, however many trials follow."""
+    from trainables.build import Builder  # imports torch, which the driver's process does without
+    from trainables.workloads import open_workload
+
     runtime.apply()
     folder = Folder(path=study)
     folder.log("worker", workload=workload.name, device=runtime.device, host=os.uname().nodename)

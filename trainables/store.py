@@ -89,7 +89,7 @@ class MemoryStore:
         payload = unseal(blob)
         if payload is None:
             del self.blobs[kind, key]
-            self._on_damage(f"{kind}/{key} in memory was damaged; it will be computed again")
+            self._on_damage(f"{kind}/{key} in memory was damaged; what is needed of it is made again")
         return payload
 
     def has(self, kind: Kind, key: str) -> bool:
@@ -168,7 +168,7 @@ class LocalStore:
             # Another reader may have moved it already: then it has also told.
             with contextlib.suppress(FileNotFoundError):
                 path.rename(aside)
-                self._on_damage(f"{path} was damaged; it is now {aside} and will be computed again")
+                self._on_damage(f"{path} was damaged and is now {aside}; what is needed of it is made again")
         except OSError as error:
             raise StoreError(_explain(error, path)) from error
 

@@ -12,7 +12,7 @@ from tests.analysis.worlds import World, frames
 
 
 def findings_of(world: World) -> tuple[Finding, ...]:
-    tables = frames(world)
+    tables = frames(replace(world, tasks=1))
     return evaluate_findings(
         build_frontier(make_tables(tables["trials"], tables["tasks"], tables["scores"], name="study"))
     )
@@ -42,8 +42,8 @@ def test_none_holds_where_its_effect_is_turned(number: int) -> None:
     assert verdict(TURNED[number], number) == "did not hold"
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4])
-def test_noise_leaves_all_undecided(number: int) -> None:
+def test_noise_leaves_all_undecided() -> None:
+    """Without any effect a claim is decided in about 5 % of studies (up to 13 % for the best of three rates)."""
     world = World(
         learned={("full", None): 0.5, ("lora", 2): 0.5},
         rate_cost=0.0,
@@ -52,9 +52,10 @@ def test_noise_leaves_all_undecided(number: int) -> None:
         base_lift=0.0,
         merge_slide=0.0,
         noise_sd=0.03,
-        seed=4,
     )
-    assert verdict(world, number) == "undecided"
+    studies = [findings_of(replace(world, seed=seed)) for seed in range(8)]
+    for findings in zip(*studies, strict=True):
+        assert sum(finding.verdict != "undecided" for finding in findings) <= 2
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])

@@ -12,7 +12,7 @@ from analysis.frontier import Frontier, build_frontier
 from analysis.tables import make_tables
 from tests.analysis.worlds import Frames, World, frames, truths
 
-QUIET = World(noise_sd=0.0, block_sd=0.0)
+QUIET = World(noise_sd=0.0, block_sd=0.0, tasks=2)
 
 
 def frontier_of(tables: Frames) -> Frontier:
@@ -99,7 +99,7 @@ def test_routing_gain_is_the_area_between_hull_and_line() -> None:
 
 
 def test_without_joint_there_is_no_gain_and_a_reason() -> None:
-    found = frontier_of(frames(World(with_joint=False)))
+    found = frontier_of(frames(World(with_joint=False, tasks=1)))
     assert found.joint is None
     assert found.winner is None
     assert found.no_gain == "there is no finished joint anchor"
@@ -117,7 +117,7 @@ def test_a_joint_point_that_learned_nothing_gives_no_gain() -> None:
 
 @pytest.mark.parametrize(("blocks", "se", "interval"), [(1, False, False), (2, True, False), (3, True, True)])
 def test_few_blocks(blocks: int, se: bool, interval: bool) -> None:  # noqa: FBT001
-    found = frontier_of(frames(World(blocks=blocks)))
+    found = frontier_of(frames(World(blocks=blocks, tasks=1)))
     gain = found.results[0].gain
     assert gain is not None
     assert (gain.se is not None, gain.half_width is not None) == (se, interval)
@@ -133,10 +133,10 @@ def test_one_trial_is_a_study() -> None:
 
 
 def test_joint_on_fewer_blocks_is_held_fixed_and_said_so() -> None:
-    found = frontier_of(frames(World(joint_blocks=1)))
+    found = frontier_of(frames(World(joint_blocks=1, tasks=1)))
     assert found.results[0].gain is not None
     assert any("trained once" in warning for warning in found.warnings)
-    assert any("held" in warning for warning in frontier_of(frames(World(joint_blocks=2))).warnings)
+    assert any("held" in warning for warning in frontier_of(frames(World(joint_blocks=2, tasks=1))).warnings)
 
 
 def test_order_of_rows_does_not_matter(study: Frontier) -> None:

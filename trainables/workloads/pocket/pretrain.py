@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 class Pretraining:
     """Everything that sets the numbers of a pretraining run."""
 
-    steps: int = 6_000
+    steps: int = 5_000
     seed: int = 0
     pool_size: int = 160_000
     batch_size: int = 256
@@ -219,6 +219,7 @@ def _restore(path: Path, recipe: Pretraining, model: CLIP, optimizer: torch.opti
 def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     save_file({name: value.detach().contiguous() for name, value in tensors.items()}, partial, metadata=metadata)
+    partial.chmod(0o644)  # safetensors writes files that only their owner can read
     os.replace(partial, path)
 
 

@@ -9,10 +9,12 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,29 +48,30 @@ def samples(dataset: str, split: Split, cache_dir: Path) -> Samples:
     if row is None:
         raise ValueError(f"unknown pocket data set {dataset!r}; choose one of {sorted(DATASETS)}")
     size = len(row.concepts) * (row.train_per_concept if split == "train" else row.test_per_concept)
-    stem = cache_dir / f"pocket-{world_digest()}-{dataset}-{split}-{size}"
-    images = _load(stem, size)
-    if images is None:
-        _store(stem, np.stack([render(dataset, split, index)[0] for index in range(size)]), None)
-        images = _reload(stem, size)
     concept = np.arange(size, dtype=np.int32) % len(row.concepts)
     by_concept = [tuple(template.format(name) for template in row.templates) for name in row.concepts]
-    return Samples(images, concept, tuple(by_concept[k] for k in concept))
+
+    def draw() -> _Entry:
+        images = np.stack([render(dataset, split, index)[0] for index in range(size)])
+        return _Entry(images, tuple(by_concept[k] for k in concept))
+
+    entry = _cached(cache_dir / f"pocket-{world_digest()}-{dataset}-{split}-{size}", draw)
+    return Samples(entry.images, concept, entry.captions)
 
 
 def pool(size: int, cache_dir: Path) -> Samples:
     """The first ``size`` samples of the pretraining pool."""
-    stem = cache_dir / f"pocket-{world_digest()}-pool-{size}"
-    images, captions = _load(stem, size), _load_captions(stem, size)
-    if images is None or captions is None:
-        drawn = np.empty((size, SIDE, SIDE, 3), dtype=np.uint8)
-        said: list[tuple[str, ...]] = []
+
+    def draw() -> _Entry:
+        images = np.empty((size, SIDE, SIDE, 3), dtype=np.uint8)
+        captions: list[tuple[str, ...]] = []
         for index in range(size):
-            drawn[index], candidates = pool_sample(index)
-            said.append(candidates)
-        _store(stem, drawn, said)
-        images, captions = _reload(stem, size), tuple(said)
-    return Samples(images, np.full(size, -1, dtype=np.int32), captions)
+            images[index], candidates = pool_sample(index)
+            captions.append(candidates)
+        return _Entry(images, tuple(captions))
+
+    entry = _cached(cache_dir / f"pocket-{world_digest()}-pool-{size}", draw)
+    return Samples(entry.images, np.full(size, -1, dtype=np.int32), entry.captions)
 
 
 @cache
@@ -82,50 +85,50 @@ def world_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def _load(stem: Path, size: int) -> NDArray[np.uint8] | None:
-    """The images of an intact cache entry, or None."""
+class _Entry(NamedTuple):
+    images: NDArray[np.uint8]
+    captions: tuple[tuple[str, ...], ...]
+
+
+def _cached(stem: Path, draw: Callable[[], _Entry]) -> _Entry:
+    entry = _load(stem)
+    if entry is None:
+        _store(stem, draw())
+        entry = _load(stem)
+    if entry is None:
+        raise OSError(f"the cache file {stem}.npy cannot be read back; check the disk, or name another cache folder")
+    return entry
+
+
+def _load(stem: Path) -> _Entry | None:
+    """The cached entry with its images mapped, or None where there is none or it is damaged."""
     try:
         images: NDArray[np.uint8] = np.load(f"{stem}.npy", mmap_mode="r", allow_pickle=False)
-        expected = Path(f"{stem}.sha256").read_text(encoding="ascii")
-    except (OSError, ValueError, EOFError, UnicodeDecodeError):
+        said = Path(f"{stem}.json").read_bytes()
+        if Path(f"{stem}.digest").read_bytes() != _content(images, said):
+            return None
+    except (OSError, ValueError, EOFError):
         return None
-    if images.shape != (size, SIDE, SIDE, 3) or images.dtype != np.uint8 or _content(images) != expected:
-        return None
-    return images
+    return _Entry(images, tuple(tuple(candidates) for candidates in json.loads(said)))
 
 
-def _reload(stem: Path, size: int) -> NDArray[np.uint8]:
-    images = _load(stem, size)
-    if images is None:
-        raise OSError(f"the cache file {stem}.npy cannot be read back; check the disk, or name another cache folder")
-    return images
-
-
-def _load_captions(stem: Path, size: int) -> tuple[tuple[str, ...], ...] | None:
-    try:
-        said = json.loads(Path(f"{stem}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return tuple(tuple(candidates) for candidates in said) if len(said) == size else None
-
-
-def _store(stem: Path, images: NDArray[np.uint8], captions: list[tuple[str, ...]] | None) -> None:
+def _store(stem: Path, entry: _Entry) -> None:
     stem.parent.mkdir(parents=True, exist_ok=True)
-    if captions is not None:
-        _replace(Path(f"{stem}.json"), json.dumps(captions).encode())
-    _replace(Path(f"{stem}.sha256"), _content(images).encode())
-    handle, name = tempfile.mkstemp(dir=stem.parent, suffix=".tmp")
-    with os.fdopen(handle, "wb") as file:
-        np.save(file, images, allow_pickle=False)
-    os.replace(name, f"{stem}.npy")
+    said = json.dumps(entry.captions).encode()
+    _replace(Path(f"{stem}.json"), lambda file: file.write(said))
+    _replace(Path(f"{stem}.npy"), lambda file: np.save(file, entry.images, allow_pickle=False))
+    _replace(Path(f"{stem}.digest"), lambda file: file.write(_content(entry.images, said)))
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
     with os.fdopen(handle, "wb") as file:
-        file.write(data)
+        write(file)
     os.replace(name, path)
 
 
-def _content(images: NDArray[np.uint8]) -> str:
-    return hashlib.blake2b(np.ascontiguousarray(images).data, digest_size=16).hexdigest()
+def _content(images: NDArray[np.uint8], said: bytes) -> bytes:
+    header = repr((images.shape, images.dtype.str)).encode()
+    digest = hashlib.blake2b(header + said, digest_size=16)
+    digest.update(np.ascontiguousarray(images).data)
+    return digest.hexdigest().encode()

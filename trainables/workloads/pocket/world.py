@@ -328,7 +328,7 @@ GLYPHS: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
 
 # Shares of the pool. Rare examples of the adapt data sets set how much the pretrained model knows of them; within a
 # data set they have a long tail, as on the web: concept k = 1, 2, ... is shown in proportion to k ** -RARE_EXPONENT.
-POOL_SHARES: dict[str, float] = {"shapes": 0.25, "letters": 0.274, "digits": 0.25, "textures": 0.22, "rare": 0.006}
+POOL_SHARES: dict[str, float] = {"shapes": 0.25, "letters": 0.279, "digits": 0.25, "textures": 0.22, "rare": 0.001}
 RARE_EXPONENT = 1.5
 
 _UPRIGHT = Pose()

@@ -1,5 +1,7 @@
 """The tokenizer: open_clip's convention, and a vocabulary that knows every word of the world."""
 
+import hashlib
+
 import torch
 
 from trainables.workloads.pocket.tokenizer import CONTEXT_LENGTH, END, START, UNKNOWN, VOCABULARY_SIZE, WORDS, tokenize
@@ -43,3 +45,8 @@ def test_concepts_of_a_data_set_are_told_apart() -> None:
     for row in DATASETS.values():
         tokens = tokenize([row.prompt.format(c) for c in row.concepts])
         assert len(tokens.unique(dim=0)) == len(row.concepts)
+
+
+def test_vocabulary_is_that_of_the_shipped_weights() -> None:
+    """Ids are places in the sorted words: another word anywhere needs weights pretrained anew."""
+    assert hashlib.sha256(" ".join(WORDS).encode()).hexdigest()[:16] == "cf21958a7e7557c2"

@@ -1,0 +1,131 @@
+"""Numbers of the figures: ticks, ranges, labels and looks."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analysis import svg
+from analysis.frontier import Frontier, build_frontier
+from analysis.labels import Box, place
+from analysis.svg import Frame
+from analysis.tables import make_tables
+from analysis.trajectories import dataset_changes, shown_results, trajectories
+from analysis.views import COLOURS, gains_of, look_of, nice_ticks, paths_of, plane_of
+from tests.analysis.worlds import Frames, World, frames
+
+
+def frontier_of(tables: Frames) -> Frontier:
+    return build_frontier(make_tables(tables["trials"], tables["tasks"], tables["scores"], name="study"))
+
+
+@pytest.fixture(scope="module")
+def study() -> Frontier:
+    return frontier_of(frames(World(tasks=1)))
+
+
+@given(st.floats(-1e3, 1e3), st.floats(1e-3, 1e3), st.integers(2, 9))
+def test_ticks_are_round_and_inside(low: float, width: float, count: int) -> None:
+    ticks = nice_ticks(low, low + width, count)
+    assert len(ticks) <= count + 1
+    assert all(low - 1e-6 * width <= tick <= low + width + 1e-6 * width for tick in ticks)
+    steps = np.diff(ticks)
+    assert np.allclose(steps, steps[:1], rtol=1e-6)
+
+
+def test_every_config_is_a_mark_and_all_anchors_are_inside(study: Frontier) -> None:
+    plane = plane_of(study, look_of(study))
+    assert [mark.number for mark in plane.marks] == [result.number for result in study.results]
+    assert not any(mark.outside for mark in plane.marks if mark.on_front)
+    for anchor in (plane.zero_shot, plane.joint):
+        assert anchor is not None
+        assert plane.x_range[0] < anchor.x < plane.x_range[1]
+        assert plane.y_range[0] < anchor.y < plane.y_range[1]
+
+
+def test_marks_are_in_percent_and_agree_with_the_gain(study: Frontier) -> None:
+    plane = plane_of(study, look_of(study))
+    assert plane.slope is not None
+    for mark, result in zip(plane.marks, study.results, strict=True):
+        assert result.gain is not None
+        above = mark.y - plane.zero_shot.y - plane.slope * (mark.x - plane.zero_shot.x)
+        assert above == pytest.approx(100 * result.gain.value, abs=1e-9)
+
+
+def test_parallels_are_round_and_few(study: Frontier) -> None:
+    gains = plane_of(study, look_of(study)).gains
+    assert 0 < len(gains) <= 12
+    assert 0.0 not in gains
+    assert all(gain == int(gain) for gain in gains)
+
+
+def test_looks_do_not_run_out() -> None:
+    world = World(learned={(f"m{i}", i): 0.5 for i in range(12)}, timelines=("ema", "a", "b", "c", "d", "e"), tasks=1)
+    look = look_of(frontier_of(frames(world)))
+    assert set(look.colours.values()) == set(range(COLOURS))
+    assert set(look.markers.values()) <= set(svg.SHAPES)
+    assert len(set(look.markers.values())) == 6
+
+
+def test_gain_rows_hold_every_methods_best(study: Frontier) -> None:
+    gains = gains_of(study, look_of(study))
+    assert gains is not None
+    shown = {row.result.number for row in gains.rows}
+    assert {method.best.number for method in study.methods} <= shown
+    assert len(gains.rows) + gains.hidden == len(study.results)
+    assert all(gains.x_range[0] < row.value - (row.half or 0) for row in gains.rows)
+
+
+def test_paths_start_at_zero_shot_and_end_at_the_result() -> None:
+    data = frames(World(tasks=3))
+    tables = make_tables(data["trials"], data["tasks"], data["scores"], name="study")
+    frontier = build_frontier(tables)
+    found = trajectories(tables, shown_results(frontier))
+    for path in found:
+        assert path.tasks == (0, 1, 2, 3)
+        assert path.aka[0].value == pytest.approx(frontier.zero_shot.aka.value)
+        assert path.aka[-1] == path.result.aka
+        assert path.azs[-1].value == pytest.approx(path.result.azs.value)
+    view = paths_of(frontier, found, look_of(frontier))
+    assert view.last_task == 3
+
+
+def test_dataset_changes_average_to_the_change_of_aka_and_azs() -> None:
+    data = frames(World(tasks=2))
+    tables = make_tables(data["trials"], data["tasks"], data["scores"], name="study")
+    frontier = build_frontier(tables)
+    result = frontier.results[0]
+    changes = dataset_changes(tables, result)
+    assert [change.group for change in changes] == ["adapt"] * 9 + ["holdout"] * 6
+    for group, value, start in (
+        ("adapt", result.aka, frontier.zero_shot.aka),
+        ("holdout", result.azs, frontier.zero_shot.azs),
+    ):
+        mean = np.mean([change.change.value for change in changes if change.group == group])
+        assert mean == pytest.approx(value.value - start.value)
+
+
+def test_labels_avoid_marks_and_each_other() -> None:
+    marks = [(50.0, 50.0), (62.0, 50.0), (50.0, 62.0)]
+    centres = place(marks, size=(16, 12), obstacles=marks, bounds=Box(0, 0, 200, 200))
+    for i, (x, y) in enumerate(centres):
+        assert not any(abs(x - mx) < 8 and abs(y - my) < 6 for mx, my in marks)
+        assert not any(abs(x - ox) < 16 and abs(y - oy) < 12 for ox, oy in centres[:i])
+
+
+@pytest.mark.parametrize("slope", [0.0, -0.4, 2.0, -50.0])
+def test_lines_are_clipped_to_the_frame(slope: float) -> None:
+    frame = Frame(width=100, height=100, x_range=(0, 10), y_range=(0, 5))
+    ends = frame.clip((4.0, 2.0), slope)
+    assert ends is not None
+    for x, y in ends:
+        assert -1e-9 <= x <= 10 + 1e-9
+        assert -1e-9 <= y <= 5 + 1e-9
+        assert y == pytest.approx(2.0 + slope * (x - 4.0))
+    assert frame.clip((4.0, 20.0), 0.0) is None
+    assert frame.clip((4.0, 500.0), -0.1) is None
+
+
+def test_text_is_escaped() -> None:
+    assert svg.text(0, 0, "a < b & c", "tick") == '<text x="0.0" y="0.0" class="tick">a &lt; b &amp; c</text>'
+    assert "&quot;" in svg.document(10, 10, 'a "b"', "")

@@ -1,0 +1,164 @@
+"""Keys: golden, equal for equal numbers, and changed by everything that changes them."""
+
+import pytest
+
+from tests.trainables.toys import IDENTITY, trial
+from trainables.config import Full, Lora, TrialConfig
+from trainables.cycle import Step, lineage
+from trainables.lineage import Base, Merge, Update, cost_key, scores_key
+from trainables.workloads.identity import Identity
+
+
+def steps(config: TrialConfig, identity: Identity = IDENTITY) -> list[Step]:
+    return list(lineage(config, identity))
+
+
+def update_keys(config: TrialConfig, identity: Identity = IDENTITY) -> list[str]:
+    return [step.update.key for step in steps(config, identity) if step.update is not None]
+
+
+def unique(*configs: TrialConfig) -> int:
+    return len({key for config in configs for key in update_keys(config)})
+
+
+def identity(**changes: str) -> Identity:
+    values = {"base": IDENTITY.base, "data": IDENTITY.data, "suite": IDENTITY.suite, **changes}
+    return Identity(concepts=IDENTITY.concepts, test_samples=1, **values)
+
+
+def test_golden_keys() -> None:
+    """A change here makes every store worthless: raise NUMERICS_VERSION and say so, or leave the keys alone."""
+    ema = steps(trial(timeline="ema", w=0.9, tasks=2))
+    lora = steps(trial(method="lora", rank=4, tasks=2, seed=1, order=2))
+    got = {
+        "base": ema[0].served.key,
+        "update": update_keys(trial(timeline="ema", w=0.9, tasks=2))[-1],
+        "merge": ema[-1].served.key,
+        "lora": lora[-1].served.key,
+        "scores": scores_key(ema[-1].served, IDENTITY.suite),
+        "cost": cost_key(Lora(rank=4), 32, IDENTITY.base),
+    }
+    assert {name: key[:16] for name, key in got.items()} == {
+        "base": "c2c219a6ebabd166",
+        "update": "842e4d40429bb6d4",
+        "merge": "55cf70edf2064976",
+        "lora": "c746dfcc6202e304",
+        "scores": "913def6e65e07892",
+        "cost": "46676898117cb606",
+    }
+
+
+def test_equal_configs_have_equal_keys() -> None:
+    for first, again in zip(steps(trial(timeline="ema", w=0.9)), steps(trial(timeline="ema", w=0.9)), strict=True):
+        assert first.served.key == again.served.key
+        assert first.served is not again.served or isinstance(first.served, Base)
+
+
+def test_steps_begin_with_the_zero_shot_point() -> None:
+    first, *rest = steps(trial(tasks=3))
+    assert (first.task, first.update) == (0, None)
+    assert first.served.key == Base(model=IDENTITY.base).key
+    assert [step.task for step in rest] == [1, 2, 3]
+    assert all(step.served is step.update for step in rest)
+
+
+CHANGES: dict[str, TrialConfig] = {
+    "seed": trial(seed=1),
+    "order": trial(order=1),
+    "lr": trial(lr=2e-2),
+    "weight decay": trial(weight_decay=0.1),
+    "steps": trial(steps=4),
+    "batch size": trial(batch_size=16),
+    "mixture": trial(pool_share=0.3, new_share=0.4, buffer_share=0.3),
+    "warm-up": trial(warmup=0.2),
+    "schedule": trial(schedule="constant"),
+    "precision": trial(precision="bf16"),
+    "clipping": trial(clip_norm=2.0),
+    "tasks": trial(tasks=4),
+    "method": trial(method="lora", rank=4),
+    "rank": trial(method="lora", rank=5),
+    "alpha": trial(method="lora", rank=4, alpha=1.0),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_changes_numbers_changes_every_update(name: str) -> None:
+    others = {key for other, config in CHANGES.items() if other != name for key in update_keys(config)}
+    assert not set(update_keys(CHANGES[name])) & (others | set(update_keys(trial())))
+
+
+@pytest.mark.parametrize("field", ["base", "data"])
+def test_model_and_data_change_every_update(field: str) -> None:
+    assert not set(update_keys(trial())) & set(update_keys(trial(), identity(**{field: "x"})))
+
+
+def test_suite_changes_scores_and_nothing_else() -> None:
+    node = steps(trial())[-1].served
+    assert update_keys(trial()) == update_keys(trial(), identity(suite="x"))
+    assert scores_key(node, "s") != scores_key(node, "x")
+    assert scores_key(node, "s") != node.key
+
+
+def test_weight_of_a_merge_changes_what_follows_from_it() -> None:
+    one, other = update_keys(trial(timeline="ema", w=0.5)), update_keys(trial(timeline="ema", w=0.9))
+    assert one[0] == other[0]
+    assert not set(one[1:]) & set(other[1:])
+    served = [steps(trial(timeline="ema", w=w))[1].served.key for w in (0.5, 0.9)]
+    assert served[0] != served[1]
+
+
+def test_weight_of_a_merge_leaves_training_from_the_base_alone() -> None:
+    assert update_keys(trial(timeline="zs", w=0.5)) == update_keys(trial(timeline="zs", w=0.9))
+    served = {step.served.key for w in (0.5, 0.9) for step in steps(trial(timeline="zs", w=w))[1:]}
+    assert len(served) == 6
+
+
+def test_key_of_a_merge_depends_on_rule_weight_and_sides() -> None:
+    a, b = Base(model="a"), Base(model="b")
+    merges = [
+        Merge(rule="lerp", w=0.5, old=a, new=b),
+        Merge(rule="lerp", w=0.5, old=b, new=a),
+        Merge(rule="lerp", w=0.6, old=a, new=b),
+        Merge(rule="other", w=0.5, old=a, new=b),
+    ]
+    assert len({merge.key for merge in merges} | {a.key, b.key}) == 6
+
+
+def test_first_update_is_shared_by_all_timelines() -> None:
+    timelines = [trial(), *(trial(timeline=name, w=0.5) for name in ("ema", "ft", "zs"))]
+    assert len({update_keys(config)[0] for config in timelines}) == 1
+
+
+def test_unique_updates_of_a_grid_by_hand() -> None:
+    """Four tasks: 1 first update; 3 more of finetune; 3 of zs, whatever w; per w 3 of ema and 2 of ft.
+
+    The first merge of ft is that of ema: both merge the first update with the base, so both share task 2.
+    """
+    merging = [trial(timeline=name, w=w, tasks=4) for name in ("ema", "ft", "zs") for w in (0.5, 0.9)]
+    assert unique(trial(tasks=4), *merging) == 1 + 3 + 3 + 2 * (3 + 2)
+    other_seed = [config.model_copy(update={"seed": 1}) for config in (trial(tasks=4), *merging)]
+    assert unique(trial(tasks=4), *merging, *other_seed) == 2 * 17
+
+
+def test_data_of_a_task_is_a_set() -> None:
+    """One task of all concepts is the same in every order of the stream."""
+    assert update_keys(trial(tasks=1)) == update_keys(trial(tasks=1, order=3))
+
+
+def test_start_data_and_seed_are_in_the_key() -> None:
+    (one,) = [step.update for step in steps(trial(tasks=1)) if step.update is not None]
+    parts = {"start": one.start, "task": one.task, "recipe": one.recipe, "data": one.data, "seed": one.seed}
+    assert Update(**parts).key == one.key  # type: ignore[arg-type]
+    for change in ({"start": Base(model="x")}, {"data": "x"}, {"seed": 7}):
+        assert Update(**{**parts, **change}).key != one.key  # type: ignore[arg-type]
+
+
+def test_cost_depends_on_method_batch_and_model_alone() -> None:
+    keys = {
+        cost_key(Full(), 32, "m"),
+        cost_key(Lora(rank=4), 32, "m"),
+        cost_key(Full(), 64, "m"),
+        cost_key(Full(), 32, "n"),
+    }
+    assert len(keys) == 4
+    assert cost_key(Full(), 32, "m") in keys
