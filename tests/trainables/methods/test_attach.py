@@ -1,6 +1,6 @@
 """What every method must do: change nothing at first, move all that it trains, fold exactly, and learn."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -26,16 +26,20 @@ def start() -> dict[str, Tensor]:
     return WORKLOAD.base()
 
 
-def batch(step: int = 0) -> Batch:
-    rng = np.random.default_rng(step)
+def batch(seed: int = 0) -> Batch:
+    rng = np.random.default_rng(seed)
     return WORKLOAD.batch(rng.choice(80, 12, replace=False), rng)
 
 
-def train(what: Attached, steps: int) -> list[float]:
-    optimiser = torch.optim.AdamW(what.trainable, lr=1e-2, weight_decay=0)
+def batches(count: int) -> list[Batch]:
+    return [batch(seed) for seed in range(count)]
+
+
+def train(what: Attached, batches: Sequence[Batch], lr: float = 3e-3) -> list[float]:
+    optimiser = torch.optim.AdamW(what.trainable, lr=lr, weight_decay=0)
     losses = []
-    for step in range(steps):
-        loss = WORKLOAD.loss(what.model.train(), batch(step))
+    for each in batches:
+        loss = WORKLOAD.loss(what.model.train(), each)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -72,13 +76,13 @@ class TestEveryMethod:
         trainable = {key for key, parameter in what.model.named_parameters() if parameter.requires_grad}
         assert len(trainable) == len(what.trainable) > 0
         before = snapshot(what.model)
-        train(what, 2)
+        train(what, batches(2))
         after = snapshot(what.model)
         assert {key for key, tensor in after.items() if not torch.equal(tensor, before[key])} == trainable
 
     def test_folded_weights_are_the_adapted_function(self, name: str) -> None:
         what = attached(name)
-        train(what, 3)
+        train(what, batches(3))
         expected = outputs(what.model)
         plain = WORKLOAD.architecture()
         plain.load_state_dict(what.fold())
@@ -88,7 +92,7 @@ class TestEveryMethod:
 
     def test_folded_state_has_the_layout_of_the_workload(self, name: str) -> None:
         what = attached(name)
-        train(what, 2)
+        train(what, batches(2))
         folded = what.fold()
         assert {key: tensor.shape for key, tensor in folded.items()} == {k: t.shape for k, t in start().items()}
         assert not any(tensor.requires_grad for tensor in folded.values())
@@ -96,17 +100,21 @@ class TestEveryMethod:
     def test_start_is_not_changed(self, name: str) -> None:
         mine = start()
         what = attach(METHODS[name], WORKLOAD, mine, seed=0, task=1)
-        train(what, 2)
+        train(what, batches(2))
         what.fold()
         assert all(torch.equal(mine[key], tensor) for key, tensor in start().items())
 
     def test_loss_falls(self, name: str) -> None:
-        losses = train(attached(name), 30)
-        assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+        """On one sample of each of the eight concepts, to a quarter of what guessing gives, log 8."""
+        what = attached(name)
+        eight = WORKLOAD.batch(np.arange(0, 80, 10), np.random.default_rng(0))
+        losses = train(what, [eight] * 60, lr=1e-2)
+        assert losses[0] > 2
+        assert losses[-1] < 0.5
 
     def test_same_seed_and_task_same_bits(self, name: str) -> None:
         first, again = attached(name), attached(name)
-        assert train(first, 3) == train(again, 3)
+        assert train(first, batches(3)) == train(again, batches(3))
         ours, theirs = first.fold(), again.fold()
         assert all(torch.equal(theirs[key], tensor) for key, tensor in ours.items())
 
@@ -117,7 +125,8 @@ class TestLora:
         method = METHODS[name]
         assert isinstance(method, Lora)
         what = attached(name)
-        split = WORKLOAD.split(WORKLOAD.architecture())
+        with torch.random.fork_rng(devices=[]):
+            split = WORKLOAD.split(WORKLOAD.architecture())
         layers = [split.get_submodule(layer) for layer in WORKLOAD.adaptable(split)]
         expected = sum(method.rank * (layer.in_features + layer.out_features) for layer in layers)  # type: ignore[operator]
         assert sum(parameter.numel() for parameter in what.trainable) == expected
@@ -126,7 +135,7 @@ class TestLora:
         method = METHODS[name]
         assert isinstance(method, Lora)
         what = attached(name)
-        train(what, 5)
+        train(what, batches(5))
         folded, base = what.fold(), start()
         moved = {key for key, tensor in folded.items() if not torch.equal(tensor, base[key])}
         assert all(".resblocks." in key and key.endswith(("weight", "in_proj_weight")) for key in moved)

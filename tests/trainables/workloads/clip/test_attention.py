@@ -59,7 +59,8 @@ class TestSplit:
         got = attention.fuse({key: value.grad for key, value in split.named_parameters() if value.grad is not None})
         assert got.keys() == expected.keys()
         for key, gradient in expected.items():
-            torch.testing.assert_close(got[key], gradient, atol=1e-5, rtol=1e-5)
+            # Three products of a third of the width add up in another order than one product.
+            torch.testing.assert_close(got[key], gradient, atol=1e-5 * float(gradient.abs().max()), rtol=0)
 
     def test_fused_state_is_the_original_to_the_bit(self, name: str) -> None:
         original = {key: value.clone() for key, value in MODELS[name]().state_dict().items()}
@@ -103,5 +104,8 @@ def test_attention_that_cannot_be_split_is_refused(unfit: nn.MultiheadAttention)
 def test_attention_without_bias() -> None:
     fused = nn.MultiheadAttention(8, 2, batch_first=True, bias=False).train()
     split = attention.SplitAttention(fused)
-    x_BLD = torch.randn(2, 3, 8)
-    assert torch.equal(split(x_BLD, x_BLD, x_BLD, need_weights=False)[0], fused(x_BLD, x_BLD, x_BLD, need_weights=False)[0])
+    x_BLD = torch.randn(2, 3, 8, generator=torch.Generator().manual_seed(0))
+    expected, _ = fused(x_BLD, x_BLD, x_BLD, need_weights=False)
+    got, _ = split(x_BLD, x_BLD, x_BLD, need_weights=False)
+    # Without a bias torch multiplies by all three projections at once, which rounds differently.
+    torch.testing.assert_close(got, expected, atol=1e-6, rtol=0)

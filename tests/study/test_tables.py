@@ -1,0 +1,89 @@
+"""Tables: derived from plan and store, complete or honestly incomplete, with the columns that readers rely on."""
+
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from study.definition import StudyDefinition
+from study.plan import Plan, make_plan
+from study.tables import make_tables, write
+from trainables.config import parse
+from trainables.metrics import Score, encode
+from trainables.store import MemoryStore
+
+DEFINITION = {
+    "name": "t",
+    "fixed": {"tasks": 2, "steps": 5, "batch_size": 32, "lr": 1e-3},
+    "grid": [{"timeline": "ema", "w": 0.5}, {"method": "lora", "rank": 4}],
+    "blocks": 2,
+}
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return make_plan(parse(StudyDefinition, DEFINITION, source="test"), "test")
+
+
+def filled(plan: Plan, *, without: str | None = None) -> MemoryStore:
+    store = MemoryStore()
+    for planned in plan.trials:
+        store.put("costs", planned.cost, json.dumps({"flops": 10.0, "mafs": 8.0}).encode())
+        for step in planned.steps:
+            value = 0.25 + step.task / 10
+            scores = (
+                Score(dataset="a", group="adapt", metric="accuracy", value=value, n=4),
+                Score(dataset="h", group="holdout", metric="accuracy", value=0.5, n=4),
+            )
+            if step.scores != without:
+                store.put("scores", step.scores, encode(scores))
+            if step.update is not None:
+                store.put("records", step.update, json.dumps({"wall_seconds": 2.0}).encode())
+    return store
+
+
+def test_rows_columns_and_cumulated_costs(plan: Plan, tmp_path: Path) -> None:
+    tables = make_tables(plan, filled(plan), {})
+    write(tables, tmp_path)
+    trials, tasks, scores = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("trials", "tasks", "scores"))
+    assert len(trials) == 2 * (2 + 1)
+    assert set(trials["status"]) == {"done"}
+    assert trials["trial"].is_unique
+    joint = trials[trials["kind"] == "anchor"]
+    assert set(joint["method"]) == {"joint"}
+    assert joint["timeline"].isna().all()
+    assert joint["w"].isna().all()
+    lora = trials[trials["method"] == "lora"]
+    assert list(lora["rank"]) == [4, 4]
+    assert lora["w"].isna().all()
+    assert lora["config_id"].nunique() == 1
+    assert list(trials["block"].unique()) == ["seed0-order0", "seed1-order1"]
+    own = tasks[tasks["trial"] == lora["trial"].iloc[0]]
+    assert list(own["task"]) == [0, 1, 2]
+    assert list(own["cost_flops"]) == [0.0, 50.0, 100.0]
+    assert list(own["cost_mafs"]) == [0.0, 40.0, 80.0]
+    assert list(own["wall_s"]) == [0.0, 2.0, 4.0]
+    assert own["gm"].iloc[1] == pytest.approx(math.sqrt(0.35 * 0.5))
+    assert len(scores) == 2 * len(tasks)
+    one_task = tasks[tasks["trial"] == joint["trial"].iloc[0]]
+    assert list(one_task["cost_flops"]) == [0.0, 100.0]  # the joint point has the compute of a whole stream
+
+
+def test_the_files_depend_on_plan_and_store_alone(plan: Plan, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write(make_tables(plan, filled(plan), {}), tmp_path / name)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_a_missing_evaluation_leaves_a_trial_unfinished(plan: Plan) -> None:
+    trial = plan.trials[-1]
+    gap = trial.steps[1].scores
+    tables = make_tables(plan, filled(plan, without=gap), {})
+    assert tables.unfinished == [trial.trial.id]
+    assert [row["task"] for row in tables.tasks if row["trial"] == trial.trial.id] == [0]
+    failed = make_tables(plan, filled(plan, without=gap), {trial.trial.id: "why"})
+    assert {row["status"] for row in failed.trials} == {"done", "failed"}
+    assert {row["status"] for row in make_tables(plan, MemoryStore(), {}).trials} == {"waiting"}

@@ -1,0 +1,233 @@
+"""The three promises: resumed equals uninterrupted, shared work is done once, only what may change numbers does."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load
+
+from search_spaces.space import Scalar
+from tests.trainables import toys
+from trainables import cycle
+from trainables.build import Builder
+from trainables.config import TrialConfig
+from trainables.cycle import Step, lineage
+from trainables.lineage import Update, scores_key
+from trainables.merging.rules import lerp
+from trainables.metrics import Score
+from trainables.runtime import Runtime
+from trainables.store import Kind, LocalStore, MemoryStore, Store
+
+WORKLOAD = toys.workload()
+CYCLES: dict[str, dict[str, Scalar]] = {
+    "finetune": {},
+    "ema": {"timeline": "ema", "w": 0.5},
+    "ft": {"timeline": "ft", "w": 0.3},
+    "zs": {"timeline": "zs", "w": 0.5},
+    "lora": {"method": "lora", "rank": 2, "timeline": "ema", "w": 0.5},
+}
+
+
+class InterruptedError(Exception):
+    """Stands for a kill after a report."""
+
+
+def run(config: TrialConfig, store: Store, runtime: Runtime | None = None) -> list[tuple[int, tuple[Score, ...]]]:
+    """What a trial reports, run by a builder that knows nothing but the store."""
+    reports: list[tuple[int, tuple[Score, ...]]] = []
+    builder = Builder(WORKLOAD, store, runtime or Runtime())
+    cycle.run(config, builder, lambda step, scores: reports.append((step.task, scores)))
+    return reports
+
+
+def payloads(store: Store) -> dict[tuple[Kind, str], bytes | None]:
+    """Everything in a store but records, which hold measured times."""
+    kinds: tuple[Kind, ...] = ("updates", "scores", "costs")
+    return {(kind, key): store.get(kind, key) for kind in kinds for key in store.keys(kind)}
+
+
+def updates(config: TrialConfig) -> list[Update]:
+    return [step.update for step in lineage(config, toys.IDENTITY) if step.update is not None]
+
+
+@pytest.mark.parametrize("name", CYCLES)
+@pytest.mark.parametrize("moment", ["after training", "after the report"])
+def test_interrupted_after_each_task_equals_uninterrupted(name: str, moment: str, tmp_path: Path) -> None:
+    config = toys.trial(tasks=3, steps=2, **CYCLES[name])  # type: ignore[arg-type]
+    whole = MemoryStore()
+    expected = run(config, whole)
+
+    def report(task: int) -> Callable[[Step, tuple[Score, ...]], None]:
+        def stop(step: Step, _: tuple[Score, ...]) -> None:
+            if step.task == task:
+                raise InterruptedError
+
+        return stop
+
+    store = LocalStore(tmp_path)
+    for task in range(3):
+        with pytest.raises(InterruptedError):
+            cycle.run(config, Builder(WORKLOAD, store, Runtime()), report(task))
+        if moment == "after training" and task:
+            node = list(lineage(config, toys.IDENTITY))[task].served
+            path = store.folder / "scores" / (key := scores_key(node, toys.IDENTITY.suite))[:2] / key
+            path.unlink()
+    assert run(config, store) == expected
+    assert payloads(store) == payloads(whole)
+    assert store.keys("records") == store.keys("updates")
+
+
+def test_second_run_computes_nothing(tmp_path: Path) -> None:
+    config = toys.trial(**CYCLES["ema"])  # type: ignore[arg-type]
+    first = run(config, LocalStore(tmp_path))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    builder = Builder(WORKLOAD, LocalStore(tmp_path), Runtime())
+    again: list[tuple[int, tuple[Score, ...]]] = []
+    cycle.run(config, builder, lambda step, scores: again.append((step.task, scores)))
+    assert again == first
+    assert builder.trained == 0
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", CYCLES)
+@pytest.mark.parametrize("task", [1, 2, 3])
+def test_damaged_update_in_a_chain_heals_to_the_same_bytes(name: str, task: int, tmp_path: Path) -> None:
+    config = toys.trial(tasks=3, steps=2, **CYCLES[name])  # type: ignore[arg-type]
+    told: list[str] = []
+    store = LocalStore(tmp_path, told.append)
+    expected = run(config, store)
+    before = payloads(store)
+    key = updates(config)[task - 1].key
+    path = tmp_path / "updates" / key[:2] / key
+    path.write_bytes(path.read_bytes()[:-9])
+    for scores in tmp_path.glob("scores/??/*"):
+        scores.unlink()  # or nobody would look at the weights again
+    assert run(config, store) == expected
+    assert payloads(store) == before
+    assert len(told) == 1
+    assert key in told[0]
+
+
+def test_lost_updates_at_the_start_of_a_chain_heal(tmp_path: Path) -> None:
+    config = toys.trial(tasks=3, steps=2, **CYCLES["ema"])  # type: ignore[arg-type]
+    store = LocalStore(tmp_path)
+    expected = run(config, store)
+    before = payloads(store)
+    for update in updates(config)[:2]:
+        (tmp_path / "updates" / update.key[:2] / update.key).unlink()
+    assert run(config, store) == expected
+    assert payloads(store) == before
+
+
+def test_shared_work_is_done_once() -> None:
+    """Three tasks: 1 first update, 2 more of finetune, 2 of ema, 1 of ft (task 2 is that of ema), 2 of zs for any w."""
+    store = MemoryStore()
+    builder = Builder(WORKLOAD, store, Runtime())
+    grid = [
+        toys.trial(),
+        *(toys.trial(timeline=name, w=0.5) for name in ("ema", "ft", "zs")),
+        toys.trial(timeline="zs", w=0.9),
+    ]
+    for config in grid:
+        cycle.run(config, builder, lambda *_: None)
+    assert builder.trained == 1 + 2 + 2 + 1 + 2
+    assert len(store.keys("updates")) == builder.trained
+    assert len(store.keys("scores")) == len({step.served.key for c in grid for step in lineage(c, toys.IDENTITY)})
+    assert len(store.keys("costs")) == 1
+
+
+def test_sharing_does_not_change_numbers() -> None:
+    shared = MemoryStore()
+    for name in ("finetune", "ft", "ema", "zs"):
+        run(toys.trial(**CYCLES[name]), shared)  # type: ignore[arg-type]
+    for name in ("zs", "ema"):
+        alone = MemoryStore()
+        run(toys.trial(**CYCLES[name]), alone)  # type: ignore[arg-type]
+        assert payloads(alone).items() <= payloads(shared).items()
+
+
+def test_seed_and_order_change_numbers() -> None:
+    """Everything but the zero-shot point, which trains nothing."""
+    results = []
+    for seed, order in ((0, 0), (1, 0), (0, 1)):
+        store = MemoryStore()
+        run(toys.trial(seed=seed, order=order), store)
+        results.append({store.get("updates", key) for key in store.keys("updates")})
+    assert not results[0] & results[1]
+    assert not results[0] & results[2]
+
+
+@pytest.mark.parametrize("runtime", [Runtime(threads=2), Runtime(cache=Path("/nowhere"))], ids=["threads", "cache"])
+def test_runtime_changes_no_number_and_no_key(runtime: Runtime) -> None:
+    config = toys.trial(**CYCLES["ema"])  # type: ignore[arg-type]
+    plain, other = MemoryStore(), MemoryStore()
+    run(config, plain)
+    before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    try:
+        runtime.apply()
+        assert torch.get_num_threads() == runtime.threads
+        run(config, other, runtime)
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.set_num_threads(before[1])
+    assert payloads(other) == payloads(plain)
+
+
+def test_random_state_of_the_process_changes_no_number() -> None:
+    stores = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        stores.append(MemoryStore())
+        run(toys.trial(**CYCLES["lora"]), stores[-1])  # type: ignore[arg-type]
+    assert payloads(stores[0]) == payloads(stores[1])
+
+
+def test_another_suite_evaluates_again_and_trains_nothing() -> None:
+    store = MemoryStore()
+    config = toys.trial()
+    run(config, store)
+    other = toys.workload()
+    other._identity = replace(toys.IDENTITY, suite="other")
+    builder = Builder(other, store, Runtime())
+    cycle.run(config, builder, lambda *_: None)
+    assert builder.trained == 0
+    assert len(store.keys("scores")) == 2 * 4
+
+
+def test_served_weights_are_the_merge_of_the_stored_ones() -> None:
+    store = MemoryStore()
+    config = toys.trial(**CYCLES["ema"])  # type: ignore[arg-type]
+    run(config, store)
+    builder = Builder(WORKLOAD, store, Runtime())
+    served = dict(WORKLOAD.base())
+    for update, step in zip(updates(config), list(lineage(config, toys.IDENTITY))[1:], strict=True):
+        new = load(store.get("updates", update.key) or b"")
+        served = lerp(served, new, w=0.5)
+        got = builder.weights(step.served)
+        assert all(torch.equal(got[name], tensor) for name, tensor in served.items())
+
+
+def test_adapter_updates_store_only_what_they_changed() -> None:
+    store = MemoryStore()
+    run(toys.trial(method="lora", rank=2), store)
+    for key in store.keys("updates"):
+        names = load(store.get("updates", key) or b"").keys()
+        assert names
+        assert all(".resblocks." in name and name.endswith("weight") for name in names)
+
+
+def test_report_comes_after_every_task_from_the_zero_shot_point_on() -> None:
+    reports = run(toys.trial(), MemoryStore())
+    assert [task for task, _ in reports] == [0, 1, 2, 3]
+    assert all({score.group for score in scores} == {"adapt", "holdout"} for _, scores in reports)
+    assert reports[0][1] == WORKLOAD.evaluate(WORKLOAD.architecture())
+
+
+def test_toy_learns() -> None:
+    """Golden in kind: thirty steps a task teach the toy its patterns."""
+    reports = run(toys.trial(steps=30), MemoryStore())
+    new = [next(score.value for score in scores if score.group == "adapt") for _, scores in reports]
+    assert new[0] < 0.3
+    assert new[-1] > 0.6

@@ -1,0 +1,151 @@
+"""The training loop: a pure function of its update, with the batches, the clipping and the schedule that it promises."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from search_spaces.space import Scalar
+from tests.trainables import toys
+from trainables.cycle import lineage
+from trainables.lineage import Update
+from trainables.runtime import Runtime
+from trainables.schedules import factor
+from trainables.train import Sources, Trained, TrainingError, train
+
+WORKLOAD = toys.workload()
+
+
+def update(task: int = 1, *, seed: int = 0, **axes: Scalar) -> Update:
+    steps = list(lineage(toys.trial(seed=seed, **axes), toys.IDENTITY))
+    found = steps[task].update
+    assert found is not None
+    return found
+
+
+def trained(what: Update, **runtime: int) -> Trained:
+    return train(what, WORKLOAD.base(), WORKLOAD, Runtime(**runtime))  # type: ignore[arg-type]
+
+
+def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("axes", [{}, {"method": "lora", "rank": 2}, {"precision": "bf16"}])
+def test_same_update_same_bits(axes: dict[str, Scalar]) -> None:
+    first = trained(update(**axes))  # type: ignore[arg-type]
+    torch.manual_seed(123)
+    torch.rand(7)
+    again = trained(update(**axes))  # type: ignore[arg-type]
+    assert first.losses == again.losses
+    assert equal(first.state, again.state)
+    assert len(first.losses) == 3
+
+
+@pytest.mark.parametrize("axes", [{}, {"method": "lora", "rank": 2}])
+def test_seed_changes_the_numbers(axes: dict[str, Scalar]) -> None:
+    first, other = trained(update(**axes)), trained(update(seed=1, **axes))  # type: ignore[arg-type]
+    assert first.losses[0] != other.losses[0]
+    assert not equal(first.state, other.state)
+
+
+def test_random_state_of_the_process_is_untouched() -> None:
+    before, numpy_before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # type: ignore[index,union-attr]  # noqa: NPY002
+    trained(update(method="lora", rank=2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert np.random.get_state()[1].tolist() == numpy_before  # type: ignore[index,union-attr]  # noqa: NPY002
+
+
+def test_start_is_not_changed() -> None:
+    start = WORKLOAD.base()
+    train(update(), start, WORKLOAD, Runtime())
+    assert equal(start, WORKLOAD.base())
+
+
+def test_result_is_finite_and_in_the_layout_of_the_workload() -> None:
+    state = trained(update()).state
+    base = WORKLOAD.base()
+    assert {name: tensor.shape for name, tensor in state.items()} == {n: t.shape for n, t in base.items()}
+    assert all(bool(tensor.isfinite().all()) for tensor in state.values())
+    assert 0 <= state["logit_scale"].item() <= math.log(100)
+
+
+def test_loop_is_adamw_on_the_batches_of_the_task() -> None:
+    """The same few lines without the parts: one optimiser, one clipping, the schedule, the batches of each step."""
+    what = update(task=2, schedule="cosine", warmup=0.4, clip_norm=0.5, weight_decay=0.3, steps=5)
+    model = WORKLOAD.architecture()
+    model.load_state_dict(WORKLOAD.base())
+    model.train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1.0, weight_decay=0.3)
+    losses, sources = [], Sources(what, WORKLOAD)
+    for step in range(5):
+        optimiser.param_groups[0]["lr"] = 1e-2 * factor(what.recipe.schedule, step=step, steps=5)
+        loss = WORKLOAD.loss(model, sources.batch(step))
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+        optimiser.step()
+        WORKLOAD.after_step(model)
+        losses.append(loss.item())
+    got = trained(what)
+    # The fused kernel of AdamW rounds differently from the plain one; Adam's division lets early steps differ more.
+    assert got.losses == pytest.approx(losses, rel=1e-3)
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(got.state[name], tensor, atol=1e-3, rtol=0)
+
+
+def test_learning_rate_that_is_too_high_is_named() -> None:
+    with pytest.raises(TrainingError, match=r"the loss was (nan|inf) at step 1 of task 1 \(lr 1e\+30\); lower"):
+        trained(update(lr=1e30))
+
+
+def ids(what: Update, step: int) -> NDArray[np.int64]:
+    """The ids of a batch, by a workload that hands them on."""
+    seen: list[NDArray[np.int64]] = []
+
+    class Spy:
+        def samples(self, concepts: tuple[str, ...]) -> NDArray[np.int64]:
+            return WORKLOAD.samples(concepts)
+
+        def pool(self) -> NDArray[np.int64]:
+            return WORKLOAD.pool()
+
+        def batch(self, samples: NDArray[np.int64], _: np.random.Generator) -> None:
+            seen.append(samples)
+
+    Sources(what, Spy()).batch(step)  # type: ignore[arg-type]
+    return seen[0]
+
+
+def test_batch_is_new_then_pool_then_buffer() -> None:
+    what = update(task=2, batch_size=12)
+    got = ids(what, 0)
+    new, earlier = WORKLOAD.samples(what.task.new), WORKLOAD.samples(what.task.earlier)
+    assert len(got) == 12
+    assert set(got[:5]) <= set(new)
+    assert set(got[5:9]) <= set(WORKLOAD.pool())
+    assert set(got[9:]) <= set(earlier)
+
+
+def test_first_task_has_no_buffer() -> None:
+    what = update(task=1, batch_size=12)
+    got = ids(what, 0)
+    assert set(got[:7]) <= set(WORKLOAD.samples(what.task.new))
+    assert set(got[7:]) <= set(WORKLOAD.pool())
+
+
+def test_mixture_without_a_pool_draws_none() -> None:
+    axes: dict[str, Scalar] = {"pool_share": 0.0, "new_share": 0.5, "buffer_share": 0.5}
+    for task in (1, 2):
+        assert not set(ids(update(task=task, **axes), 0)) & set(WORKLOAD.pool())  # type: ignore[arg-type]
+
+
+def test_captions_differ_from_step_to_step_and_repeat_for_the_step() -> None:
+    sources = Sources(update(), WORKLOAD)
+    first, again, other = sources.batch(0), sources.batch(0), sources.batch(1)
+    assert torch.equal(first.tokens_BL, again.tokens_BL)
+    assert torch.equal(first.images_BCHW, again.images_BCHW)
+    assert not torch.equal(first.images_BCHW, other.images_BCHW)
