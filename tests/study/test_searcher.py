@@ -56,7 +56,7 @@ def test_what_the_store_holds_is_not_waited_for() -> None:
 
 @pytest.mark.parametrize("slots", [1, 2, 3])
 def test_any_plan_ends_and_trains_each_update_once(slots: int) -> None:
-    """A simulation: trials advance in turn; an update that is trained while it is in training elsewhere is a failure."""
+    """A simulation: trials advance in turn; no update may be trained twice."""
     keys = [f"u{i}" for i in range(4)]
     plans = [planned(i, *chain) for i, chain in enumerate(itertools.permutations(keys, 3))]
     shared = [planned(100 + i, "p", f"q{i % 3}", f"r{i}") for i in range(9)]
