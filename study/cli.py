@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -101,7 +101,10 @@ def run(
         for line in changed:
             typer.echo(f"changed since the last run: {line}", err=True)
         executor: Executor = "inline" if inline else "ray"
-        tables = _run(full, definition, home, executor=executor, address=address)
+        try:
+            tables = _run(full, definition, home, executor=executor, address=address)
+        except KeyboardInterrupt:
+            _leave_at_once()
     _finish(tables, home)
 
 
@@ -285,14 +288,17 @@ def _exit_status() -> Iterator[None]:
         _die(str(error), 1)
     except OSError as error:
         _die(f"{error.filename or 'system'}: {error.strerror or error}", 1)
-    except KeyboardInterrupt:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        end_children()
-        sys.stderr.write("\ninterrupted; the same command goes on\n")
-        sys.stderr.flush()
-        os._exit(130)  # Ray's own clean-up could take as long as the user has just refused to wait
 
 
-def _die(message: str, code: int) -> None:
+def _leave_at_once() -> NoReturn:
+    """After a second Ctrl-C: Ray's own clean-up could take as long as the user has just refused to wait."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_children()
+    sys.stderr.write("\ninterrupted; the same command goes on\n")
+    sys.stderr.flush()
+    os._exit(130)
+
+
+def _die(message: str, code: int) -> NoReturn:
     sys.stderr.write(f"retune: {message}\n")
     sys.exit(code)

@@ -176,6 +176,8 @@ def _run_on_ray(
             tuner.fit()
         finally:
             shutil.rmtree(session, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                folder.ray.rmdir()
 
 
 def _slots(cluster: dict[str, float], cpus: float, gpus: float) -> int:

@@ -59,7 +59,10 @@ def test_file_is_a_noun_and_says_what_it_is(path: Path) -> None:
     ("blocked", "modules"),
     [
         ("ray", ("trainables.__main__", "trainables.build", "trainables.cycle", "study.cli")),
-        ("torch", ("trainables.__main__", "trainables.cycle", "trainables.workloads", "study.plan", "study.definition")),
+        (
+            "torch",
+            ("trainables.__main__", "trainables.cycle", "trainables.workloads", "study.plan", "study.definition"),
+        ),
     ],
 )
 def test_module_loads_without(blocked: str, modules: tuple[str, ...]) -> None:

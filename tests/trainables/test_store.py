@@ -328,6 +328,26 @@ def test_unreadable_folder_is_named(shut: Path) -> None:
             act()
 
 
+def test_damage_that_cannot_be_set_aside_is_named(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.put("updates", KEY, b"value")
+    file_of(store, "updates", KEY).write_bytes(b"")
+    (tmp_path / "damaged").touch()
+    with pytest.raises(StoreError, match=str(file_of(store, "updates", KEY))):
+        store.get("updates", KEY)
+
+
+def test_name_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "link", broken)
+    store = LocalStore(tmp_path)
+    with pytest.raises(StoreError, match=f"{file_of(store, 'updates', KEY)}: Input/output error"):
+        store.put("updates", KEY, b"value")
+    assert temporary_files(tmp_path) == []
+
+
 def test_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> None:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))

@@ -65,7 +65,11 @@ def test_inputs_are_not_changed_nor_shared() -> None:
 
 
 def test_integers_are_those_of_the_new() -> None:
-    merged = lerp({"n": torch.tensor([1]), "on": torch.tensor(False)}, {"n": torch.tensor([9]), "on": torch.tensor(True)}, w=0.9)
+    merged = lerp(
+        {"n": torch.tensor([1]), "on": torch.tensor([False])},
+        {"n": torch.tensor([9]), "on": torch.tensor([True])},
+        w=0.9,
+    )
     assert merged["n"].item() == 9
     assert merged["n"].dtype == torch.int64
     assert merged["on"].item() is True

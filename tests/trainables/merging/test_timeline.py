@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.trainables import toys
 from trainables.config import TIMELINES as CONFIGS
 from trainables.config import Finetune, Merging, Recipe
 from trainables.cycle import Step, lineage
@@ -15,7 +16,6 @@ from trainables.merging.rules import lerp
 from trainables.merging.timeline import TIMELINES, History
 from trainables.streams.tasks import Task
 from trainables.workloads.identity import Identity
-from tests.trainables import toys
 
 TASKS = 20
 IDENTITY = Identity(base="b", data="d", suite="s", concepts=tuple(f"c/{i}" for i in range(TASKS)), test_samples=1)
@@ -70,7 +70,6 @@ def chain(name: str, w: float | None) -> tuple[Step, ...]:
 
 def evaluate(steps: Sequence[Step], base: Tensor, deltas: Tensor) -> list[Tensor]:
     """The served weights when training adds deltas[t - 1] to whatever task t starts from."""
-
     known: dict[str, Tensor] = {}
 
     def value(node: Weights) -> Tensor:

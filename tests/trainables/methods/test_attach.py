@@ -13,7 +13,12 @@ from trainables.methods.attach import Attached, attach, snapshot
 from trainables.workloads.clip.workload import ClipWorkload
 from trainables.workloads.workload import Batch
 
-METHODS = {"full": Full(), "lora r=1": Lora(rank=1), "lora r=4": Lora(rank=4), "lora r=4, alpha=1": Lora(rank=4, alpha=1.0)}
+METHODS: dict[str, Full | Lora] = {
+    "full": Full(),
+    "lora r=1": Lora(rank=1),
+    "lora r=4": Lora(rank=4),
+    "lora r=4, alpha=1": Lora(rank=4, alpha=1.0),
+}
 LORAS = [name for name, method in METHODS.items() if isinstance(method, Lora)]
 WORKLOAD = toys.workload()
 
@@ -127,8 +132,8 @@ class TestLora:
         what = attached(name)
         with torch.random.fork_rng(devices=[]):
             split = WORKLOAD.split(WORKLOAD.architecture())
-        layers = [split.get_submodule(layer) for layer in WORKLOAD.adaptable(split)]
-        expected = sum(method.rank * (layer.in_features + layer.out_features) for layer in layers)  # type: ignore[operator]
+        widths = [split.get_parameter(f"{layer}.weight").shape for layer in WORKLOAD.adaptable(split)]
+        expected = sum(method.rank * (rows + columns) for rows, columns in widths)
         assert sum(parameter.numel() for parameter in what.trainable) == expected
 
     def test_update_has_the_rank_and_touches_only_the_blocks(self, name: str) -> None:

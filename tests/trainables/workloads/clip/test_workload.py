@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,11 +68,14 @@ def test_example_has_the_shapes_and_types_of_a_batch(workload: ClipWorkload) -> 
 
 
 def test_loss_is_symmetric_cross_entropy_at_the_learnt_temperature(workload: ClipWorkload) -> None:
-    model = workload.architecture().train()
+    model: Any = workload.architecture().train()
     with torch.no_grad():
-        model.logit_scale.fill_(math.log(20.0))  # type: ignore[operator, union-attr]
+        model.logit_scale.fill_(math.log(20.0))
     batch = workload.batch(np.arange(0, 60, 10), rng())
-    images_BD, texts_BD = (F.normalize(model.encode_image(batch[0]), dim=-1), F.normalize(model.encode_text(batch[1]), dim=-1))  # type: ignore[operator]
+    images_BD, texts_BD = (
+        F.normalize(model.encode_image(batch[0]), dim=-1),
+        F.normalize(model.encode_text(batch[1]), dim=-1),
+    )
     logits_BB = 20 * images_BD @ texts_BD.T
     expected = (-logits_BB.log_softmax(0).diagonal().mean() - logits_BB.log_softmax(1).diagonal().mean()) / 2
     torch.testing.assert_close(workload.loss(model, batch), expected)
@@ -90,16 +94,21 @@ def test_logit_scale_is_clamped(workload: ClipWorkload, before: float, after: fl
 
 
 def test_scores_are_zero_shot_accuracies(workload: ClipWorkload) -> None:
-    model = workload.architecture().eval()
+    model: Any = workload.architecture().eval()
     corpus = toys.corpus()
     for score, test in zip(workload.evaluate(model), corpus.suite, strict=True):
         with torch.no_grad():
             pixels = (torch.tensor(test.images).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
-            texts = F.normalize(model.encode_text(test.prompts), dim=-1)  # type: ignore[operator]
-            images = F.normalize(model.encode_image(pixels), dim=-1)  # type: ignore[operator]
+            texts = F.normalize(model.encode_text(test.prompts), dim=-1)
+            images = F.normalize(model.encode_image(pixels), dim=-1)
             right = (images @ texts.T).argmax(dim=1).numpy() == test.labels
         assert score.value == right.mean()
-        assert (score.dataset, score.group, score.metric, score.n) == (test.name, test.group, "accuracy", len(test.labels))
+        assert (score.dataset, score.group, score.metric, score.n) == (
+            test.name,
+            test.group,
+            "accuracy",
+            len(test.labels),
+        )
 
 
 def test_evaluation_changes_no_weight_and_repeats(workload: ClipWorkload) -> None:

@@ -1,0 +1,201 @@
+"""Spaces: conditions, canonical form, no duplicates, and errors that name the axis."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search_spaces.space import AXES, Scalar, Values, axis_values, build, expand
+from trainables.config import ConfigError, Finetune, Full, Lora, Merging, Pocket, TrialConfig
+
+WORKLOAD = Pocket(pool=512)
+FIXED: dict[str, Scalar] = {"steps": 10, "lr": 1e-3}
+
+
+def grid(*grids: dict[str, Values], fixed: dict[str, Scalar] | None = None) -> tuple[TrialConfig, ...]:
+    return expand(grids, fixed=FIXED if fixed is None else fixed, workload=WORKLOAD, source="s.yaml")
+
+
+def test_grid_is_a_product_in_the_order_written() -> None:
+    configs = grid({"lr": [1e-3, 1e-4], "steps": [5, 6]})
+    got = [(config.recipe.optimiser.lr, config.recipe.steps) for config in configs]
+    assert got == [(1e-3, 5), (1e-3, 6), (1e-4, 5), (1e-4, 6)]
+    assert all(config.workload == WORKLOAD for config in configs)
+    assert all((config.seed, config.order) == (0, 0) for config in configs)
+
+
+def test_scalar_is_a_list_of_one() -> None:
+    assert grid({"lr": 1e-3}) == grid({"lr": [1e-3]})
+
+
+def test_defaults_are_full_fine_tuning() -> None:
+    (config,) = grid({"lr": 1e-3})
+    assert config.recipe.method == Full()
+    assert config.timeline == Finetune()
+
+
+def test_rank_only_where_there_is_an_adapter() -> None:
+    configs = grid({"method": ["full", "lora"], "rank": [2, 4, 8]})
+    assert [config.recipe.method for config in configs] == [Full(), *(Lora(rank=rank) for rank in (2, 4, 8))]
+
+
+def test_weight_only_where_the_timeline_merges() -> None:
+    configs = grid({"timeline": ["finetune", "ema", "zs"], "w": [0.5, 0.9]})
+    merging = [Merging(name=name, w=w) for name in ("ema", "zs") for w in (0.5, 0.9)]
+    assert [config.timeline for config in configs] == [Finetune(), *merging]
+
+
+def test_number_of_configs_of_a_full_grid_by_hand() -> None:
+    configs = grid(
+        {
+            "method": ["full", "lora"],
+            "rank": [2, 4],
+            "timeline": ["finetune", "ema"],
+            "w": [0.5, 0.9],
+            "lr": [1e-3, 1e-4],
+        }
+    )
+    assert len(configs) == (1 + 2) * (1 + 2) * 2
+    assert len({config.config_id for config in configs}) == len(configs)
+
+
+def test_union_keeps_the_first_of_equal_configs() -> None:
+    first: dict[str, Values] = {"lr": [1e-3, 1e-4]}
+    both = grid(first, {"lr": [1e-4, 1e-5]}, {"lr": 1e-3, "weight_decay": 0.2})
+    assert [config.recipe.optimiser.lr for config in both] == [1e-3, 1e-4, 1e-5]
+    assert grid({"lr": [1e-3, 1e-3]}) == grid({"lr": 1e-3})
+
+
+def test_equal_values_written_differently_are_one_config() -> None:
+    assert len(grid({"w": [1, 1.0], "timeline": "ema"})) == 1
+
+
+def test_grid_overrides_fixed() -> None:
+    (config,) = grid({"lr": 5e-3})
+    assert config.recipe.optimiser.lr == 5e-3
+    assert config.recipe.steps == 10
+
+
+def test_fixed_may_not_apply_everywhere() -> None:
+    configs = grid({"method": ["full", "lora"]}, fixed={**FIXED, "rank": 4})
+    assert [config.recipe.method for config in configs] == [Full(), Lora(rank=4)]
+
+
+def test_inputs_are_not_changed() -> None:
+    mine: dict[str, Values] = {"lr": [1e-3], "timeline": ["ema"], "w": [0.5]}
+    fixed: dict[str, Scalar] = dict(FIXED)
+    grid(mine, fixed=fixed)
+    assert mine == {"lr": [1e-3], "timeline": ["ema"], "w": [0.5]}
+    assert fixed == FIXED
+
+
+WRONG: dict[str, tuple[list[dict[str, Values]], str]] = {
+    "unknown axis": ([{"learning_rate": 1e-3}], "s.yaml: grid[0].learning_rate: unknown axis; allowed: method, rank, "),
+    "unknown axis later": ([{"lr": 1e-3}, {"lrr": 1e-3}], "s.yaml: grid[1].lrr: unknown axis; allowed: "),
+    "empty list": ([{"lr": []}], "s.yaml: grid[0].lr: an empty list; give at least one value or remove the axis"),
+    "empty grid": ([{}], "s.yaml: grid: it is empty; give at least one value to at least one axis"),
+    "no grid": ([], "s.yaml: grid: it is empty"),
+    "rank without an adapter": (
+        [{"method": "full", "rank": [2, 4]}],
+        "s.yaml: grid[0].rank: applies to no config of this grid",
+    ),
+    "w without a merge": ([{"timeline": "finetune", "w": 0.5}], "s.yaml: grid[0].w: applies to no config of this grid"),
+    "unknown method": (
+        [{"method": ["full", "lorra"], "rank": 2}],
+        "s.yaml: grid[0].method: 'lorra' is unknown; allowed: full, lora",
+    ),
+    "unknown method alone": (
+        [{"method": "lorra"}],
+        "s.yaml: grid[0].method: 'lorra' is unknown; allowed: 'full', 'lora'",
+    ),
+    "unknown timeline": (
+        [{"timeline": "emma", "w": 0.5}],
+        "s.yaml: grid[0].timeline: 'emma' is unknown; allowed: finetune, ema, ft, zs",
+    ),
+    "method that is a number": ([{"method": 3}], "s.yaml: grid[0].method: 3 is unknown; allowed: "),
+    "rank 0": ([{"method": "lora", "rank": 0}], "s.yaml: grid[0].rank: 0 given; allowed: greater than or equal to 1"),
+    "w 1.5": ([{"timeline": "ema", "w": [0.5, 1.5]}], "s.yaml: grid[0].w: 1.5 given; allowed: less than or equal to 1"),
+    "negative lr": ([{"lr": -1.0}], "s.yaml: grid[0].lr: -1.0 given; allowed: greater than 0"),
+    "text for lr": ([{"lr": "1e-3"}], "s.yaml: grid[0].lr: '1e-3' given; allowed: a valid number"),
+    "no value for lr": ([{"lr": None}], "s.yaml: grid[0].lr: None given; allowed: a valid number"),
+    "half a task": ([{"tasks": 1.5}], "s.yaml: grid[0].tasks: 1.5 given; allowed: "),
+    "w missing": ([{"timeline": "ema"}], "s.yaml: grid[0].w: missing; it has no default"),
+    "rank missing": ([{"method": "lora"}], "s.yaml: grid[0].rank: missing; it has no default"),
+    "schedule": ([{"schedule": "linear"}], "s.yaml: grid[0].schedule: 'linear' given; allowed: 'cosine' or 'constant'"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_error_names_the_axis_and_what_is_allowed(name: str) -> None:
+    grids, message = WRONG[name]
+    with pytest.raises(ConfigError) as caught:
+        grid(*grids)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_fixed_axis() -> None:
+    with pytest.raises(ConfigError, match=r"^s\.yaml: fixed\.lrr: unknown axis; allowed: "):
+        grid({"lr": 1e-3}, fixed={"lrr": 1.0})
+
+
+def test_steps_have_no_default() -> None:
+    with pytest.raises(ConfigError, match=r"steps: missing"):
+        grid({"lr": 1e-3}, fixed={})
+
+
+def test_shares_must_sum_to_one() -> None:
+    with pytest.raises(ConfigError, match=r"must sum to 1, not 1\.17"):
+        grid({"pool_share": 0.5})
+    (config,) = grid({"pool_share": 0.5, "new_share": 0.25, "buffer_share": 0.25})
+    assert config.recipe.mixture.pool == 0.5
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_axis_is_a_place_in_the_config(name: str) -> None:
+    config = build(
+        {"method": "lora", "rank": 2, "alpha": 4.0, "timeline": "ema", "w": 0.5, "steps": 1},
+        workload=WORKLOAD,
+        source="s",
+    )[0]
+    assert axis_values(config)[name] is not None
+    assert AXES[name].meaning
+
+
+def test_axis_that_does_not_apply_is_none() -> None:
+    (config,) = grid({"lr": 1e-3})
+    values = axis_values(config)
+    assert {name for name, value in values.items() if value is None} == {"rank", "alpha", "rule", "w"}
+    assert values["lr"] == 1e-3
+    assert values["method"] == "full"
+
+
+points = st.fixed_dictionaries(
+    {"steps": st.integers(1, 99), "lr": st.floats(1e-6, 1), "tasks": st.integers(1, 9), "warmup": st.floats(0, 0.9)}
+)
+variants = st.sampled_from(
+    [
+        {},
+        {"method": "lora", "rank": 3},
+        {"timeline": "zs", "w": 0.25},
+        {"method": "lora", "rank": 1, "timeline": "ft", "w": 1.0},
+    ]
+)
+
+
+@given(points, variants)
+def test_axis_values_build_the_same_config(point: dict[str, Scalar], variant: dict[str, Scalar]) -> None:
+    values: dict[str, Scalar] = {"method": "full", "timeline": "finetune", **point, **variant}
+    config, used = build(values, workload=WORKLOAD, source="s")
+    assert used == set(values)
+    flat = {name: value for name, value in axis_values(config).items() if value is not None}
+    assert build(flat, workload=WORKLOAD, source="s")[0] == config
+
+
+def test_build_says_which_axes_applied() -> None:
+    _, used = build({"method": "full", "rank": 4, "timeline": "finetune", "steps": 1}, workload=WORKLOAD, source="s")
+    assert used == {"method", "timeline", "steps"}
+
+
+def test_build_refuses_an_unknown_axis() -> None:
+    with pytest.raises(ConfigError, match=r"lrr: unknown axis"):
+        build({"method": "full", "timeline": "finetune", "steps": 1, "lrr": 1.0}, workload=WORKLOAD, source="s")

@@ -1,0 +1,215 @@
+"""Definitions: what YAML means, what is refused and how, and the trials that follow."""
+
+from pathlib import Path
+
+import pytest
+
+from study.definition import Block, StudyDefinition, differences, dump, load, presets, read, trials
+from trainables.config import ConfigError, Full, Pocket
+
+TEXT = """
+name: mine
+workload: {name: pocket, pool: 512}
+fixed: {tasks: 3, steps: 4, batch_size: 32}
+grid:
+  - lr: [1e-3, 2.5E-4]
+    timeline: [finetune, ema]
+    w: 0.5
+blocks: 2
+joint: {lr: 1e-2}
+"""
+
+
+def definition(tmp_path: Path, text: str = TEXT) -> StudyDefinition:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    return read(path)
+
+
+def error(tmp_path: Path, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        trials(definition(tmp_path, text), str(tmp_path / "study.yaml"))
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path / 'study.yaml'}: ")
+    return message.removeprefix(f"{tmp_path / 'study.yaml'}: ")
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("1e-3", 1e-3),
+        ("1E-3", 1e-3),
+        ("-1e3", -1e3),
+        ("+.5e+1", 5.0),
+        ("2.e2", 200.0),
+        ("1.5", 1.5),
+        ("'1e-3'", "1e-3"),
+    ],
+)
+def test_numbers_of_yaml_1_2(tmp_path: Path, written: str, value: object) -> None:
+    got = definition(tmp_path, TEXT.replace("[1e-3, 2.5E-4]", written)).grid[0]["lr"]
+    assert got == value
+    assert type(got) is type(value)
+
+
+@pytest.mark.parametrize("word", ["e3", "1e", "1e-3x", "lr1e3"])
+def test_words_stay_words(tmp_path: Path, word: str) -> None:
+    assert definition(tmp_path, TEXT.replace("mine", f"n{word}").replace("1e-2", f"{word}")).joint == {"lr": word}
+
+
+def test_key_that_is_written_twice(tmp_path: Path) -> None:
+    assert "'blocks' is written twice" in error(tmp_path, TEXT + "blocks: 3\n")
+    assert "'lr' is written twice" in error(tmp_path, TEXT.replace("w: 0.5", "lr: 0.5"))
+    assert "line " in error(tmp_path, TEXT.replace("w: 0.5", "lr: 0.5"))
+
+
+def test_trials_block_by_block_with_the_anchor_first(tmp_path: Path) -> None:
+    got = trials(definition(tmp_path), "s")
+    assert [trial.kind for trial in got] == ["anchor", "trial", "trial", "trial", "trial"] * 2
+    assert [trial.method for trial in got[:2]] == ["joint", "full"]
+    assert [trial.config.block for trial in got] == ["seed0-order0"] * 5 + ["seed1-order1"] * 5
+    assert len({trial.id for trial in got}) == 10
+    assert [trial.config.config_id for trial in got[:5]] == [trial.config.config_id for trial in got[5:]]
+    assert [trial.config.recipe.optimiser.lr for trial in got[1:5]] == [1e-3, 1e-3, 2.5e-4, 2.5e-4]
+
+
+def test_blocks_as_a_list(tmp_path: Path) -> None:
+    got = definition(tmp_path, TEXT.replace("blocks: 2", "blocks: [{seed: 3, order: 1}, {seed: 3, order: 2}]"))
+    assert got.blocks == [Block(seed=3, order=1), Block(seed=3, order=2)]
+    assert {trial.config.block for trial in trials(got, "s")} == {"seed3-order1", "seed3-order2"}
+
+
+def test_one_block_by_default(tmp_path: Path) -> None:
+    assert definition(tmp_path, TEXT.replace("blocks: 2\n", "")).blocks == [Block(seed=0, order=0)]
+
+
+WRONG: dict[str, tuple[str, str, str]] = {
+    "no blocks": ("blocks: 2", "blocks: 0", "blocks: 0 given; "),
+    "empty blocks": ("blocks: 2", "blocks: []", "blocks: give at least one block"),
+    "duplicate blocks": (
+        "blocks: 2",
+        "blocks: [{seed: 1, order: 0}, {seed: 1, order: 0}]",
+        "blocks: give at least one block, and each pair of seed and order once",
+    ),
+    "negative seed": (
+        "blocks: 2",
+        "blocks: [{seed: -1, order: 0}]",
+        "blocks.0.seed: -1 given; allowed: greater than or equal to 0",
+    ),
+    "unknown key of a block": (
+        "blocks: 2",
+        "blocks: [{seed: 1, order: 0, x: 1}]",
+        "blocks.0.x: unknown key; allowed here: order, seed",
+    ),
+    "unknown key": (
+        "blocks: 2",
+        "block: 2",
+        "block: unknown key; allowed here: blocks, fixed, grid, joint, name, resources, retries, workload",
+    ),
+    "bad name": ("name: mine", "name: a/b", "name: 'a/b' given; allowed: "),
+    "no name": ("name: mine\n", "", "name: missing; it has no default"),
+    "no grid": ("grid:", "grid: []\nfixed2:", "fixed2: unknown key"),
+    "empty grid": (TEXT[TEXT.index("grid:") : TEXT.index("blocks")], "grid: []\n", "grid: it is empty"),
+    "value of an axis": ("w: 0.5", "w: 1.5", "grid[0].w: 1.5 given; allowed: less than or equal to 1"),
+    "axis": ("w: 0.5", "v: 0.5", "grid[0].v: unknown axis; allowed: method, "),
+    "axis of the anchor": ("joint: {lr: 1e-2}", "joint: {lrr: 1e-2}", "joint.lrr: unknown axis; allowed: method, "),
+    "value of the anchor": ("joint: {lr: 1e-2}", "joint: {lr: -1}", "joint.lr: -1 given; allowed: greater than 0"),
+    "small pool": ("pool: 512", "pool: 5", "workload.pool: 5 given; allowed: greater than or equal to 256"),
+    "retries": ("blocks: 2", "retries: -1", "retries: -1 given; allowed: greater than or equal to 0"),
+    "no YAML": ("name: mine", "name: [", "not YAML: "),
+    "a tag": ("name: mine", "name: !!python/object/apply:os.getcwd []", "not YAML: "),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_error_names_file_key_and_what_is_allowed(tmp_path: Path, name: str) -> None:
+    old, new, message = WRONG[name]
+    assert old in TEXT
+    assert message in error(tmp_path, TEXT.replace(old, new))
+
+
+@pytest.mark.parametrize("text", ["", "- 1", "text", "3"])
+def test_document_that_is_no_mapping(tmp_path: Path, text: str) -> None:
+    assert error(tmp_path, text) == "a mapping of keys is needed, with at least name and grid"
+
+
+def test_anchor_learns_all_concepts_at_once_without_a_buffer(tmp_path: Path) -> None:
+    text = TEXT.replace("fixed: {", "fixed: {pool_share: 0.25, new_share: 0.5, buffer_share: 0.25, ")
+    anchor = trials(definition(tmp_path, text), "s")[0]
+    assert (anchor.kind, anchor.method) == ("anchor", "joint")
+    recipe = anchor.config.recipe
+    assert recipe.method == Full()
+    assert anchor.config.stream.tasks == 1
+    assert recipe.steps == 3 * 4
+    assert (recipe.mixture.pool, recipe.mixture.new, recipe.mixture.buffer) == (0.25, 0.75, 0.0)
+    assert recipe.optimiser.lr == 1e-2
+    assert recipe.batch_size == 32
+    assert anchor.config.timeline.name == "finetune"
+
+
+def test_anchor_of_a_lora_study_is_full_fine_tuning(tmp_path: Path) -> None:
+    text = TEXT.replace("w: 0.5", "w: 0.5\n    method: lora\n    rank: 2").replace("joint: {lr: 1e-2}", "joint: {}")
+    got = trials(definition(tmp_path, text), "s")
+    assert got[0].config.recipe.method == Full()
+    assert got[0].config.recipe.optimiser.lr == 1e-3
+    assert got[1].method == "lora"
+
+
+def test_anchor_may_be_left_out(tmp_path: Path) -> None:
+    got = trials(definition(tmp_path, TEXT.replace("{lr: 1e-2}", "null")), "s")
+    assert {trial.kind for trial in got} == {"trial"}
+
+
+def test_dumped_definition_comes_back(tmp_path: Path) -> None:
+    first = definition(tmp_path)
+    again = definition(tmp_path, dump(first))
+    assert again == first
+    assert dump(again) == dump(first)
+    assert [trial.id for trial in trials(again, "s")] == [trial.id for trial in trials(first, "s")]
+
+
+def test_differences_name_what_changed(tmp_path: Path) -> None:
+    old = definition(tmp_path)
+    assert differences(old, old) == []
+    new = old.model_copy(update={"retries": 3, "workload": Pocket(pool=600)})
+    changed = differences(old, new)
+    assert [line.split(":")[0] for line in changed] == ["workload", "retries"]
+    assert changed[1] == "retries: 1 -> 3"
+    assert "512" in changed[0]
+    assert "600" in changed[0]
+
+
+@pytest.mark.parametrize("name", presets())
+def test_preset_is_valid(name: str) -> None:
+    got, source = load(name)
+    assert source == f"preset {name}"
+    assert got.name == name
+    assert trials(got, source)
+    assert dump(got)
+
+
+def test_presets_are_listed_for_an_unknown_name() -> None:
+    with pytest.raises(ConfigError, match=r"^smok: neither a YAML file nor a preset; presets: .*smoke"):
+        load("smok")
+
+
+@pytest.mark.parametrize("name", ["../presets/smoke", "smoke.yaml", "", ".", "/etc"])
+def test_names_that_are_no_preset(name: str) -> None:
+    with pytest.raises(ConfigError, match="neither a YAML file nor a preset"):
+        load(name)
+
+
+def test_file_is_loaded_by_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "smoke"
+    path.write_text(TEXT)
+    got, source = load(str(path))
+    assert (got.name, source) == ("mine", str(path))
+
+
+def test_file_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_bytes(b"name: \xff\xfe")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(str(path))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read(tmp_path / "none.yaml")
