@@ -187,6 +187,7 @@ def main() -> None:
 def _run(full: Plan, definition: StudyDefinition, home: Folder, *, executor: Executor, address: str | None) -> Tables:
     """Run what is missing; scores that turn out to be damaged are computed again in a second round."""
     store = home.store()
+    store.sweep()
     home.log("run_started", study=definition.name, trials=len(full.trials), executor=executor, versions=_versions())
     tables = make_tables(full, store, {})  # reads every score, so that a damaged one is missing from here on
     failed: dict[str, str] = {}

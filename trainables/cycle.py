@@ -50,7 +50,7 @@ def lineage(config: TrialConfig, identity: Identity) -> Iterator[Step]:
 def run(config: TrialConfig, builder: "Builder", report: Report) -> None:
     """Run a trial: train each update that the store lacks, evaluate what is served, report after every task."""
     builder.cost(config.recipe)
-    for step in lineage(config, builder.workload.identity):
+    for step in tuple(lineage(config, builder.workload.identity)):  # all of it first: a wrong stream fails at once
         if step.update is not None:
             builder.ensure(step.update)
         report(step, builder.scores(step.served))

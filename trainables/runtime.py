@@ -1,4 +1,8 @@
-"""Where and how a trial runs. Nothing in here changes a number, so nothing in here enters a key."""
+"""Where and how a trial runs. Nothing of it enters a key.
+
+The same hardware with the same thread count gives the same bits. Another device or thread count sums in another
+order and gives the same numbers up to rounding; the runner gives all trials of a study the same.
+"""
 
 import os
 from dataclasses import dataclass, field

@@ -11,7 +11,7 @@ def factor(schedule: Schedule, *, step: int, steps: int) -> float:
     Warm-up over W = ceil(warmup * steps) steps: (step + 1) / W. Then a cosine from 1, reached at the last warm-up
     step, to `final`, reached at the last step of the task (arXiv 2408.14471, appendix; 1608.03983, eq. 5).
     """
-    warm = math.ceil(schedule.warmup * steps)
+    warm = math.ceil(schedule.warmup * steps - 1e-9)  # .07 * 100 is 7.000000000000001
     if step < warm:
         return (step + 1) / warm
     if schedule.name == "constant":

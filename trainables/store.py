@@ -19,6 +19,7 @@ Kind = Literal["updates", "records", "scores", "costs"]
 KINDS: tuple[Kind, ...] = ("updates", "records", "scores", "costs")
 
 ENVELOPE_BYTES = 128
+_STALE_SECONDS = 3600
 _ENVELOPE = re.compile(rb"retune-store 1 sha256=([0-9a-f]{64}) bytes=(\d+) *\n")
 
 
@@ -111,7 +112,7 @@ class LocalStore:
     def put(self, kind: Kind, key: str, value: bytes) -> None:
         """Write to a temporary name, fsync, then link to the final name unless that is taken."""
         path = self._path(kind, key)
-        if path.exists():
+        if self.has(kind, key):
             return
         temporary = path.with_name(f".{key}.{os.getpid()}.{threading.get_ident()}.tmp")
         try:
@@ -145,7 +146,11 @@ class LocalStore:
 
     def has(self, kind: Kind, key: str) -> bool:
         """Whether the key is taken."""
-        return self._path(kind, key).exists()
+        path = self._path(kind, key)
+        try:
+            return path.exists()
+        except OSError as error:
+            raise StoreError(_explain(error, path)) from error
 
     def keys(self, kind: Kind) -> set[str]:
         """All keys of a kind, by one walk of its folder."""
@@ -154,6 +159,13 @@ class LocalStore:
     def size_bytes(self) -> int:
         """Bytes of everything in the store."""
         return sum(path.stat().st_size for kind in KINDS for path in self._files(kind))
+
+    def sweep(self) -> None:
+        """Delete temporary files that killed writers left behind, once no writer can still be at work on them."""
+        for path in self.folder.glob("*/??/.*.tmp"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _STALE_SECONDS:
+                    path.unlink()
 
     def _files(self, kind: Kind) -> Iterator[Path]:
         return (path for path in (self.folder / kind).glob("??/*") if not path.name.startswith("."))

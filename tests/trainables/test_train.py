@@ -16,6 +16,7 @@ from trainables.lineage import Update
 from trainables.runtime import Runtime
 from trainables.schedules import factor
 from trainables.train import Sources, Trained, TrainingError, train
+from trainables.workloads.clip.workload import MAX_LOGIT_SCALE
 
 WORKLOAD = toys.workload()
 
@@ -74,6 +75,13 @@ def test_result_is_finite_and_in_the_layout_of_the_workload() -> None:
     assert 0 <= state["logit_scale"].item() <= math.log(100)
 
 
+def test_parameters_stay_in_the_allowed_set() -> None:
+    start = WORKLOAD.base()
+    start["logit_scale"].fill_(9.0)
+    state = train(update(), start, WORKLOAD, Runtime()).state
+    assert 4.5 < state["logit_scale"].item() <= MAX_LOGIT_SCALE
+
+
 def test_loop_is_adamw_on_the_batches_of_the_task() -> None:
     """The same few lines without the parts: one optimiser, one clipping, the schedule, the batches of each step."""
     what = update(2, schedule="cosine", warmup=0.4, clip_norm=0.5, weight_decay=0.3, steps=5)
@@ -104,8 +112,12 @@ def test_learning_rate_that_is_too_high_is_named() -> None:
 
 
 def ids(what: Update, step: int) -> NDArray[np.int64]:
-    """The ids of a batch, by a workload that hands them on."""
-    seen: list[NDArray[np.int64]] = []
+    return drawn(what, step)[0]
+
+
+def drawn(what: Update, step: int) -> tuple[NDArray[np.int64], float]:
+    """The ids of a batch and the first number for its captions, by a workload that hands them on."""
+    seen: list[tuple[NDArray[np.int64], float]] = []
 
     class Spy:
         def samples(self, concepts: tuple[str, ...]) -> NDArray[np.int64]:
@@ -114,8 +126,8 @@ def ids(what: Update, step: int) -> NDArray[np.int64]:
         def pool(self) -> NDArray[np.int64]:
             return WORKLOAD.pool()
 
-        def batch(self, samples: NDArray[np.int64], _: np.random.Generator) -> None:
-            seen.append(samples)
+        def batch(self, samples: NDArray[np.int64], rng: np.random.Generator) -> None:
+            seen.append((samples, float(rng.random())))
 
     Sources(what, Spy()).batch(step)  # type: ignore[arg-type]
     return seen[0]
@@ -142,6 +154,12 @@ def test_mixture_without_a_pool_draws_none() -> None:
     axes: dict[str, Scalar] = {"pool_share": 0.0, "new_share": 0.5, "buffer_share": 0.5}
     for task in (1, 2):
         assert not set(ids(update(task, **axes), 0)) & set(WORKLOAD.pool())
+
+
+def test_choice_of_captions_depends_on_seed_task_and_step() -> None:
+    numbers = [drawn(update(task, seed=seed), step)[1] for seed in (0, 1) for task in (1, 2) for step in (0, 1)]
+    assert len(set(numbers)) == 8
+    assert drawn(update(2, seed=1), 1)[1] == numbers[-1]
 
 
 def test_captions_differ_from_step_to_step_and_repeat_for_the_step() -> None:

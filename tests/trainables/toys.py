@@ -14,7 +14,7 @@ from torch import Tensor
 from search_spaces.space import Scalar
 from search_spaces.space import build as build_config
 from trainables.config import Pocket, TrialConfig
-from trainables.workloads.clip.workload import ClipWorkload, Corpus, Segment, TestSet
+from trainables.workloads.clip.workload import ClipWorkload, Corpus, EvaluationSet, Segment
 from trainables.workloads.identity import Identity
 
 CONTEXT_LENGTH, END = 5, 31
@@ -84,9 +84,9 @@ def _segment(concepts: list[int], each: int, names: tuple[str, ...]) -> Segment:
     )
 
 
-def _test_set(name: str, concepts: list[int]) -> TestSet:
+def _test_set(name: str, concepts: list[int]) -> EvaluationSet:
     labels = np.repeat(concepts, 4)
-    return TestSet(
+    return EvaluationSet(
         name=name,
         group="adapt" if name == "new" else "holdout",
         images=_images(labels, seed=2),

@@ -47,6 +47,12 @@ def test_bf16_is_rounded_once() -> None:
         torch.testing.assert_close(got, exact, atol=0, rtol=2**-7)
 
 
+def test_type_is_that_of_the_new() -> None:
+    old, new = state(1), state(2, torch.bfloat16)
+    for key, got in lerp(old, new, w=0.5).items():
+        assert torch.equal(got, (0.5 * old[key] + 0.5 * new[key].float()).to(torch.bfloat16))
+
+
 def test_equal_weights_stay_to_the_bit() -> None:
     merged = lerp(state(1), state(1), w=0.3)
     assert all(torch.equal(merged[key], value) for key, value in state(1).items())

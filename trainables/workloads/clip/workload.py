@@ -44,7 +44,7 @@ class Segment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TestSet:
+class EvaluationSet:
     """One data set of the suite: images uint8 [N, H, W, 3], labels [N], one prompt per class as tokens [C, L]."""
 
     name: str
@@ -59,7 +59,7 @@ class Corpus:
     """All data of a workload: training segments, of which the last is the pool, and the test sets."""
 
     segments: tuple[Segment, ...]
-    suite: tuple[TestSet, ...]
+    suite: tuple[EvaluationSet, ...]
 
     @cached_property
     def offsets(self) -> NDArray[np.int64]:
@@ -201,7 +201,7 @@ class ClipWorkload:
             (folder / name).write_text(content)
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / "open_clip_model.safetensors")
 
-    def _score(self, model: nn.Module, test: TestSet, classes_CD: Tensor, device: torch.device) -> Score:
+    def _score(self, model: nn.Module, test: EvaluationSet, classes_CD: Tensor, device: torch.device) -> Score:
         right = 0
         for begin in range(0, len(test.images), _EVALUATION_BATCH):
             images = self._normalised(test.images[begin : begin + _EVALUATION_BATCH]).to(device)

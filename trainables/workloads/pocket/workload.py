@@ -15,7 +15,7 @@ from trainables.workloads.pocket.world import ADAPT, DATASETS
 WEIGHTS_FILE = Path(__file__).with_name("pocket.safetensors")
 
 if TYPE_CHECKING:
-    from trainables.workloads.clip.workload import ClipWorkload, Corpus, Segment, TestSet
+    from trainables.workloads.clip.workload import ClipWorkload, Corpus, EvaluationSet, Segment
 
 
 def identify_pocket(config: Pocket) -> Identity:
@@ -85,12 +85,12 @@ def _tokens(captions: tuple[tuple[str, ...], ...]) -> np.ndarray[tuple[int, int,
     return rows
 
 
-def _test_set(name: str, cache: Path) -> "TestSet":
-    from trainables.workloads.clip.workload import TestSet
+def _test_set(name: str, cache: Path) -> "EvaluationSet":
+    from trainables.workloads.clip.workload import EvaluationSet
     from trainables.workloads.pocket.tokenizer import tokenize
 
     dataset, drawn = DATASETS[name], samples(name, "test", cache)
-    return TestSet(
+    return EvaluationSet(
         name=name,
         group=dataset.group,
         images=drawn.images,
