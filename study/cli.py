@@ -139,6 +139,7 @@ def show_status(folder: FolderArgument, as_json: JsonOption = False) -> None:
 def report(folder: FolderArgument) -> None:
     """Write the report of a study, from its tables: report/index.html, report.json, figures, CSV tables."""
     from analysis.report import write_report
+    from analysis.tables import TableError
 
     home = Folder(path=folder)
     definition = home.definition()
@@ -146,7 +147,10 @@ def report(folder: FolderArgument) -> None:
     write(tables, home.tables)
     if tables.unfinished:
         typer.echo(f"warning: {len(tables.unfinished)} of {len(tables.trials)} trials are not done", err=True)
-    typer.echo(write_report(folder))
+    try:
+        typer.echo(write_report(folder))
+    except TableError as error:
+        raise RunError(f"{folder}: {error}") from error
 
 
 @app.command()
