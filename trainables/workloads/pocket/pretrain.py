@@ -38,9 +38,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Pretraining:
-    """Everything that sets the numbers of a pretraining run."""
+    """Everything that sets the numbers of a pretraining run.
 
-    steps: int = 5_000
+    The shipped weights stop at 70 % of their cosine, on purpose. Those of its end score AZS 0.874, but in so narrow a
+    minimum that any further training leaves it at once (joint training loses 0.04 at every rate; a first task at the
+    rate 2.5e-4 loses 0.06 and learns nothing), and every update would be charged with that.
+    """
+
+    steps: int = 3_500
+    cosine_steps: int = 5_000
     seed: int = 0
     pool_size: int = 160_000
     batch_size: int = 256
@@ -137,6 +143,7 @@ def main() -> None:
     """Pretrain and write ``pocket.safetensors`` and ``pocket.json``."""
     parser = argparse.ArgumentParser(description="Make the weights of the pocket model again.")
     parser.add_argument("--steps", type=int, default=Pretraining.steps)
+    parser.add_argument("--cosine-steps", type=int, default=Pretraining.cosine_steps)
     parser.add_argument("--seed", type=int, default=Pretraining.seed)
     parser.add_argument(
         "--out", type=Path, default=WEIGHTS_FILE.parent, help="folder of the weights and the checkpoint"
@@ -145,7 +152,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
-    recipe = Pretraining(steps=arguments.steps, seed=arguments.seed)
+    recipe = Pretraining(steps=arguments.steps, cosine_steps=arguments.cosine_steps, seed=arguments.seed)
     cache_dir = arguments.cache or arguments.out / "cache"
     arguments.out.mkdir(parents=True, exist_ok=True)
     weights = pretrain(recipe, out=arguments.out, cache_dir=cache_dir)
@@ -189,7 +196,7 @@ def _train_step(
 def _lr(recipe: Pretraining, step: int) -> float:
     if step < recipe.warmup_steps:
         return recipe.peak_lr * (step + 1) / recipe.warmup_steps
-    progress = (step - recipe.warmup_steps) / max(1, recipe.steps - recipe.warmup_steps)
+    progress = min(1.0, (step - recipe.warmup_steps) / max(1, recipe.cosine_steps - recipe.warmup_steps))
     return recipe.peak_lr * (0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2)
 
 

@@ -1,7 +1,9 @@
 """The pocket benchmark as a workload: the procedural world's data and the small pretrained CLIP."""
 
 import hashlib
+from dataclasses import asdict
 from functools import lru_cache, partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,9 +11,10 @@ import numpy as np
 
 from trainables.config import Pocket, digest
 from trainables.workloads.identity import Identity
-from trainables.workloads.pocket.samples import pool, samples, world_digest
-from trainables.workloads.pocket.world import ADAPT, DATASETS
+from trainables.workloads.pocket.samples import pool, samples
+from trainables.workloads.pocket.world import ADAPT, DATASETS, WORLD_VERSION
 
+_LIBRARIES = ("matplotlib", "numpy", "pillow", "scikit-learn", "scipy")
 WEIGHTS_FILE = Path(__file__).with_name("pocket.safetensors")
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 def identify_pocket(config: Pocket) -> Identity:
     """Digests of world and weights, and the adaptation concepts as "dataset/concept"."""
-    world = world_digest()
+    world = _world()
     return Identity(
         base=hashlib.sha256(WEIGHTS_FILE.read_bytes()).hexdigest(),
         data=digest({"world": world, "pool": config.pool}),
@@ -47,6 +50,14 @@ def open_pocket(config: Pocket, cache: Path) -> "ClipWorkload":
         model_config=model.POCKET_CONFIG,
         tokenizer_files=tokenizer_files,
     )
+
+
+def _world() -> str:
+    """Digest of all that the world says, and of the versions of what draws it.
+
+    The drawing code itself enters by `WORLD_VERSION`; a test pins pictures, so that no change of them goes without one.
+    """
+    return digest([WORLD_VERSION, [asdict(row) for row in DATASETS.values()], [(n, version(n)) for n in _LIBRARIES]])
 
 
 def _corpus(config: Pocket, cache: Path) -> "Corpus":
