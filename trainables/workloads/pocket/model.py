@@ -4,8 +4,6 @@ The vision transformer sees 16 patches of 8x8, the text transformer 10 words; si
 ``pocket.safetensors`` is made by ``python -m trainables.workloads.pocket.pretrain``; ``pocket.json`` is its card.
 """
 
-import hashlib
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,12 +59,6 @@ def load_pretrained() -> dict[str, Tensor]:
     """The shipped pretrained weights, by parameter name."""
     weights: dict[str, Tensor] = load_file(WEIGHTS_FILE)
     return weights
-
-
-@cache
-def weights_digest() -> str:
-    """SHA-256 of the shipped weights file, in hex."""
-    return hashlib.sha256(WEIGHTS_FILE.read_bytes()).hexdigest()
 
 
 def normalise(images_NHWC: NDArray[np.uint8]) -> Tensor:

@@ -24,7 +24,7 @@ from trainables.workloads.pocket.drawing import SIDE
 from trainables.workloads.pocket.world import DATASETS, WORLD_VERSION, Split, pool_sample, render
 
 _SOURCES = ("drawing", "figures", "glyphs", "scans", "shapes", "strokes", "textures", "world")
-_LIBRARIES = ("matplotlib", "numpy", "pillow", "scikit-learn", "scipy")
+LIBRARIES = ("matplotlib", "numpy", "pillow", "scikit-learn", "scipy")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def world_digest() -> str:
     digest = hashlib.sha256()
     for name in _SOURCES:
         digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
-    digest.update(repr((WORLD_VERSION, [(name, version(name)) for name in _LIBRARIES])).encode())
+    digest.update(repr((WORLD_VERSION, [(name, version(name)) for name in LIBRARIES])).encode())
     digest.update(str(features.version_module("freetype2")).encode())
     return digest.hexdigest()[:16]
 

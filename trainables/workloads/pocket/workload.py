@@ -11,10 +11,9 @@ import numpy as np
 
 from trainables.config import Pocket, digest
 from trainables.workloads.identity import Identity
-from trainables.workloads.pocket.samples import pool, samples
+from trainables.workloads.pocket.samples import LIBRARIES, pool, samples
 from trainables.workloads.pocket.world import ADAPT, DATASETS, WORLD_VERSION
 
-_LIBRARIES = ("matplotlib", "numpy", "pillow", "scikit-learn", "scipy")
 WEIGHTS_FILE = Path(__file__).with_name("pocket.safetensors")
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def _world() -> str:
 
     The drawing code itself enters by `WORLD_VERSION`; a test pins pictures, so that no change of them goes without one.
     """
-    return digest([WORLD_VERSION, [asdict(row) for row in DATASETS.values()], [(n, version(n)) for n in _LIBRARIES]])
+    return digest([WORLD_VERSION, [asdict(row) for row in DATASETS.values()], [(n, version(n)) for n in LIBRARIES]])
 
 
 def _corpus(config: Pocket, cache: Path) -> "Corpus":

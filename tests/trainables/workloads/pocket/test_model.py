@@ -16,7 +16,6 @@ from trainables.workloads.pocket.model import (
     build,
     load_pretrained,
     normalise,
-    weights_digest,
 )
 from trainables.workloads.pocket.pretrain import summary, zero_shot
 from trainables.workloads.pocket.samples import pool
@@ -42,7 +41,6 @@ def test_build_depends_on_the_seed_only_and_leaves_the_random_state() -> None:
 
 def test_shipped_file_is_small_and_fits_the_model() -> None:
     assert WEIGHTS_FILE.stat().st_size <= 8 * 2**20
-    assert len(weights_digest()) == 64
     weights = load_pretrained()
     assert not build(0).load_state_dict(weights).missing_keys
     assert all(value.dtype == torch.float32 and value.isfinite().all() for value in weights.values())
