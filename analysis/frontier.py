@@ -18,6 +18,9 @@ from analysis.pareto import FloatArray
 from analysis.tables import Tables
 from analysis.uncertainty import Estimate, estimate, honest_choice, leave_one_out_means, pseudo_values
 
+MIN_SLIDE = 0.1
+"""The least share of what joint training learns at which a config counts as one that learned."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
@@ -72,9 +75,13 @@ class MethodSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Winner:
-    """The config with the largest gain, and the honest gain: the choice is scored on a block it was not made on."""
+    """The learner with the largest gain, and the honest gain: the choice is scored on a block it was not made on.
+
+    `candidates` is the number of learners that it was chosen from (see `learners`).
+    """
 
     result: Result
+    candidates: int
     honest_gain: Estimate | None
     agreeing_blocks: int
     runner_up: Result | None
@@ -286,19 +293,31 @@ def _routing_gain(points: _Points, rows: Sequence[int]) -> Estimate:
     return estimate(pseudo_values(whole, np.array([height(x_SR[s], y_SR[s], z_S2[s], j_S2[s]) for s in range(n)])))
 
 
+def learners(results: Sequence[Result]) -> list[int]:
+    """Rows of the results that learned at least a tenth of what joint training learns.
+
+    A config that learns nothing also forgets nothing: it sits at the zero-shot point with a gain of about zero, and
+    must not win by that. Where no config learned so much, or nothing says how much that is, all rows stay.
+    """
+    rows = [row for row, result in enumerate(results) if result.slide is not None and result.slide >= MIN_SLIDE]
+    return rows or list(range(len(results)))
+
+
 def _winner(results: Sequence[Result], samples: Samples) -> Winner | None:
-    """The first result if gains exist; its lead over the second is paired."""
-    gain_CS = samples.gain
-    if gain_CS is None:
+    """The learner with the largest gain, if gains exist; its lead over the second is paired."""
+    if samples.gain is None:
         return None
+    rows = learners(results)
+    gain_CS = samples.gain[rows]
     n = gain_CS.shape[1]
     chosen_S = honest_choice(gain_CS)
-    second = results[1] if len(results) > 1 else None
+    first, second = results[rows[0]], results[rows[1]] if len(rows) > 1 else None
     lead = None
-    if second is not None and results[0].gain is not None and second.gain is not None:
-        lead = estimate(gain_CS[0] - gain_CS[1], value=results[0].gain.value - second.gain.value)
+    if second is not None and first.gain is not None and second.gain is not None:
+        lead = estimate(gain_CS[0] - gain_CS[1], value=first.gain.value - second.gain.value)
     return Winner(
-        result=results[0],
+        result=first,
+        candidates=len(rows),
         honest_gain=estimate(gain_CS[chosen_S, np.arange(n)]) if n > 1 else None,
         agreeing_blocks=int(np.sum(chosen_S == 0)) if n > 1 else 0,
         runner_up=second,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from analysis.anchors import Anchor
 from analysis.findings import Finding
-from analysis.frontier import Frontier, MethodSummary, Result, Vertex, axes_in_use
+from analysis.frontier import MIN_SLIDE, Frontier, MethodSummary, Result, Vertex, axes_in_use
 from analysis.tables import Tables
 from analysis.trajectories import DatasetChange, Trajectory
 from analysis.uncertainty import LEVEL, Estimate
@@ -175,6 +175,8 @@ def _winner(frontier: Frontier) -> Row | None:
         **_points("gain", winner.result.gain),
         **_points("honest_gain", winner.honest_gain),
         "agreeing_blocks": winner.agreeing_blocks,
+        "candidates": winner.candidates,
+        "candidates_min_slide": MIN_SLIDE,
         "runner_up": None if winner.runner_up is None else winner.runner_up.number,
         **_points("lead", winner.lead),
     }

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.findings import Comparison
-from analysis.frontier import Frontier, Result, Vertex
+from analysis.frontier import MIN_SLIDE, Frontier, Result, Vertex, learners
 from analysis.uncertainty import MIN_BLOCKS, Estimate
 
 PLUS_MINUS = "\u00b1"
@@ -90,7 +90,8 @@ def comparison_sentence(comparison: Comparison) -> str:
 def answers(frontier: Frontier) -> tuple[Answer, ...]:
     """The opening sentences."""
     found = [*_gain_answers(frontier)]
-    learned = [r for r in frontier.results if r.aka.value > frontier.zero_shot.aka.value]
+    learned = [frontier.results[row] for row in learners(frontier.results)]
+    learned = [r for r in learned if r.aka.value > frontier.zero_shot.aka.value]
     if learned:
         retains = max(learned, key=lambda r: (r.azs.value, -r.number))
         found.append(Answer(question="Retains most", text=_retains(retains, frontier)))
@@ -127,10 +128,13 @@ def _largest_gain(frontier: Frontier) -> str:
     if gain.value > 0:
         text = f"{_upper(named(winner.result))} retains {amount(gain)} AZS points more than"
     else:
-        text = f"No config lies above the line; the best, {named(winner.result)},"
+        text = f"No config that learned lies above the line; the best, {named(winner.result)},"
         text += f" retains {amount(gain)} AZS points less than"
     text += " routing requests at random between the zero-shot and the joint model would at the same AKA"
     text += f" ({n} block{'s' if n > 1 else ''})."
+    if winner.candidates < len(frontier.results):
+        text += f" It is the best of the {winner.candidates} configs that learned at least {100 * MIN_SLIDE:.0f} %"
+        text += " of what joint training learns; the others hardly moved."
     if gain.low is None:
         text += f" With fewer than {MIN_BLOCKS} blocks this has no interval."
     elif gain.low <= 0 < gain.value:
@@ -166,7 +170,7 @@ def _buys(result: Result, frontier: Frontier) -> str:
 
 def _retains(result: Result, frontier: Frontier) -> str:
     return (
-        f"Among configs that learned anything, {named(result)}: {percent(result.azs)} % AZS"
+        f"Among configs that learned, {named(result)}: {percent(result.azs)} % AZS"
         f" ({points(result.azs.value - frontier.zero_shot.azs.value)} points from zero-shot)"
         f" at {percent(result.aka)} % AKA."
     )

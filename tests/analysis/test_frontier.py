@@ -8,7 +8,7 @@ import pytest
 
 from analysis import pareto
 from analysis.configs import configs_of
-from analysis.frontier import Frontier, build_frontier
+from analysis.frontier import Frontier, build_frontier, learners
 from analysis.tables import make_tables
 from tests.analysis.worlds import Frames, World, frames, truths
 
@@ -167,3 +167,10 @@ def test_equal_labels_are_told_apart() -> None:
     again = trials.assign(config_id="another-config", trial=trials["trial"] + "x")
     configs = configs_of(pd.concat([trials, again]))
     assert len({config.label for config in configs}) == len(configs)
+
+
+def test_a_config_that_learned_nothing_does_not_win(study: Frontier) -> None:
+    idle = [replace(study.results[0], slide=0.01), replace(study.results[1], slide=0.3), *study.results[2:4]]
+    assert learners(idle)[0] == 1
+    assert learners([replace(result, slide=0.05) for result in study.results[:3]]) == [0, 1, 2]
+    assert learners([replace(result, slide=None) for result in study.results[:3]]) == [0, 1, 2]

@@ -68,7 +68,7 @@ def test_usual_answers() -> None:
 
 def test_nothing_above_the_line_is_said() -> None:
     found = answers_of(replace(SMALL, base_lift=-0.05, merge_lift=-0.05))
-    assert found["Largest gain"].startswith("No config lies above the line")
+    assert found["Largest gain"].startswith("No config that learned lies above the line")
 
 
 def test_nothing_learned_is_said() -> None:
