@@ -47,7 +47,7 @@ def test_killed_at_many_moments_and_resumed_equals_undisturbed(undisturbed: Path
         command.kill(driver)
         trained = _nothing_trained_again(trained, folder)
     driver = command.start("run", study, "--dir", folder)
-    command.wait_until(_reached(folder, min(9, total - 2), driver), what="work before a worker dies")
+    command.wait_until(_reached(folder, min(7, total - 3), driver), what="work before a worker dies")
     _kill_a_worker(driver)
     _, errors = driver.communicate(timeout=300)
     assert driver.returncode == 0, errors
