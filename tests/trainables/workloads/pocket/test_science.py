@@ -1,0 +1,66 @@
+"""The pocket benchmark is good enough to study: it knows, it can learn, and learning everything at once forgets little.
+
+The numbers are those of one seed; they move a little with library versions, and the bounds leave room for that.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from trainables.build import Builder
+from trainables.config import Mixture, Optimiser, Pocket, Recipe
+from trainables.lineage import Base, Update
+from trainables.metrics import Score, summarise
+from trainables.runtime import Runtime
+from trainables.store import MemoryStore
+from trainables.streams.tasks import Task
+from trainables.workloads import open_workload
+from trainables.workloads.pocket.world import ADAPT
+
+pytestmark = pytest.mark.slow
+
+LEARN = Recipe(steps=20, batch_size=128, optimiser=Optimiser(lr=1e-3), mixture=Mixture(pool=0.33, new=0.67, buffer=0.0))
+
+
+@pytest.fixture(scope="module")
+def builder(cache: Path) -> Builder:
+    runtime = Runtime(cache=cache)
+    return Builder(open_workload(Pocket(pool=4000), runtime), MemoryStore(), runtime)
+
+
+@pytest.fixture(scope="module")
+def zero_shot(builder: Builder) -> tuple[Score, ...]:
+    return builder.scores(Base(model=builder.workload.identity.base))
+
+
+def learnt(builder: Builder, concepts: tuple[str, ...], recipe: Recipe) -> tuple[Score, ...]:
+    base = Base(model=builder.workload.identity.base)
+    task = Task(index=1, new=concepts, earlier=())
+    update = Update(start=base, task=task, recipe=recipe, data=builder.workload.identity.data, seed=0)
+    return builder.scores(update)
+
+
+def test_zero_shot_knows_what_is_held_out_and_little_of_what_is_to_be_learnt(zero_shot: tuple[Score, ...]) -> None:
+    summary = summarise(zero_shot)
+    assert summary.azs >= 0.65
+    assert 0.25 <= summary.aka <= 0.45
+
+
+@pytest.mark.parametrize("name", ADAPT)
+def test_fine_tuning_on_one_data_set_raises_its_score(
+    name: str, builder: Builder, zero_shot: tuple[Score, ...]
+) -> None:
+    concepts = tuple(concept for concept in builder.workload.identity.concepts if concept.startswith(f"{name}/"))
+    before = {score.dataset: score.value for score in zero_shot}
+    after = {score.dataset: score.value for score in learnt(builder, concepts, LEARN)}
+    assert after[name] > before[name] + 0.03
+
+
+def test_joint_training_within_a_cycle_learns_much_and_forgets_little(
+    builder: Builder, zero_shot: tuple[Score, ...]
+) -> None:
+    cycle = LEARN.model_copy(update={"steps": 6 * 14})  # the demo's cycle
+    joint = summarise(learnt(builder, builder.workload.identity.concepts, cycle))
+    before = summarise(zero_shot)
+    assert joint.aka >= before.aka + 0.20
+    assert joint.azs >= before.azs - 0.02
