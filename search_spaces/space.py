@@ -69,6 +69,7 @@ def expand(
     """
     _require_known(fixed, f"{source}: fixed")
     configs: dict[str, TrialConfig] = {}
+    applied_anywhere: set[str] = set()
     for i, grid in enumerate(grids):
         where = f"{source}: grid[{i}]"
         _require_known(grid, where)
@@ -78,8 +79,11 @@ def expand(
             config, used = build(values, workload=workload, source=where)
             applied |= used
             configs.setdefault(config.config_id, config)
+        applied_anywhere |= applied
         for name in grid.keys() - applied:
             raise ConfigError(f"{where}.{name}: applies to no config of this grid ({AXES[name].meaning}); remove it")
+    for name in fixed.keys() - applied_anywhere if configs else ():
+        raise ConfigError(f"{source}: fixed.{name}: applies to no config of the grid ({AXES[name].meaning}); remove it")
     if not configs:
         raise ConfigError(f"{source}: grid: it is empty; give at least one value to at least one axis, such as lr")
     return tuple(configs.values())
@@ -156,4 +160,4 @@ def _with_axis_names(message: str) -> str:
     """Paths inside a config as the flat names that the user wrote, longest path first."""
     for name, axis in sorted(AXES.items(), key=lambda item: -len(item[1].path)):
         message = message.replace(f": {'.'.join(axis.path)}:", f".{name}:")
-    return message
+    return message.replace(": recipe.mixture:", ": pool_share, new_share, buffer_share:")

@@ -19,11 +19,11 @@ from study.definition import StudyDefinition, load, presets
 from study.folder import Folder, claim
 from study.plan import Known, Plan, PlannedTrial, known, make_plan
 from study.progress import Progress, clock_time
-from study.runner import Executor, RunError, end_children, run_trials, usable_cpus
+from study.runner import Executor, RunError, end_children, gentle_end, run_trials, runtime_of, usable_cpus
 from study.status import describe, failures, status
-from study.tables import Tables, make_tables, trial_row, write
+from study.tables import Tables, done_in, make_tables, trial_row, write
 from trainables.config import ConfigError
-from trainables.runtime import Runtime
+from trainables.runtime import TrainingError
 from trainables.store import MemoryStore, StoreError
 
 _ROUNDS = 3
@@ -59,7 +59,8 @@ def plan(study: StudyArgument, folder: DirOption = None, as_json: JsonOption = F
     have = known(Folder(path=path).store() if path.is_dir() else MemoryStore())
     from study.estimate import estimate
 
-    counts = estimate(full, have, workers=usable_cpus(), runtime=Runtime())
+    workers = max(1, int(usable_cpus() / definition.resources.cpus))
+    counts = estimate(full, have, workers=workers, runtime=runtime_of(definition.resources, gpus=0))
     if as_json:
         typer.echo(counts.as_json())
         return
@@ -102,7 +103,8 @@ def run(
             typer.echo(f"changed since the last run: {line}", err=True)
         executor: Executor = "inline" if inline else "ray"
         try:
-            tables = _run(full, definition, home, executor=executor, address=address)
+            with gentle_end():
+                tables = _run(full, definition, home, executor=executor, address=address)
         except KeyboardInterrupt:
             _leave_at_once()
     _finish(tables, home)
@@ -143,10 +145,17 @@ def report(folder: FolderArgument) -> None:
 
     home = Folder(path=folder)
     definition = home.definition()
-    tables = make_tables(make_plan(definition, str(home.definition_file)), home.store(), failures(home))
-    write(tables, home.tables)
-    if tables.unfinished:
-        typer.echo(f"warning: {len(tables.unfinished)} of {len(tables.trials)} trials are not done", err=True)
+    tables = make_tables(make_plan(definition, str(home.definition_file)), home.store(_warn), failures(home))
+    done = len(tables.trials) - len(tables.unfinished)
+    if done < (kept := done_in(home.tables)):
+        _warn(
+            f"the tables hold {kept} finished trials; this version of retune, its data and its libraries can derive "
+            f"{done} of them. The report is of the tables as they are; `retune run` would compute again"
+        )
+    else:
+        _write_tables(tables, home)
+        if tables.unfinished:
+            _warn(f"{len(tables.unfinished)} of {len(tables.trials)} trials are not done")
     try:
         typer.echo(write_report(folder))
     except TableError as error:
@@ -165,16 +174,24 @@ def export(
     Load it with open_clip.create_model_and_transforms("local-dir:OUT") and open_clip.get_tokenizer("local-dir:OUT").
     """
     home = Folder(path=folder)
-    full = make_plan(home.definition(), str(home.definition_file))
+    definition = home.definition()
+    full = make_plan(definition, str(home.definition_file))
     planned = _trial_named(full, trial)
     last = len(planned.steps) - 1
     if task is not None and not 0 <= task <= last:
         raise ConfigError(f"--task: {task} given; trial {planned.trial.id} has tasks 0 to {last}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"--out: {out} is not empty; give a new or empty folder")
+    import torch
+
     from study.export import export_weights
 
-    scores = export_weights(planned.trial.config, last if task is None else task, folder=home, out=out)
+    store = home.store(_warn)
+    absent = [key for key in planned.updates[:task] if not store.has("updates", key)]
+    if absent:
+        _warn(f"{len(absent)} updates of this trial are not in the store and are trained now")
+    runtime = runtime_of(definition.resources, gpus=torch.cuda.device_count())
+    scores = export_weights(planned.trial.config, last if task is None else task, store=store, runtime=runtime, out=out)
     typer.echo(f"{out}: weights of trial {planned.trial.id} after task {last if task is None else task}")
     typer.echo(f"AKA {100 * scores.aka:.2f} %, AZS {100 * scores.azs:.2f} %")
 
@@ -232,11 +249,15 @@ def _progress(missing: tuple[PlannedTrial, ...], full: Plan, have: Known, home: 
 
 
 def _tell_damage(home: Folder, told: int) -> int:
-    """Tell the user of damaged files that this run has met; returns how many it has told by now."""
-    messages = [str(row["message"]) for row in home.last_run() if row["event"] == "damaged"]
-    for message in messages[told:]:
-        typer.echo(f"warning: {message}", err=True)
-    return len(messages)
+    """Tell the user of damaged files that this run has met, in any process; returns how many it has told by now."""
+    rows = [row for row in home.last_run() if row["event"] == "damaged"]
+    for row in rows[told:]:
+        _warn(str(row["message"]))
+    return len(rows)
+
+
+def _warn(message: str) -> None:
+    typer.echo(f"warning: {message}", err=True)
 
 
 def _write_tables(tables: Tables, home: Folder) -> None:
@@ -289,7 +310,7 @@ def _exit_status() -> Iterator[None]:
         yield
     except ConfigError as error:
         _die(str(error), 2)
-    except (StoreError, RunError) as error:
+    except (StoreError, RunError, TrainingError) as error:
         _die(str(error), 1)
     except OSError as error:
         _die(f"{error.filename or 'system'}: {error.strerror or error}", 1)

@@ -10,8 +10,8 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from search_spaces.space import Scalar, Values, build, expand
-from trainables.config import ConfigError, Frozen, Mixture, Pocket, TrialConfig, parse
+from search_spaces.space import Scalar, Values, axis_values, build, expand
+from trainables.config import ConfigError, Frozen, Pocket, TrialConfig, parse
 
 PRESETS = resources.files("search_spaces.presets")
 
@@ -39,7 +39,7 @@ class StudyDefinition(Frozen):
         fixed: axis values that hold for every trial.
         grid: products of axes; their union is the study.
         blocks: a number n, for seeds and orders (0, 0) .. (n-1, n-1), or a list of {seed, order}.
-        joint: axis values of the joint anchor, on top of `fixed`; null leaves the anchor out.
+        joint: axis values of the joint anchor, on top of `fixed` and the first config; null leaves the anchor out.
         resources: what one trial holds.
         retries: how often a failed trial is tried again.
     """
@@ -53,13 +53,35 @@ class StudyDefinition(Frozen):
     resources: Resources = Resources()
     retries: int = Field(default=1, ge=0)
 
+    @field_validator("fixed", "joint", mode="before")
+    @classmethod
+    def _one_value_an_axis(cls, value: object) -> object:
+        """One value each; said here because the union of allowed types would say it four times."""
+        for name, one in value.items() if isinstance(value, Mapping) else ():
+            if not isinstance(one, Scalar):
+                raise ValueError(f"{name}: {one!r} given; one value is needed here, lists belong in grid")
+        return value
+
+    @field_validator("grid", mode="before")
+    @classmethod
+    def _lists_of_values(cls, value: object) -> object:
+        """A list of products; each axis has a value or a list of values."""
+        if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
+            raise ValueError("a list of mappings is needed, such as - {method: full, lr: [1e-3, 3e-3]}")
+        for i, grid in enumerate(value):
+            for name, values in grid.items():
+                for one in values if isinstance(values, list) else [values]:
+                    if not isinstance(one, Scalar):
+                        raise ValueError(f"[{i}].{name}: {one!r} given; a value or a list of values is needed")
+        return value
+
     @field_validator("blocks", mode="before")
     @classmethod
     def _count_of_blocks(cls, value: object) -> object:
         """A number stands for that many pairs of seed and order."""
         if isinstance(value, int) and not isinstance(value, bool):
             if value < 1:
-                raise ValueError(f"{value} given; at least one block is needed")
+                raise ValueError("at least one block is needed")
             return [{"seed": i, "order": i} for i in range(value)]
         return value
 
@@ -92,38 +114,44 @@ def trials(definition: StudyDefinition, source: str) -> tuple[Trial, ...]:
     """
     configs = expand(definition.grid, fixed=definition.fixed, workload=definition.workload, source=source)
     own = [Trial(kind="trial", method=config.recipe.method.name, config=config) for config in configs]
+    joint = _joint(definition, configs, source)
+    if {trial.config.config_id for trial in joint} & {trial.config.config_id for trial in own}:
+        raise ConfigError(f"{source}: grid: it holds the joint anchor itself; remove it there, or say `joint: null`")
     return tuple(
         replace(trial, config=trial.config.model_copy(update={"seed": block.seed, "order": block.order}))
         for block in definition.blocks
-        for trial in [*_joint(definition, configs, source), *own]
+        for trial in [*joint, *own]
     )
 
 
+_JOINT: dict[str, Scalar] = {"method": "full", "timeline": "finetune", "new_share": None, "buffer_share": 0.0}
+
+
 def _joint(definition: StudyDefinition, configs: tuple[TrialConfig, ...], source: str) -> list[Trial]:
-    """The joint anchor: all concepts in one task, as many steps as a whole stream, no buffer."""
+    """The joint anchor: all concepts in one task, as many steps as a whole stream, no buffer.
+
+    What neither `joint` nor `fixed` says is as in the first config of the grid.
+    """
     if definition.joint is None:
         return []
     where = f"{source}: joint"
-    first = configs[0]
-    values: dict[str, Scalar] = {
-        "lr": first.recipe.optimiser.lr,
-        "steps": first.recipe.steps,
-        "tasks": first.stream.tasks,
-        **definition.fixed,
-        **definition.joint,
-        "method": "full",
-        "timeline": "finetune",
-    }
-    config, _ = build(values, workload=definition.workload, source=where)
-    mixture = config.recipe.mixture
+    own = {name: value for name, value in axis_values(configs[0]).items() if value is not None}
+    values = {**own, **definition.fixed, **definition.joint, **_JOINT}
+    pool = values["pool_share"]
+    values["new_share"] = 1 - pool if isinstance(pool, int | float) else values["new_share"]
+    fixed_by_what_it_is = [name for name in definition.joint if name in _JOINT]
+    if not fixed_by_what_it_is:
+        config, used = build(values, workload=definition.workload, source=where)
+        fixed_by_what_it_is = sorted(definition.joint.keys() - used)
+    for name in fixed_by_what_it_is:
+        raise ConfigError(
+            f"{where}.{name}: cannot be set here: the joint anchor is full fine-tuning on all concepts at once, with "
+            "the pool's share of samples and no buffer"
+        )
+    tasks, steps = config.stream.tasks, config.recipe.steps
     one_task = {
         "stream": config.stream.model_copy(update={"tasks": 1}),
-        "recipe": config.recipe.model_copy(
-            update={
-                "steps": config.recipe.steps * config.stream.tasks,
-                "mixture": Mixture(pool=mixture.pool, new=1 - mixture.pool, buffer=0.0),
-            }
-        ),
+        "recipe": config.recipe.model_copy(update={"steps": steps * tasks}),
     }
     return [Trial(kind="anchor", method="joint", config=config.model_copy(update=one_task))]
 

@@ -4,6 +4,7 @@ Time is an estimate: it takes every FLOP to run as fast as those of full fine-tu
 """
 
 import json
+import os
 import platform
 import time
 from dataclasses import asdict, dataclass
@@ -64,8 +65,8 @@ class Estimate:
 def estimate(plan: Plan, known: Known, *, workers: int, runtime: Runtime) -> Estimate:
     """Count a plan and estimate what is missing of it."""
     own = [planned for planned in plan.trials if planned.trial.kind == "trial"]
-    configs = {key: config for key, config in plan.unique_updates.items()}
-    missing = {key: config for key, config in configs.items() if key not in known.updates}
+    configs = plan.unique_updates
+    missing = {key for planned in plan.missing(known) for key in planned.updates} - known.updates
     workload = open_workload(plan.trials[0].trial.config.workload, runtime)
     costs = {
         key: (config.recipe.steps, cost_per_step(config.recipe.method, workload, config.recipe.batch_size))
@@ -138,6 +139,6 @@ def _calibrate(workload: Workload, batch_size: int, runtime: Runtime) -> tuple[f
 
 
 def _replace(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_text(text)
     temporary.replace(path)

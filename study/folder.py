@@ -5,7 +5,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -37,9 +37,15 @@ class Folder:
         """Ray's own files; they may be deleted at any time."""
         return self.path / "ray"
 
-    def store(self) -> LocalStore:
-        """The store; damage is written to the log."""
-        return LocalStore(self.path / "store", lambda message: self.log("damaged", message=message))
+    def store(self, tell: Callable[[str], None] | None = None) -> LocalStore:
+        """The store; damage is written to the log, and told if somebody listens."""
+
+        def damaged(message: str) -> None:
+            self.log("damaged", message=message)
+            if tell is not None:
+                tell(message)
+
+        return LocalStore(self.path / "store", damaged)
 
     def definition(self) -> StudyDefinition:
         """The definition that this folder was made by.
@@ -54,8 +60,8 @@ class Folder:
     def log(self, event: str, **values: object) -> None:
         """Add a line to log.jsonl: the time, the process, the event and its values. One write, so lines stay whole."""
         line = json.dumps({"time": round(time.time(), 3), "pid": os.getpid(), "event": event, **values})
-        with (self.path / "log.jsonl").open("a") as file:
-            file.write(line + "\n")
+        with contextlib.suppress(OSError), (self.path / "log.jsonl").open("a") as file:
+            file.write(line + "\n")  # a log that cannot be written must not hide why, nor end a study
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Lines of the log; one that a crash cut short is passed over."""
@@ -85,7 +91,7 @@ def claim(path: Path, definition: StudyDefinition, source: str) -> Iterator[tupl
     folder = Folder(path=path)
     if path.exists() and not path.is_dir():
         raise ConfigError(f"{path}: a file; give --dir a folder")
-    if path.is_dir() and not folder.definition_file.exists() and {p.name for p in path.iterdir()} - {_LOCK}:
+    if path.is_dir() and not folder.definition_file.exists() and {p.name for p in path.iterdir()} - {_LOCK, _DRAFT}:
         raise ConfigError(f"{path}: not empty and not a study's folder; give --dir an empty or a new folder")
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -114,21 +120,29 @@ def is_held(folder: Folder) -> bool:
     return False
 
 
-_LOCK = ".lock"
+_LOCK, _DRAFT = ".lock", ".study.yaml.tmp"
+_PATIENCE_SECONDS = 1.0
 
 
 def _hold(lock: TextIO, path: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.seek(0)
-        holder = lock.read().strip() or "unknown"
-        raise ConfigError(
-            f"{path}: another run works on this study (process {holder}); wait for it or end it"
-        ) from error
+    end = time.monotonic() + _PATIENCE_SECONDS  # `retune status` looks at the lock for a moment
+    while not _locked(lock):
+        if time.monotonic() > end:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise ConfigError(f"{path}: another run works on this study (process {holder}); wait for it or end it")
+        time.sleep(0.05)
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
+
+
+def _locked(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _changes(folder: Folder, definition: StudyDefinition, source: str) -> list[str]:
@@ -136,6 +150,11 @@ def _changes(folder: Folder, definition: StudyDefinition, source: str) -> list[s
         return []
     old = folder.definition()
     changed = differences(old, definition)
+    if old.name != definition.name:
+        raise ConfigError(
+            f"{folder.path}: made by another definition, of a study of another name: {old.name} -> {definition.name}; "
+            "give another --dir, or the definition that made this folder"
+        )
     if changed and not _continues(old, definition, source):
         raise ConfigError(
             "\n  ".join([f"{folder.path}: made by another definition, which shares no trial with {source}:", *changed])
@@ -145,13 +164,14 @@ def _changes(folder: Folder, definition: StudyDefinition, source: str) -> list[s
 
 
 def _write_definition(folder: Folder, definition: StudyDefinition) -> None:
-    temporary = folder.path / ".study.yaml.tmp"
-    temporary.write_text(dump(definition))
-    temporary.replace(folder.definition_file)
+    draft = folder.path / _DRAFT
+    with draft.open("w") as file:
+        file.write(dump(definition))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(folder.definition_file)
 
 
 def _continues(old: StudyDefinition, new: StudyDefinition, source: str) -> bool:
-    if old.name != new.name:
-        return False
     before = {planned.trial.id for planned in make_plan(old, source).trials}
     return any(planned.trial.id in before for planned in make_plan(new, source).trials)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from study.definition import StudyDefinition, Trial, trials
-from trainables.config import TrialConfig
+from trainables.config import ConfigError, TrialConfig
 from trainables.cycle import lineage
 from trainables.lineage import cost_key, scores_key
 from trainables.store import Store
@@ -79,7 +79,7 @@ def make_plan(definition: StudyDefinition, source: str) -> Plan:
     Raises:
         ConfigError: the definition cannot be planned.
     """
-    return Plan(trials=tuple(_planned(trials(definition, source))))
+    return Plan(trials=tuple(_planned(trials(definition, source), source)))
 
 
 def known(store: Store) -> Known:
@@ -87,16 +87,20 @@ def known(store: Store) -> Known:
     return Known(updates=store.keys("updates"), scores=store.keys("scores"), costs=store.keys("costs"))
 
 
-def _planned(study_trials: Iterable[Trial]) -> Iterable[PlannedTrial]:
+def _planned(study_trials: Iterable[Trial], source: str) -> Iterable[PlannedTrial]:
     for trial in study_trials:
         identity = identify(trial.config.workload)
+        try:
+            built = tuple(lineage(trial.config, identity))
+        except ConfigError as error:
+            raise ConfigError(f"{source}: {error}") from error
         steps = (
             PlannedStep(
                 task=step.task,
                 update=None if step.update is None else step.update.key,
                 scores=scores_key(step.served, identity.suite),
             )
-            for step in lineage(trial.config, identity)
+            for step in built
         )
         recipe = trial.config.recipe
         cost = cost_key(recipe.method, recipe.batch_size, identity.base)

@@ -1,5 +1,6 @@
 """Progress of a run: one line, renewed in place on a terminal and printed now and then into a log file."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -36,6 +37,7 @@ class Progress:
         self._trials, self._tasks = trials, tasks
         self._done, self._tasks_done = 0, 0
         self._running: set[str] = set()
+        self._reached: dict[str, int] = {}
         self._began = self._last = clock()
         self._in_place = out.isatty()
         self.failed: dict[str, str] = {}
@@ -49,7 +51,8 @@ class Progress:
     def task(self, trial: str, task: int) -> None:
         """A trial reported a task."""
         self._running.add(trial)
-        self._tasks_done += 1
+        self._tasks_done += task > self._reached.get(trial, -1)  # a trial that is tried again starts from task 0
+        self._reached[trial] = max(task, self._reached.get(trial, -1))
         self._folder.log("task", trial=trial, task=task)
         self._show()
 
@@ -77,8 +80,7 @@ class Progress:
     def say(self, message: str) -> None:
         """Print a line of its own."""
         clear = "\r\x1b[2K" if self._in_place else ""
-        self._out.write(f"{clear}{message}\n")
-        self._out.flush()
+        self._write(f"{clear}{message}\n")
 
     def line(self) -> str:
         """The progress line."""
@@ -98,15 +100,16 @@ class Progress:
         if not force and now - self._last < pause:
             return
         self._last = now
-        if self._in_place:
-            self._out.write(f"\r\x1b[2K{self.line()}" + ("\n" if force else ""))
-        else:
-            self._out.write(self.line() + "\n")
-        self._out.flush()
+        self._write(f"\r\x1b[2K{self.line()}" + ("\n" if force else "") if self._in_place else self.line() + "\n")
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # a closed pipe must not end the study
+            self._out.write(text)
+            self._out.flush()
 
 
 def clock_time(seconds: float) -> str:
     """A duration as 1:02:03 or 2:03."""
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, rest = divmod(round(max(0.0, seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

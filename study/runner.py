@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Literal
 
 import psutil
 
-from study.definition import StudyDefinition
+from study.definition import Resources, StudyDefinition
 from study.folder import Folder
 from study.plan import Known, PlannedTrial
 from study.progress import Progress
-from trainables.runtime import Runtime
+from trainables.runtime import Runtime, TrainingError
 
 if TYPE_CHECKING:
     from trainables import cycle
@@ -64,7 +64,7 @@ def _run_inline(
     from study.trainable import builder
     from trainables import cycle
 
-    runtime = Runtime(device="cuda" if torch.cuda.is_available() else "cpu")
+    runtime = runtime_of(definition.resources, gpus=torch.cuda.device_count())
     for planned in missing:
         name = planned.trial.id
         progress.started(name)
@@ -74,7 +74,10 @@ def _run_inline(
                 cycle.run(planned.trial.config, build, partial(_report, progress, name))
             except Exception as error:
                 folder.log("trial_error", trial=name, error=str(error), traceback=traceback.format_exc())
-                progress.error(name, _short(error), final=attempt == definition.retries)
+                final = attempt == definition.retries or isinstance(error, TrainingError)
+                progress.error(name, _short(error), final=final)
+                if final:
+                    break
             else:
                 progress.done(name)
                 break
@@ -146,12 +149,12 @@ def _run_on_ray(
     from study.searcher import PlanSearcher
     from study.trainable import run_trial
 
-    cpus, gpus = definition.resources.cpus, definition.resources.gpus
     cluster = ray.cluster_resources()
-    if gpus is None:
-        gpus = 1.0 if cluster.get("GPU", 0) >= 1 else 0.0
+    runtime = runtime_of(definition.resources, gpus=cluster.get("GPU", 0))
+    cpus, gpus = definition.resources.cpus, definition.resources.gpus
+    gpus = (1.0 if runtime.kind == "cuda" else 0.0) if gpus is None else gpus
     slots = _slots(cluster, cpus, gpus)
-    runtime = Runtime(device="cuda" if gpus else "cpu", threads=max(1, int(cpus)))
+    shutil.rmtree(folder.ray, ignore_errors=True)  # of runs that were killed
     session = folder.ray / f"session-{os.getpid()}"
     tuner = tune.Tuner(
         tune.with_resources(
@@ -167,17 +170,28 @@ def _run_on_ray(
             name="trials",
             storage_path=str(session.absolute()),
             verbose=0,
-            callbacks=[RayProgress(progress, retries=definition.retries)],
+            callbacks=[RayProgress(progress)],
             failure_config=tune.FailureConfig(max_failures=definition.retries),
         ),
     )
-    with _quiet("ray.tune"), _gentle_end():
+    with _quiet("ray.tune"):
         try:
             tuner.fit()
         finally:
             shutil.rmtree(session, ignore_errors=True)
             with contextlib.suppress(OSError):
                 folder.ray.rmdir()
+
+
+def runtime_of(resources: Resources, *, gpus: float) -> Runtime:
+    """Device and threads of a trial: the same for every executor, so that a study is computed alike throughout.
+
+    Args:
+        resources: what the study gives a trial.
+        gpus: how many GPUs there are.
+    """
+    uses_gpu = gpus > 0 if resources.gpus is None else resources.gpus > 0
+    return Runtime(device="cuda" if uses_gpu else "cpu", threads=max(1, int(resources.cpus)))
 
 
 def _slots(cluster: dict[str, float], cpus: float, gpus: float) -> int:
@@ -210,9 +224,9 @@ def _quiet(logger: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _gentle_end() -> Iterator[None]:
+def gentle_end() -> Iterator[None]:
     """SIGTERM (a scheduler's or a cloud's way to end a job) ends as gently as Ctrl-C."""
-    before = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGUSR1))
+    before = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
     try:
         yield
     finally:

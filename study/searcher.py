@@ -40,6 +40,8 @@ class PlanSearcher(Searcher):  # type: ignore[misc]
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Updates up to the reported task are in the store now."""
+        if "task" not in result:
+            return
         steps = self._running[trial_id].steps
         self._have.update(step.update for step in steps if step.update is not None and step.task <= result["task"])
 

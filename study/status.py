@@ -57,7 +57,7 @@ def status(folder: Folder) -> Status:
     store = folder.store()
     have = known(store)
     live = is_held(folder)
-    errors = {} if live else failures(folder)
+    errors = failures(folder)
     tables = make_tables(plan, store, errors)
     done = sum(row["status"] == "done" for row in tables.trials)
     running = _running(folder) if live else set()
@@ -126,7 +126,8 @@ def _best(plan: Plan, tables: Tables) -> Best | None:
         config: {name: math.fsum(row[name] for row in rows) / len(rows) for name in ("aka", "azs", "gm")}
         for config, rows in groups.items()
     }
-    best = max(means, key=lambda config: (means[config]["gm"], config))
+    complete = max(len(rows) for rows in groups.values())  # configs are compared on equally many blocks
+    best = max((config for config in means if len(groups[config]) == complete), key=lambda c: (means[c]["gm"], c))
     return Best(config=names[best], blocks=len(groups[best]), **means[best])
 
 

@@ -4,6 +4,7 @@ Measured times are in columns that end in `_s`; everything else is a pure functi
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,9 +93,17 @@ def write(tables: Tables, folder: Path) -> None:
         ("tasks", tables.tasks, TASKS),
         ("scores", tables.scores, SCORES),
     ):
-        temporary = folder / f".{name}.parquet.tmp"
+        temporary = folder / f".{name}.parquet.{os.getpid()}.tmp"
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
         temporary.replace(folder / f"{name}.parquet")
+
+
+def done_in(folder: Path) -> int:
+    """Finished trials in the tables of a folder; 0 when there are none, or none that can be read."""
+    try:
+        return int(pq.read_table(folder / "trials.parquet")["status"].to_pylist().count("done"))
+    except (OSError, KeyError, pa.ArrowInvalid):
+        return 0
 
 
 def trial_row(planned: PlannedTrial, status: str) -> Row:
@@ -138,8 +147,8 @@ def _task_rows(planned: PlannedTrial, reader: "_Reader", scores: list[Row]) -> I
         yield {
             **identity,
             **summarise(values)._asdict(),
-            "cost_flops": steps * cost.flops,
-            "cost_mafs": steps * cost.mafs,
+            "cost_flops": float(steps * cost.flops),
+            "cost_mafs": float(steps * cost.mafs),
             "wall_s": wall,
         }
 

@@ -10,7 +10,7 @@ from study.folder import Folder
 from trainables import cycle
 from trainables.config import Pocket, TrialConfig, parse
 from trainables.metrics import Score, summarise
-from trainables.runtime import Runtime
+from trainables.runtime import Runtime, TrainingError
 
 if TYPE_CHECKING:
     from trainables.build import Builder
@@ -29,7 +29,9 @@ def run_trial(config: dict[str, Any], *, study: str, runtime: Runtime) -> None:
         cycle.run(trial, builder(trial.workload, folder.path, runtime), report)
     except Exception as error:
         folder.log("trial_error", trial=trial.trial_id, error=str(error), traceback=traceback.format_exc())
-        raise
+        if not isinstance(error, TrainingError):
+            raise
+        tune.report({"gave_up": str(error)})  # it would fail again in the same way, so Ray is not to try again
 
 
 @lru_cache(maxsize=1)

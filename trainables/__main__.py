@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
-    except (StoreError, RuntimeError) as error:
+    except (StoreError, RuntimeError, OSError) as error:
         print(f"the trial failed: {error}", file=sys.stderr)
         return 1
     return 0

@@ -51,7 +51,7 @@ def step_cost(method: Full | Lora, workload: Workload, batch_size: int) -> StepC
 def cost_per_step(method: Full | Lora, workload: Workload, batch_size: int) -> Cost:
     """FLOPs and MAFs of one optimiser step."""
     own, full = step_cost(method, workload, batch_size), step_cost(Full(), workload, batch_size)
-    return Cost(flops=own.flops, mafs=own.flops * own.peak_bytes / full.peak_bytes)
+    return Cost(flops=float(own.flops), mafs=own.flops * own.peak_bytes / full.peak_bytes)
 
 
 @lru_cache(maxsize=8)

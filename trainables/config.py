@@ -46,6 +46,13 @@ class Lora(Frozen):
     rank: int = Field(ge=1, description="inner width of the update B A")
     alpha: float | None = Field(default=None, gt=0, description="scale is alpha / rank; default: the rank")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _alpha_is_the_rank(cls, value: Any) -> Any:
+        """A default that is written out, so that a config has one form."""
+        rank = value.get("rank") if isinstance(value, Mapping) and value.get("alpha") is None else None
+        return {**value, "alpha": float(rank)} if isinstance(rank, int) and rank > 0 else value
+
 
 Method = Annotated[Full | Lora, Field(discriminator="name")]
 METHODS: dict[str, type[Full | Lora]] = {"full": Full, "lora": Lora}
@@ -95,6 +102,15 @@ class Recipe(Frozen):
     batch_size: int = Field(default=512, ge=2, description="samples per optimiser step")
     steps: int = Field(ge=1, description="optimiser steps per task")
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="type of the matrix products in training")
+
+    @model_validator(mode="after")
+    def _new_samples_in_each_batch(self) -> Self:
+        if self.mixture.new * self.batch_size < 1:
+            raise ValueError(
+                f"a batch of {self.batch_size} with a share of {self.mixture.new:g} has no sample of the new task; "
+                "raise batch_size or the share of new"
+            )
+        return self
 
 
 # -- what starts and what is served ------------------------------------------------------------------------------------

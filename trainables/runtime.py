@@ -11,6 +11,10 @@ from pathlib import Path
 import platformdirs
 
 
+class TrainingError(RuntimeError):
+    """Training gave no usable weights; the message says where and what to change. Trying again would give the same."""
+
+
 def cache_folder() -> Path:
     """Folder of everything that can be made again: `RETUNE_CACHE`, else the user's cache folder."""
     return Path(os.environ.get("RETUNE_CACHE") or platformdirs.user_cache_dir("retune"))

@@ -156,10 +156,6 @@ class LocalStore:
         """All keys of a kind, by one walk of its folder."""
         return {path.name for path in self._files(kind)}
 
-    def size_bytes(self) -> int:
-        """Bytes of everything in the store."""
-        return sum(path.stat().st_size for kind in KINDS for path in self._files(kind))
-
     def sweep(self) -> None:
         """Delete temporary files that killed writers left behind, once no writer can still be at work on them."""
         for path in self.folder.glob("*/??/.*.tmp"):

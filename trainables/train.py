@@ -11,19 +11,15 @@ from torch import Tensor
 from trainables.lineage import Update
 from trainables.methods import attach
 from trainables.randomness import generator
-from trainables.runtime import Runtime
+from trainables.runtime import Runtime, TrainingError
 from trainables.schedules import factor
 from trainables.streams.mixture import draw, shares
 from trainables.workloads.workload import Batch, State, Workload
 
 
-class TrainingError(RuntimeError):
-    """Training gave no usable weights; the message says where and what to change."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """Weights after a task, the loss of each step, and the measured time."""
+    """Weights after a task, the loss of each step, and the measured time of the steps."""
 
     state: dict[str, Tensor]
     losses: tuple[float, ...]
@@ -37,9 +33,8 @@ def train(update: Update, start: State, workload: Workload, runtime: Runtime) ->
     restarted (arXiv 2408.14471, section 5). The batch of a step depends on (seed, task, step) alone.
 
     Raises:
-        TrainingError: the loss became infinite or NaN.
+        TrainingError: the loss or a weight became infinite or NaN.
     """
-    began = time.perf_counter()
     recipe, task = update.recipe, update.task
     attached = attach(recipe.method, workload, start, seed=update.seed, task=task.index)
     model = attached.model.to(runtime.device).train()
@@ -54,6 +49,7 @@ def train(update: Update, start: State, workload: Workload, runtime: Runtime) ->
     )
     sources = Sources(update, workload)
     losses = []
+    began = time.perf_counter()
     for step in range(recipe.steps):
         for group in optimiser.param_groups:
             group["lr"] = recipe.optimiser.lr * factor(recipe.schedule, step=step, steps=recipe.steps)
@@ -67,8 +63,10 @@ def train(update: Update, start: State, workload: Workload, runtime: Runtime) ->
         workload.after_step(model)
         losses.append(loss.detach())
     values = tuple(torch.stack(losses).tolist())
-    _require_finite(values, update)
-    return Trained(state=attached.fold(), losses=values, wall_seconds=time.perf_counter() - began)
+    wall_seconds = time.perf_counter() - began
+    state = attached.fold()
+    _require_finite(values, state, update)
+    return Trained(state=state, losses=values, wall_seconds=wall_seconds)
 
 
 class Sources:
@@ -93,10 +91,16 @@ class Sources:
         return self._workload.batch(np.concatenate(ids), generator("captions", self._seed, self._task, step))
 
 
-def _require_finite(losses: tuple[float, ...], update: Update) -> None:
+def _require_finite(losses: tuple[float, ...], state: State, update: Update) -> None:
+    """The loss of a step is taken before its update, so the weights after the last one are looked at as well."""
     bad = np.flatnonzero(~np.isfinite(losses))
     if len(bad):
-        raise TrainingError(
-            f"the loss was {losses[bad[0]]} at step {bad[0]} of task {update.task.index} "
-            f"(lr {update.recipe.optimiser.lr:g}); lower the learning rate or raise the warm-up"
-        )
+        what = f"the loss was {losses[bad[0]]} at step {bad[0]}"
+    elif not all(bool(tensor.isfinite().all()) for tensor in state.values() if tensor.is_floating_point()):
+        what = "the weights were not finite at the end"
+    else:
+        return
+    raise TrainingError(
+        f"{what} of task {update.task.index} (lr {update.recipe.optimiser.lr:g}); "
+        "lower the learning rate or raise the warm-up"
+    )

@@ -139,6 +139,28 @@ def test_a_grown_study_says_what_changed_and_keeps_what_is_there(
     assert len(after) == 4
 
 
+def test_a_kill_before_the_definition_was_written_leaves_a_usable_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = command.write_study(tmp_path, _ONE_TRIAL)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in (".lock", ".study.yaml.tmp"):
+        (folder / name).write_text("12")
+    assert invoke(capsys, monkeypatch, "run", study, "--dir", folder, "--inline")[0] == 0
+
+
+def test_a_report_does_not_throw_away_tables_that_it_cannot_derive(
+    finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (finished / "tables" / "trials.parquet").read_bytes()
+    shutil.rmtree(finished / "store")
+    code, errors = invoke(capsys, monkeypatch, "report", finished)
+    assert code == 0, errors
+    assert "tables as they are" in errors
+    assert (finished / "tables" / "trials.parquet").read_bytes() == before
+
+
 def test_unknown_trials_and_tasks_are_named(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

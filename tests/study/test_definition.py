@@ -1,11 +1,12 @@
 """Definitions: what YAML means, what is refused and how, and the trials that follow."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from study.definition import Block, StudyDefinition, differences, dump, load, presets, read, trials
-from trainables.config import ConfigError, Full, Pocket
+from trainables.config import ConfigError, Full, Pocket, TrialConfig, parse
 
 TEXT = """
 name: mine
@@ -213,3 +214,48 @@ def test_file_that_cannot_be_read(tmp_path: Path) -> None:
         load(str(path))
     with pytest.raises(ConfigError, match="cannot be read"):
         read(tmp_path / "none.yaml")
+
+
+def joint_of(**parts: Any) -> TrialConfig:
+    value = {"name": "t", "grid": [{"lr": 1e-3}], "fixed": {"steps": 4}, **parts}
+    return next(t.config for t in trials(parse(StudyDefinition, value, source="s"), "s") if t.kind == "anchor")
+
+
+def test_the_joint_anchor_trains_as_the_grid_does() -> None:
+    grid = {"lr": 1e-3, "batch_size": 64, "weight_decay": 0.0, "precision": "bf16", "schedule": "constant"}
+    recipe = joint_of(grid=[grid]).recipe
+    assert (recipe.batch_size, recipe.precision, recipe.schedule.name) == (64, "bf16", "constant")
+    assert recipe.optimiser.weight_decay == 0.0
+    assert joint_of(grid=[grid], joint={"weight_decay": 0.1}).recipe.optimiser.weight_decay == 0.1
+
+
+@pytest.mark.parametrize("name", ["method", "timeline", "rank", "w", "buffer_share"])
+def test_what_the_joint_anchor_is_cannot_be_set(name: str) -> None:
+    value = {"method": "lora", "timeline": "ema", "rank": 2, "w": 0.5, "buffer_share": 0.1}[name]
+    with pytest.raises(ConfigError, match=f"joint.{name}.*cannot be set"):
+        joint_of(joint={name: value})
+
+
+def test_a_grid_that_holds_the_joint_anchor_is_refused() -> None:
+    grid = {"lr": 1e-3, "tasks": 1, "pool_share": 0.5, "new_share": 0.5, "buffer_share": 0.0}
+    with pytest.raises(ConfigError, match="holds the joint anchor"):
+        joint_of(grid=[grid])
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"fixed": {"steps": 4, "lr": [1e-3]}}, r"lr: \[0.001\] given; one value"),
+        ({"fixed": {"steps": 4, "rank": 4}}, "fixed.rank: applies to no config"),
+        ({"grid": {"lr": 1e-3}}, "list of mappings"),
+        ({"grid": [{"lr": [[1e-3]]}]}, r"\[0\].lr: \[0.001\] given"),
+        ({"blocks": 0}, "at least one block"),
+        ({"fixed": {"steps": 4, "pool_share": 0.5}}, "pool_share, new_share, buffer_share"),
+        ({"fixed": {"steps": 4, "batch_size": 2}}, "no sample of the new task"),
+    ],
+)
+def test_messages_use_the_words_of_the_file(parts: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        joint_of(**parts)
+    assert "union" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1

@@ -69,7 +69,7 @@ def test_names_of_trial_config_and_block() -> None:
 
 def test_golden_names() -> None:
     got = config(recipe={"steps": 10, "method": {"name": "lora", "rank": 4}}, timeline={"name": "ema", "w": 0.9})
-    assert (got.trial_id, got.config_id) == ("c415bbe5a5b8", "e2fc33d944b5")
+    assert (got.trial_id, got.config_id) == ("2cb5bf2a55c4", "ba629e528cf4")
 
 
 def test_config_is_frozen() -> None:

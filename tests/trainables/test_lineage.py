@@ -42,9 +42,9 @@ def test_golden_keys() -> None:
         "base": "c2c219a6ebabd166",
         "update": "842e4d40429bb6d4",
         "merge": "55cf70edf2064976",
-        "lora": "c746dfcc6202e304",
+        "lora": "51c3eb59dc2b9692",
         "scores": "913def6e65e07892",
-        "cost": "46676898117cb606",
+        "cost": "271a10f7f0537a5d",
     }
 
 

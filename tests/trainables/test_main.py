@@ -135,7 +135,7 @@ def test_more_tasks_than_concepts_is_wrong_input(tmp_path: Path, capsys: pytest.
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**CONFIG, "stream": {"tasks": 5000}}))
     assert main([str(path)]) == 2
-    assert "stream.tasks: 5000 given; the stream has " in capsys.readouterr().err
+    assert "tasks: 5000 given; the stream has " in capsys.readouterr().err
 
 
 def test_failed_trial_is_one_line_and_status_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,9 +13,9 @@ from search_spaces.space import Scalar
 from tests.trainables import toys
 from trainables.cycle import lineage
 from trainables.lineage import Update
-from trainables.runtime import Runtime
+from trainables.runtime import Runtime, TrainingError
 from trainables.schedules import factor
-from trainables.train import Sources, Trained, TrainingError, train
+from trainables.train import Sources, Trained, train
 from trainables.workloads.clip.workload import MAX_LOGIT_SCALE
 
 WORKLOAD = toys.workload()
@@ -168,3 +168,10 @@ def test_captions_differ_from_step_to_step_and_repeat_for_the_step() -> None:
     assert torch.equal(first.tokens_BL, again.tokens_BL)
     assert torch.equal(first.images_BCHW, again.images_BCHW)
     assert not torch.equal(first.images_BCHW, other.images_BCHW)
+
+
+def test_weights_that_blow_up_in_the_last_step_are_refused() -> None:
+    """The loss of a step is taken before its update, so no loss shows this."""
+    broken = update(lr=1e38, weight_decay=10.0, steps=1, warmup=0.0, schedule="constant")
+    with pytest.raises(TrainingError, match="weights were not finite at the end of task 1"):
+        train(broken, WORKLOAD.base(), WORKLOAD, Runtime())

@@ -14,8 +14,10 @@ def inject(model: nn.Module, method: Lora, layers: Sequence[str]) -> nn.Module:
 
     B starts at zero, so the function is unchanged; A is drawn from torch's global generator (seed it around the call).
     """
-    alpha = method.rank if method.alpha is None else method.alpha
-    config = LoraConfig(r=method.rank, lora_alpha=alpha, target_modules=list(layers), lora_dropout=0.0, bias="none")
+    assert method.alpha is not None  # a validated config has it
+    config = LoraConfig(
+        r=method.rank, lora_alpha=method.alpha, target_modules=list(layers), lora_dropout=0.0, bias="none"
+    )
     adapted: nn.Module = inject_adapter_in_model(config, model)
     return adapted
 

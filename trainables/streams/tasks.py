@@ -32,7 +32,7 @@ def cut(concepts: Sequence[str], tasks: int) -> tuple[Task, ...]:
         ConfigError: there are more tasks than concepts.
     """
     if tasks > len(concepts):
-        raise ConfigError(f"stream.tasks: {tasks} given; the stream has {len(concepts)} concepts, one a task at least")
+        raise ConfigError(f"tasks: {tasks} given; the stream has {len(concepts)} concepts, one a task at least")
     short, longer = divmod(len(concepts), tasks)
     bounds = [t * short + min(t, longer) for t in range(tasks + 1)]
     return tuple(

@@ -35,7 +35,7 @@ def test_sizes_by_hand() -> None:
 
 
 def test_too_many_tasks() -> None:
-    with pytest.raises(ConfigError, match=r"stream\.tasks: 7 given; the stream has 6 concepts"):
+    with pytest.raises(ConfigError, match=r"tasks: 7 given; the stream has 6 concepts"):
         cut(concepts(6), 7)
 
 

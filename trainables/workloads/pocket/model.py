@@ -14,10 +14,10 @@ from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from safetensors.torch import load_file
 from torch import Tensor
 
+from trainables.workloads.pocket import WEIGHTS_FILE
 from trainables.workloads.pocket.drawing import SIDE
 from trainables.workloads.pocket.tokenizer import CONTEXT_LENGTH, VOCABULARY_SIZE
 
-WEIGHTS_FILE = Path(__file__).with_name("pocket.safetensors")
 CARD_FILE = Path(__file__).with_name("pocket.json")
 
 # Mean and standard deviation of the pool's pixels, for each of red, green and blue, in [0, 1].

@@ -27,8 +27,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from trainables.workloads.pocket import WEIGHTS_FILE
 from trainables.workloads.pocket.drawing import SIDE
-from trainables.workloads.pocket.model import CARD_FILE, WEIGHTS_FILE, build, normalise
+from trainables.workloads.pocket.model import CARD_FILE, build, normalise
 from trainables.workloads.pocket.samples import Samples, pool, samples, world_digest
 from trainables.workloads.pocket.tokenizer import CONTEXT_LENGTH, tokenize
 from trainables.workloads.pocket.world import ADAPT, DATASETS, HOLDOUT, WORLD_VERSION

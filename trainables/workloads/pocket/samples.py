@@ -80,9 +80,13 @@ def world_digest() -> str:
     digest = hashlib.sha256()
     for name in _SOURCES:
         digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
-    digest.update(repr((WORLD_VERSION, [(name, version(name)) for name in LIBRARIES])).encode())
-    digest.update(str(features.version_module("freetype2")).encode())
+    digest.update(repr((WORLD_VERSION, library_versions())).encode())
     return digest.hexdigest()[:16]
+
+
+def library_versions() -> list[tuple[str, str]]:
+    """Names and versions of everything but our own code that a rendered byte may depend on."""
+    return [*((name, version(name)) for name in LIBRARIES), ("freetype", str(features.version_module("freetype2")))]
 
 
 class _Entry(NamedTuple):

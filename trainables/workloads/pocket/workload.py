@@ -3,7 +3,6 @@
 import hashlib
 from dataclasses import asdict
 from functools import lru_cache, partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +10,11 @@ import numpy as np
 
 from trainables.config import Pocket, digest
 from trainables.workloads.identity import Identity
-from trainables.workloads.pocket.samples import LIBRARIES, pool, samples
+from trainables.workloads.pocket import WEIGHTS_FILE
+from trainables.workloads.pocket.samples import library_versions, pool, samples
 from trainables.workloads.pocket.world import ADAPT, DATASETS, WORLD_VERSION
 
-WEIGHTS_FILE = Path(__file__).with_name("pocket.safetensors")
+_SCORED = "zero-shot accuracy, one prompt a class"
 
 if TYPE_CHECKING:
     from trainables.workloads.clip.workload import ClipWorkload, Corpus, EvaluationSet, Segment
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
 
 def identify_pocket(config: Pocket) -> Identity:
     """Digests of world and weights, and the adaptation concepts as "dataset/concept"."""
-    world = _world()
     return Identity(
         base=hashlib.sha256(WEIGHTS_FILE.read_bytes()).hexdigest(),
-        data=digest({"world": world, "pool": config.pool}),
-        suite=digest({"world": world, "scored": "zero-shot accuracy, one prompt a class"}),
+        data=digest([*_drawn_by(), config.pool, [_content(name, "train_per_concept", "templates") for name in ADAPT]]),
+        suite=digest([*_drawn_by(), [_content(name, "test_per_concept", "prompt") for name in DATASETS], _SCORED]),
         concepts=tuple(f"{name}/{concept}" for name in ADAPT for concept in DATASETS[name].concepts),
         test_samples=sum(len(row.concepts) * row.test_per_concept for row in DATASETS.values()),
     )
@@ -51,12 +50,15 @@ def open_pocket(config: Pocket, cache: Path) -> "ClipWorkload":
     )
 
 
-def _world() -> str:
-    """Digest of all that the world says, and of the versions of what draws it.
+def _drawn_by() -> list[object]:
+    """What draws the pictures: our code, by `WORLD_VERSION` (a test pins pictures to it), and other libraries."""
+    return [WORLD_VERSION, library_versions()]
 
-    The drawing code itself enters by `WORLD_VERSION`; a test pins pictures, so that no change of them goes without one.
-    """
-    return digest([WORLD_VERSION, [asdict(row) for row in DATASETS.values()], [(n, version(n)) for n in LIBRARIES]])
+
+def _content(name: str, *fields: str) -> list[object]:
+    """What a data set says, as far as training (templates) or the suite (prompt) depends on it."""
+    row = asdict(DATASETS[name])
+    return [name, row["group"], row["concepts"], *(row[field] for field in fields)]
 
 
 def _corpus(config: Pocket, cache: Path) -> "Corpus":

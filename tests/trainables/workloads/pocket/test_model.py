@@ -8,11 +8,11 @@ import pytest
 import torch
 from open_clip.model import CLIP
 
+from trainables.workloads.pocket import WEIGHTS_FILE
 from trainables.workloads.pocket.model import (
     CARD_FILE,
     MEAN,
     STD,
-    WEIGHTS_FILE,
     build,
     load_pretrained,
     normalise,
