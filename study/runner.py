@@ -174,7 +174,7 @@ def _run_on_ray(
             failure_config=tune.FailureConfig(max_failures=definition.retries),
         ),
     )
-    with _quiet("ray.tune"):
+    with _quiet("ray.tune"), gentle_end():  # again: ray.init has put its own handler there
         try:
             tuner.fit()
         finally:
