@@ -10,6 +10,9 @@ from analysis.pareto import FloatArray
 from analysis.tables import JOINT, Tables
 from analysis.uncertainty import Estimate, estimate, leave_one_out_means
 
+MIN_LEARNED = 0.01
+"""AKA that joint training must at least gain for the line to mean something; test sets resolve about as much."""
+
 MIN_LEARNED_SES = 3.0
 SAME = 1e-6
 
@@ -113,6 +116,11 @@ def _no_line(zero_shot_S2: FloatArray, joint_S2: FloatArray | None) -> str | Non
     learned = estimate(joint_S2[:, 0] - zero_shot_S2[:, 0])
     if learned.value <= 0:
         return "the joint point has no higher AKA than the zero-shot point"
+    if learned.value < MIN_LEARNED:
+        return (
+            f"the joint point's AKA is only {100 * learned.value:.2f} points above zero-shot, and a line through two "
+            f"points less than {100 * MIN_LEARNED:g} apart means nothing; give the joint anchor more steps"
+        )
     if learned.se is not None and learned.value < MIN_LEARNED_SES * learned.se:
         return (
             f"the joint point's AKA is only {100 * learned.value:.2f} points above zero-shot, "

@@ -57,6 +57,7 @@ def plan(study: StudyArgument, folder: DirOption = None, as_json: JsonOption = F
     full = make_plan(definition, source)
     path = _folder_of(definition, folder)
     have = known(Folder(path=path).store() if path.is_dir() else MemoryStore())
+    typer.echo("counting FLOPs and timing a few steps on this machine ...", err=True)
     from study.estimate import estimate
 
     workers = max(1, int(usable_cpus() / definition.resources.cpus))
@@ -96,6 +97,8 @@ def run(
 
     Ctrl-C, SIGTERM and kill are safe at any moment; the same command goes on. A study may grow between runs.
     """
+    if inline and address is not None:
+        raise ConfigError("--inline runs without Ray, so --address has no meaning beside it; give one of the two")
     definition, source = load(study)
     full = make_plan(definition, source)
     with claim(_folder_of(definition, folder), definition, source) as (home, changed):
@@ -133,6 +136,8 @@ def show_status(folder: FolderArgument, as_json: JsonOption = False) -> None:
         )
     for trial, error in now.errors.items():
         typer.echo(f"failed    {trial}: {error}")
+    if now.failed and now.failed + now.done == now.trials:
+        typer.echo("change what failed in the study, or run it again to try once more")
     if not now.live and now.done < now.trials:
         typer.echo(f"go on with: retune run {folder}/study.yaml --dir {folder}")
 
@@ -180,8 +185,8 @@ def export(
     last = len(planned.steps) - 1
     if task is not None and not 0 <= task <= last:
         raise ConfigError(f"--task: {task} given; trial {planned.trial.id} has tasks 0 to {last}")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"--out: {out} is not empty; give a new or empty folder")
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise ConfigError(f"--out: {out} is {'a file' if out.is_file() else 'not empty'}; give a new or empty folder")
     import torch
 
     from study.export import export_weights
@@ -192,7 +197,8 @@ def export(
         _warn(f"{len(absent)} updates of this trial are not in the store and are trained now")
     runtime = runtime_of(definition.resources, gpus=torch.cuda.device_count())
     scores = export_weights(planned.trial.config, last if task is None else task, store=store, runtime=runtime, out=out)
-    typer.echo(f"{out}: weights of trial {planned.trial.id} after task {last if task is None else task}")
+    after = last if task is None else task
+    typer.echo(f"{out}: weights of trial {planned.trial.id} ({_in_words(planned)}) after task {after}")
     typer.echo(f"AKA {100 * scores.aka:.2f} %, AZS {100 * scores.azs:.2f} %")
 
 
@@ -288,8 +294,8 @@ def _trial_named(full: Plan, name: str) -> PlannedTrial:
     matches = [planned for planned in full.trials if name and planned.trial.id.startswith(name)]
     if len(matches) != 1:
         said = "unknown" if not matches else f"short for {len(matches)} trials"
-        known_ids = ", ".join(planned.trial.id for planned in (matches or full.trials)[:6])
-        raise ConfigError(f"--trial: {name!r} is {said}; tables/trials.parquet lists all ids, such as {known_ids}")
+        known_ids = "\n  ".join(f"{planned.trial.id}  {_in_words(planned)}" for planned in (matches or full.trials)[:6])
+        raise ConfigError(f"--trial: {name!r} is {said}; tables/trials.parquet lists all ids, such as\n  {known_ids}")
     return matches[0]
 
 

@@ -168,6 +168,8 @@ def load(study: str) -> tuple[StudyDefinition, str]:
     path = Path(study)
     if path.is_file():
         return read(path), str(path)
+    if (path / "study.yaml").is_file():
+        raise ConfigError(f"{study}: a study's folder; its definition is {study}/study.yaml, to run with --dir {study}")
     preset = PRESETS / f"{study}.yaml"
     if re.fullmatch(r"[\w-]+", study) and preset.is_file():
         return _parse(preset.read_text(), f"preset {study}"), f"preset {study}"

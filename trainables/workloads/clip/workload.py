@@ -199,7 +199,9 @@ class ClipWorkload:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in {**files, "open_clip_config.json": json.dumps(config, indent=2)}.items():
             (folder / name).write_text(content)
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, folder / "open_clip_model.safetensors")
+        weights = folder / "open_clip_model.safetensors"
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, weights)
+        weights.chmod((folder / "open_clip_config.json").stat().st_mode)  # safetensors makes it private
 
     def _score(self, model: nn.Module, test: EvaluationSet, classes_CD: Tensor, device: torch.device) -> Score:
         right = 0
