@@ -195,7 +195,7 @@ def read(path: Path) -> StudyDefinition:
 
 
 def dump(definition: StudyDefinition) -> str:
-    """The definition as YAML, every default spelled out."""
+    """The definition as YAML, with the defaults of its own keys; those of axes stay with `TrialConfig`."""
     return yaml.safe_dump(definition.canonical(), sort_keys=False, default_flow_style=None, width=100)
 
 

@@ -104,7 +104,7 @@ def _ray_session(address: str | None) -> Iterator[None]:
     for name, value in settings.items():
         os.environ.setdefault(name, value)
     if address is None:
-        # A token of this session's own; Ray would otherwise write one into the home folder.
+        # A token for this run alone; Ray would otherwise write one into the home folder.
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray
