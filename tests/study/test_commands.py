@@ -90,9 +90,10 @@ def test_another_w_trains_nothing_for_zs(finished: Path, tmp_path: Path) -> None
     assert len(command.tables(finished)["trials"]) == 7
 
 
-def test_a_trial_that_fails_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("executor", [["--inline"], []], ids=["inline", "ray"])
+def test_a_trial_that_fails_is_named_and_the_others_go_on(executor: list[str], tmp_path: Path) -> None:
     study = command.write_study(tmp_path, _DIVERGES)
-    done = command.retune("run", study, "--dir", tmp_path / "run", "--inline")
+    done = command.retune("run", study, "--dir", tmp_path / "run", *executor)
     assert done.returncode == 1
     assert "lr=1e+30" in done.stderr
     assert "the loss was" in done.stderr
