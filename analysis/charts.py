@@ -1,14 +1,15 @@
 """The report's drawings: views as inline SVG, with hover texts and CSS classes for colours."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from analysis import svg
-from analysis.labels import Box, place
+from analysis.labels import FAR, NEAR, Box, place, spread
+from analysis.looks import GROUP_LOOKS, Look
 from analysis.svg import Frame
-from analysis.views import AnchorMark, GainRow, Gains, Look, Path, Paths, Plane, nice_ticks
+from analysis.views import AnchorMark, GainRow, Gains, Mark, Path, Paths, Plane, nice_ticks
 
-MANY = 60
-"""Above this many configs only the Pareto set keeps its error crosses."""
+NAME_PIXELS = 6.4
+"""Mean width of a letter of a name in a drawing."""
 
 
 def plane_chart(plane: Plane) -> str:
@@ -20,23 +21,23 @@ def plane_chart(plane: Plane) -> str:
     hull = [(frame.x(x), frame.y(y)) for x, y in plane.hull]
     if len(hull) > 1:
         parts.append(svg.path(hull, "hull", "routing hull: what routing requests between these configs can reach"))
-    few = len(plane.marks) <= MANY
-    for mark in sorted(plane.marks, key=lambda mark: (mark.on_front, -mark.number)):
-        if (few or mark.on_front) and not mark.outside:
+    for mark in _drawn_in_order(plane):
+        if not (mark.faint or mark.outside):
             parts += _cross(frame, mark.x, mark.y, mark.x_se, mark.y_se, f"error s{mark.colour}")
-    for mark in sorted(plane.marks, key=lambda mark: (mark.on_front, -mark.number)):
-        kind = "out" if mark.outside else "front" if mark.on_front else "mark" if few else "mark faint"
+    for mark in _drawn_in_order(plane):
+        kind = "out" if mark.outside else "front" if mark.on_front else "mark faint" if mark.faint else "mark"
         classes = f"{kind} s{mark.colour}" if mark.outside else f"{kind} f{mark.colour}"
         parts.append(svg.marker(frame.x(mark.x), frame.y(mark.y), mark.marker, classes, mark.text))
     parts += _anchors(frame, plane.zero_shot, plane.joint)
-    parts += _numbers(
+    parts += _labels(
         frame,
-        [(mark.number, mark.x, mark.y) for mark in plane.marks if mark.number in plane.numbered],
-        [(mark.x, mark.y) for mark in plane.marks],
-        plane.zero_shot,
-        plane.joint,
+        [(mark.label, mark.x, mark.y) for mark in plane.marks if mark.label is not None],
+        [(mark.x, mark.y) for mark in plane.marks if not mark.faint],
+        (plane.zero_shot, plane.joint),
+        named=plane.look.named,
     )
-    return svg.document(760, 540, "Accumulation against retention of every config", "".join(parts), "wide")
+    classes = "wide named" if plane.look.named else "wide"
+    return svg.document(760, 540, "Accumulation against retention of every config", "".join(parts), classes)
 
 
 def paths_chart(paths: Paths) -> str:
@@ -48,10 +49,11 @@ def paths_chart(paths: Paths) -> str:
         parts.append(svg.line((frame.x(start.x), frame.y(start.y)), (frame.x(end.x), frame.y(end.y)), "line"))
     parts += [_way(frame, path, path.x, path.y) for path in reversed(paths.paths)]
     parts += _anchors(frame, paths.zero_shot, paths.joint)
-    ends = [(path.number, path.x[-1], path.y[-1]) for path in paths.paths]
+    ends = [(path.label, path.x[-1], path.y[-1]) for path in paths.paths]
     dots = [(x, y) for path in paths.paths for x, y in zip(path.x, path.y, strict=True)]
-    parts += _numbers(frame, ends, dots, paths.zero_shot, paths.joint)
-    return svg.document(760, 500, "Paths of configs through the plane, task by task", "".join(parts), "wide")
+    parts += _labels(frame, ends, dots, (paths.zero_shot, paths.joint), named=paths.look.named)
+    classes = "wide named" if paths.look.named else "wide"
+    return svg.document(760, 500, "Paths of configs through the plane, task by task", "".join(parts), classes)
 
 
 def tasks_chart(paths: Paths, quantity: str) -> str:
@@ -59,13 +61,19 @@ def tasks_chart(paths: Paths, quantity: str) -> str:
     y_range = paths.x_range if quantity == "AKA" else paths.y_range
     pad = 0.03 * paths.last_task
     x_range = (-pad, paths.last_task + pad)
-    frame = Frame(width=480, height=340, x_range=x_range, y_range=y_range, right=30, left=58)
+    longest = max(len(path.label) for path in paths.paths) if paths.look.named else 0
+    right = 30.0 if not longest else 26 + NAME_PIXELS * longest
+    frame = Frame(width=480, height=340, x_range=x_range, y_range=y_range, right=right, left=58)
     parts = [frame.axes("task", f"{quantity}, %", whole_x=True)]
     if paths.joint is not None:
         level = paths.joint.x if quantity == "AKA" else paths.joint.y
         parts.append(svg.line((frame.x(0), frame.y(level)), (frame.x(paths.last_task), frame.y(level)), "line"))
-        parts.append(svg.text(frame.x(paths.last_task) + 6, frame.y(level) + 4, "J", "letter"))
+        if not longest:
+            parts.append(svg.text(frame.x(paths.last_task) + 6, frame.y(level) + 4, "J", "letter"))
     parts += [_way(frame, path, path.tasks, path.x if quantity == "AKA" else path.y) for path in reversed(paths.paths)]
+    if longest:
+        ends = [(path.label, path.x[-1] if quantity == "AKA" else path.y[-1]) for path in paths.paths]
+        parts += _names_beside(frame, [*ends, *([("J", level)] if paths.joint is not None else [])], paths.last_task)
     return svg.document(480, 340, f"{quantity} over tasks", "".join(parts), "half")
 
 
@@ -113,14 +121,18 @@ def swatch(colour: int | None, shape: str) -> str:
     )
 
 
-def family_swatches(look: Look) -> tuple[tuple[str, str], ...]:
-    """(family, drawing) for the colour legend."""
-    return tuple((family, swatch(colour, "circle")) for family, colour in look.colours.items())
+def legend(look: Look) -> tuple[tuple[str, str], ...]:
+    """(name, drawing) of every entry."""
+    return tuple((entry.name, swatch(entry.colour, entry.shape)) for entry in look.legend)
 
 
-def timeline_swatches(look: Look) -> tuple[tuple[str, str], ...]:
-    """(timeline, drawing) for the shape legend."""
-    return tuple((timeline, swatch(None, shape)) for timeline, shape in look.markers.items())
+def _drawn_in_order(plane: Plane) -> list[Mark]:
+    """Faint marks first, the Pareto set last, smaller numbers over larger ones; full fine-tuning over its likes."""
+    full = GROUP_LOOKS["full"][0] if plane.look.named else None
+    return sorted(
+        plane.marks,
+        key=lambda mark: (mark.colour == full and not mark.faint, mark.on_front, not mark.faint, -mark.number),
+    )
 
 
 def _parallels(plane: Plane, frame: Frame) -> list[str]:
@@ -163,33 +175,49 @@ def _anchors(frame: Frame, zero_shot: AnchorMark, joint: AnchorMark | None) -> l
     return parts
 
 
-def _numbers(
+def _labels(
     frame: Frame,
-    named: Iterable[tuple[int, float, float]],
+    labels: Sequence[tuple[str, float, float]],
     dots: Iterable[tuple[float, float]],
-    zero_shot: AnchorMark,
-    joint: AnchorMark | None,
+    anchors: tuple[AnchorMark, AnchorMark | None],
+    *,
+    named: bool,
 ) -> list[str]:
-    """Numbers next to marks, each with a thin leader where it had to move away."""
-    marks = list(named)
-    anchors = [(anchor.x, anchor.y) for anchor in (zero_shot, *((joint,) if joint else ()))]
-    spread = [(dx, dy) for dx in (-5, 5) for dy in (-5, 5)]
+    """Numbers or names next to marks, each with a thin leader where it had to move away."""
+    discs = [(anchor.x, anchor.y) for anchor in anchors if anchor is not None]
+    corners = [(dx, dy) for dx in (-5, 5) for dy in (-5, 5)]
     blocked = [(frame.x(x), frame.y(y)) for x, y in dots]
-    blocked += [(frame.x(x) + dx, frame.y(y) + dy) for x, y in anchors for dx, dy in spread]
+    blocked += [(frame.x(x) + dx, frame.y(y) + dy) for x, y in discs for dx, dy in corners]
     bounds = Box(frame.left, frame.top, frame.width - frame.left - frame.right, frame.height - frame.top - frame.bottom)
-    starts = [(frame.x(x), frame.y(y)) for _, x, y in marks]
+    starts = [(frame.x(x), frame.y(y)) for _, x, y in labels]
+    widest = 8.0 * max((len(text) for text, _, _ in labels), default=1) + 3
     centres = place(
         starts,
-        size=(8.0 * max((len(str(number)) for number, _, _ in marks), default=1) + 3, 15),
+        sizes=[(NAME_PIXELS * len(text) + 4 if named else widest, 15) for text, _, _ in labels],
         obstacles=blocked,
         bounds=bounds,
         reach=13,
+        rings=FAR if named else NEAR,
     )
+    leaders, parts = [], []
+    for (text, _, _), (x, y), (cx, cy) in zip(labels, starts, centres, strict=True):
+        half = NAME_PIXELS * len(text) / 2 if named else 0.0
+        edge = max(cx - half, min(x, cx + half))
+        if abs(edge - x) + abs(cy - y) > 27:
+            leaders.append(svg.line((x, y), (edge, cy), "leader"))
+        parts.append(svg.text(cx, cy + 4.5, text, "name mid" if named else "number mid"))
+    return [*leaders, *parts]
+
+
+def _names_beside(frame: Frame, ends: Sequence[tuple[str, float]], task: float) -> list[str]:
+    """Names to the right of the frame at the height of their ends, or as near to it as the others allow."""
+    heights = [frame.y(value) for _, value in ends]
+    spread_out = spread(heights, gap=14, low=frame.top, high=frame.height - frame.bottom)
+    x = frame.width - frame.right
     parts = []
-    for (number, _, _), (x, y), (cx, cy) in zip(marks, starts, centres, strict=True):
-        if abs(cx - x) + abs(cy - y) > 27:
-            parts.append(svg.line((x, y), (cx, cy), "leader"))
-        parts.append(svg.text(cx, cy + 4.5, str(number), "number mid"))
+    for (text, _), own, height in zip(ends, heights, spread_out, strict=True):
+        parts.append(svg.line((frame.x(task) + 6, own), (x + 16, height), "leader"))
+        parts.append(svg.text(x + 19, height + 4, text, "letter" if text == "J" else "name"))
     return parts
 
 

@@ -3,7 +3,8 @@
 Axes are the columns of the trials table that are constant within every config; one that does not apply is None.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,19 +14,61 @@ import pandas as pd
 AxisValue = str | float | int | bool | None
 
 NOT_AXES = frozenset({"trial", "kind", "config_id", "block", "seed", "order", "status", "error", "reason", "message"})
+WHOLE = frozenset({"rank", "n", "fisher_samples", "gap", "block_size", "frequencies"})
 KNOWN_AXES = ("method", "rank", "timeline", "rule", "w", "lr")
-METHOD_NAMES: Mapping[str, str] = {
-    "full": "full",
-    "lora": "LoRA",
-    "dora": "DoRA",
-    "vera": "VeRA",
-    "galore": "GaLore",
-    "ewc": "EWC",
-    "si": "SI",
-    "joint": "joint",
+METHODS: Mapping[str, tuple[str, str]] = {
+    "full": ("full fine-tuning", "full"),
+    "zeroshot": ("zero-shot", "nothing trained"),
+    "lnfit": ("LNFit", "selective"),
+    "bitfit": ("BitFit", "selective"),
+    "locked_image": ("locked image", "selective"),
+    "locked_text": ("locked text", "selective"),
+    "freeze_first_layers": ("freeze first layers", "selective"),
+    "freeze_last_layers": ("freeze last layers", "selective"),
+    "freeze_attention": ("freeze attention", "selective"),
+    "freeze_mlp": ("freeze MLP", "selective"),
+    "lora": ("LoRA", "adapter"),
+    "dora": ("DoRA", "adapter"),
+    "vera": ("VeRA", "adapter"),
+    "ia3": ("(IA)3", "adapter"),
+    "rslora": ("rsLoRA", "adapter"),
+    "pissa": ("PiSSA", "adapter"),
+    "oft": ("OFT", "adapter"),
+    "loha": ("LoHa", "adapter"),
+    "lokr": ("LoKr", "adapter"),
+    "fourierft": ("FourierFT", "adapter"),
+    "peft": ("PEFT", "adapter"),
+    "galore": ("GaLore", "projected"),
+    "ewc": ("EWC", "penalised"),
+    "si": ("SI", "penalised"),
+    "l2init": ("L2 init", "penalised"),
+    "joint": ("joint", "full"),
 }
+"""Name and group of a method; one that is not here goes by its own name, in the group `OTHER`."""
+
+OTHER = "other"
+GROUP_NAMES: Mapping[str, str] = {
+    "full": "full fine-tuning",
+    "selective": "some parameters",
+    "adapter": "adapters",
+    "projected": "projected gradients",
+    "penalised": "penalties",
+    "nothing trained": "nothing trained",
+    OTHER: "other methods",
+}
+UNTRAINED = "zeroshot"
+METHOD_AXES = frozenset(
+    {
+        *("method", "rank", "penalty", "projection", "alpha", "targets", "towers", "layers", "logit_scale", "n"),
+        *("strength", "gamma", "fisher_samples", "xi", "gap", "scale", "side", "block_size", "frequencies", "scaling"),
+        *("peft_type", "arguments", "lifetime"),
+    }
+)
+"""Axes that say what a method is and how it is set, and not how all methods of a study are trained."""
+MERGE_AXES = frozenset({"timeline", "rule", "w"})
+PLAIN = "finetune"
 TIMELINE_NAMES: Mapping[str, str] = {
-    "finetune": "fine-tuning",
+    "finetune": "no merging",
     "ema": "EMA-merge",
     "ft": "FT-merge",
     "zs": "ZS-merge",
@@ -34,11 +77,16 @@ TIMELINE_NAMES: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """One config. `family` is the method with its rank; `label` names the config among those of its study."""
+    """One config. `family` is the method with its parts and rank, `group` the kind of method.
+
+    `label` names the config among those of its study; `setting` is what it adds to family and timeline.
+    """
 
     config_id: str
     label: str
+    setting: str
     family: str
+    group: str
     timeline: str | None
     axes: Mapping[str, AxisValue]
 
@@ -47,27 +95,46 @@ class Config:
         """The timeline in words."""
         return "-" if self.timeline is None else TIMELINE_NAMES.get(self.timeline, self.timeline)
 
+    @property
+    def trained(self) -> bool:
+        """Whether anything is trained; if not, the config is the zero-shot model."""
+        return self.axes["method"] != UNTRAINED
+
     def number(self, axis: str) -> float | None:
         """The value of a numeric axis, None where it does not apply."""
         value = self.axes.get(axis)
-        return None if value is None or isinstance(value, str) else float(value)
+        return None if value is None or isinstance(value, str | bool) else float(value)
 
 
 def configs_of(trials: pd.DataFrame) -> tuple[Config, ...]:
-    """The configs of a trials table, by config_id, with labels that name only what varies between them."""
+    """The configs of a trials table, by config_id.
+
+    A label names the axes that vary within the family, and the learning rate wherever the study varies it.
+    """
     names = axis_names(trials)
     firsts = trials.sort_values(["config_id", "block"]).drop_duplicates("config_id")
     axes = {
         str(row["config_id"]): {name: _value(row[name], name) for name in names} for row in firsts.to_dict("records")
     }
-    varying = [name for name in names if len({values[name] for values in axes.values()} - {None}) > 1]
-    labels = {config_id: _label(values, varying) for config_id, values in axes.items()}
-    shared = {label for label in labels.values() if list(labels.values()).count(label) > 1}
+    families = {config_id: family_name(values) for config_id, values in axes.items()}
+    everywhere = {"lr"} & _varying(axes.values())
+    varying = {
+        family: everywhere | _varying([axes[config_id] for config_id in families if families[config_id] == family])
+        for family in set(families.values())
+    }
+    settings = {
+        config_id: _setting(values, [name for name in names if name in varying[families[config_id]]])
+        for config_id, values in axes.items()
+    }
+    labels = {config_id: _label(families[config_id], axes[config_id], settings[config_id]) for config_id in axes}
+    counted = Counter(labels.values())
     return tuple(
         Config(
             config_id=config_id,
-            label=f"{labels[config_id]} ({config_id[:8]})" if labels[config_id] in shared else labels[config_id],
-            family=family_name(values),
+            label=f"{labels[config_id]} ({config_id[:8]})" if counted[labels[config_id]] > 1 else labels[config_id],
+            setting=", ".join(part for part in (_weight(values), settings[config_id]) if part),
+            family=families[config_id],
+            group=group_of(values),
             timeline=None if values["timeline"] is None else str(values["timeline"]),
             axes=values,
         )
@@ -102,15 +169,42 @@ def context(config: Config, *, differ: Sequence[str]) -> tuple[tuple[str, AxisVa
     return tuple((name, value) for name, value in config.axes.items() if name not in differ)
 
 
+def method_name(method: str) -> str:
+    """A method in words."""
+    return METHODS[method][0] if method in METHODS else method
+
+
 def family_name(axes: Mapping[str, AxisValue]) -> str:
-    """Method and rank, such as "LoRA r16"."""
-    method = METHOD_NAMES.get(str(axes["method"]), str(axes["method"]))
-    return method if axes["rank"] is None else f"{method} r{short(axes['rank'])}"
+    """Method with its rank and with what it is composed with, such as "LoRA r16 + EWC"."""
+    name = method_name(str(axes["method"]))
+    if axes.get("n") is not None:
+        name = f"{name.removesuffix(' layers')} {short(axes['n'])} layer{'s' if axes['n'] != 1 else ''}"
+    if axes.get("peft_type") is not None:
+        name = f"{name} {axes['peft_type']}"
+    parts = [method_name(str(axes[part])) for part in ("projection", "penalty") if axes.get(part) is not None]
+    if axes.get("rank") is not None:
+        rank = f" r{short(axes['rank'])}"
+        if axes.get("projection") is not None and METHODS.get(str(axes["method"]), ("", OTHER))[1] != "adapter":
+            parts[0] += rank
+        else:
+            name += rank
+    return " + ".join([name, *parts])
+
+
+def group_of(axes: Mapping[str, AxisValue]) -> str:
+    """The kind of method: what is added to it decides, or the method itself."""
+    if axes.get("penalty") is not None:
+        return "penalised"
+    if axes.get("projection") is not None:
+        return "projected"
+    return METHODS.get(str(axes["method"]), ("", OTHER))[1]
 
 
 def short(value: AxisValue) -> str:
-    """A value as people write it: 3e-4, 0.8, 16, none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    """A value as people write it: 3e-4, 0.8, 16, yes."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, int | float):
         return str(value)
     if value != 0 and not 1e-2 <= abs(value) < 1e5:
         mantissa, exponent = f"{value:.3e}".split("e")
@@ -128,19 +222,41 @@ def _value(value: object, name: str) -> AxisValue:
         return None
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, float) and name == "rank" and value.is_integer():
+    if isinstance(value, float) and name in WHOLE and value.is_integer():
         return int(value)
     return value if isinstance(value, str | float | int | bool) else str(value)
 
 
-def _label(axes: Mapping[str, AxisValue], varying: Sequence[str]) -> str:
-    parts = [family_name(axes)]
-    if axes["timeline"] is not None:
+def _varying(configs: Iterable[Mapping[str, AxisValue]]) -> set[str]:
+    """Axes with more than one value among some configs; one that does not apply has none."""
+    found: dict[str, set[AxisValue]] = {}
+    for axes in configs:
+        for name, value in axes.items():
+            if value is not None:
+                found.setdefault(name, set()).add(value)
+    return {name for name, values in found.items() if len(values) > 1}
+
+
+def _setting(axes: Mapping[str, AxisValue], names: Sequence[str]) -> str:
+    """Axes that neither the family's nor the timeline's name says."""
+    said = {"method", "rank", "timeline", "w", "n", "peft_type", "penalty", "projection"}
+    return ", ".join(_axis(name, axes[name]) for name in names if name not in said and axes[name] is not None)
+
+
+def _axis(name: str, value: AxisValue) -> str:
+    words = name.replace("_", " ")
+    if isinstance(value, bool):
+        return words if value else f"no {words}"
+    return f"{words} {short(value)}"
+
+
+def _label(family: str, axes: Mapping[str, AxisValue], setting: str) -> str:
+    parts = [family]
+    if axes["timeline"] not in (None, PLAIN):
         timeline = TIMELINE_NAMES.get(str(axes["timeline"]), str(axes["timeline"]))
-        parts.append(timeline if axes["w"] is None else f"{timeline} w={short(axes['w'])}")
-    parts += [
-        f"{name} {short(axes[name])}"
-        for name in varying
-        if name not in ("method", "rank", "timeline", "w") and axes[name] is not None
-    ]
-    return ", ".join(parts)
+        parts.append(f"{timeline} {_weight(axes)}".strip())
+    return ", ".join([*parts, *([setting] if setting else [])])
+
+
+def _weight(axes: Mapping[str, AxisValue]) -> str:
+    return "" if axes["w"] is None else f"w={short(axes['w'])}"

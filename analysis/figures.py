@@ -8,9 +8,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.charts import MANY
-from analysis.labels import Box, place
-from analysis.views import AnchorMark, Gains, Look, Paths, Plane
+from analysis.labels import FAR, NEAR, Box, place
+from analysis.looks import Look
+from analysis.views import AnchorMark, Gains, Mark, Paths, Plane
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b0568b", "#c98a00", "#4a9fd8", "#8a6d3b", "#777777")
 """Okabe & Ito's colours, darkened where they are too light for thin lines; the last one is shared."""
@@ -50,27 +50,28 @@ def plane_figure(plane: Plane) -> Figure:
         _parallels(axes, plane)
     if len(plane.hull) > 1:
         axes.plot(*zip(*plane.hull, strict=True), color="#444444", linewidth=0.9, linestyle=(0, (5, 2)), zorder=2)
-    few = len(plane.marks) <= MANY
     for mark in plane.marks:
         colour = PALETTE[mark.colour]
-        if (few or mark.on_front) and not mark.outside:
+        if not (mark.faint or mark.outside):
             axes.errorbar(mark.x, mark.y, mark.y_se, mark.x_se, ecolor=colour, elinewidth=0.7, alpha=0.6, zorder=3)
         axes.plot(
             mark.x,
             mark.y,
             marker=SHAPES[mark.marker],
-            markersize=6 if mark.on_front else 4,
+            markersize=_size(mark, plane),
             markerfacecolor="none" if mark.outside else colour,
             markeredgecolor="black" if mark.on_front else colour,
             markeredgewidth=0.8,
-            alpha=1.0 if mark.on_front or few else 0.5,
-            zorder=5 if mark.on_front else 4,
+            alpha=0.5 if mark.faint else 1.0,
+            zorder=5.5 if mark.marker == "star" else 5 if mark.on_front else 3.5 if mark.faint else 4,
             clip_on=False,
         )
     _anchors(axes, plane.zero_shot, plane.joint)
-    named = [(mark.number, mark.x, mark.y) for mark in plane.marks if mark.number in plane.numbered]
+    labels = [(mark.label, mark.x, mark.y) for mark in plane.marks if mark.label is not None]
     _legend(figure, plane.look)
-    _numbers(figure, axes, named, [(mark.x, mark.y) for mark in plane.marks])
+    dots = [(mark.x, mark.y) for mark in plane.marks if not mark.faint]
+    dots += [(anchor.x, anchor.y) for anchor in (plane.zero_shot, plane.joint) if anchor is not None]
+    _labels(figure, axes, labels, dots, named=plane.look.named)
     return figure
 
 
@@ -98,8 +99,9 @@ def paths_figure(paths: Paths) -> Figure:
     aka.set(xlabel="task", ylabel="AKA (%)")
     azs.set(xlabel="task", ylabel="AZS (%)")
     _legend(figure, paths.look)
-    ends = [(path.number, path.x[-1], path.y[-1]) for path in paths.paths]
-    _numbers(figure, plane, ends, [(x, y) for path in paths.paths for x, y in zip(path.x, path.y, strict=True)])
+    ends = [(path.label, path.x[-1], path.y[-1]) for path in paths.paths]
+    dots = [(x, y) for path in paths.paths for x, y in zip(path.x, path.y, strict=True)]
+    _labels(figure, plane, ends, dots, named=paths.look.named)
     return figure
 
 
@@ -121,6 +123,12 @@ def gains_figure(gains: Gains) -> Figure:
     note = f" ({gains.half_is})" if gains.half_is else ""
     axes.set_xlabel(f"gain over the trade-off line, AZS points{note}")
     return figure
+
+
+def _size(mark: Mark, plane: Plane) -> float:
+    """In points; matplotlib's star looks small at the size of the others."""
+    size = 6 if mark.on_front else 3 if mark.faint and plane.look.named else 4
+    return 1.6 * size if mark.marker == "star" else size
 
 
 def _save(figure: Figure, stem: Path) -> None:
@@ -170,12 +178,15 @@ def _anchors(axes: Axes, zero_shot: AnchorMark, joint: AnchorMark | None) -> Non
 def _legend(figure: Figure, look: Look) -> None:
     """Colours then shapes, above the axes."""
     handles = [
-        Line2D([], [], linestyle="", marker="o", color=PALETTE[colour], label=family)
-        for family, colour in look.colours.items()
-    ]
-    handles += [
-        Line2D([], [], linestyle="", marker=SHAPES[shape], color="#666666", label=look.timelines[timeline])
-        for timeline, shape in look.markers.items()
+        Line2D(
+            [],
+            [],
+            linestyle="",
+            marker=SHAPES[entry.shape],
+            color="#666666" if entry.colour is None else PALETTE[entry.colour],
+            label=entry.name,
+        )
+        for entry in look.legend
     ]
     figure.legend(
         handles=handles,
@@ -187,38 +198,47 @@ def _legend(figure: Figure, look: Look) -> None:
     )
 
 
-def _numbers(
-    figure: Figure, axes: Axes, named: list[tuple[int, float, float]], dots: list[tuple[float, float]]
+def _labels(
+    figure: Figure,
+    axes: Axes,
+    labels: list[tuple[str, float, float]],
+    dots: list[tuple[float, float]],
+    *,
+    named: bool,
 ) -> None:
-    """Numbers next to marks, placed in pixels after the layout is known."""
-    if not named:
+    """Numbers or names next to marks, placed in pixels after the layout is known."""
+    if not labels:
         return
     FigureCanvasAgg(figure)
     figure.draw_without_rendering()
     to_pixels = axes.transData.transform
-    starts = [tuple(map(float, point)) for point in to_pixels([(x, y) for _, x, y in named])]
+    starts = [tuple(map(float, point)) for point in to_pixels([(x, y) for _, x, y in labels])]
     obstacles = [tuple(map(float, point)) for point in to_pixels(dots)]
     window = axes.get_window_extent()
+    widest, letter = max(len(text) for text, _, _ in labels), (0.062 if named else 0.09) * figure.dpi
     centres = place(
         [(x, y) for x, y in starts],
-        size=(0.09 * figure.dpi * max(len(str(number)) for number, _, _ in named), 0.13 * figure.dpi),
+        sizes=[(letter * (len(text) if named else widest), 0.13 * figure.dpi) for text, _, _ in labels],
         obstacles=[(x, y) for x, y in obstacles],
         bounds=Box(window.x0, window.y0, window.width, window.height),
         reach=0.11 * figure.dpi,
+        rings=FAR if named else NEAR,
     )
     scale = 72 / figure.dpi
-    for (number, x, y), (px, py), (cx, cy) in zip(named, starts, centres, strict=True):
+    for (text, x, y), (px, py), (cx, cy) in zip(labels, starts, centres, strict=True):
+        half = letter * len(text) / 2 if named else 0.0
+        moved = abs(max(cx - half, min(px, cx + half)) - px) + abs(cy - py) > 0.24 * figure.dpi
         axes.annotate(
-            str(number),
+            text,
             (x, y),
             xytext=((cx - px) * scale, (cy - py) * scale),
             textcoords="offset points",
             ha="center",
             va="center",
-            fontsize=7,
+            fontsize=6.5 if named else 7,
             zorder=9,
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": "#888888", "shrinkA": 1, "shrinkB": 1}
-            if abs(cx - px) + abs(cy - py) > 0.24 * figure.dpi
+            if moved
             else None,
         )

@@ -13,13 +13,15 @@ import pandas as pd
 
 from analysis import pareto
 from analysis.anchors import Anchor, anchors_of
-from analysis.configs import AxisValue, Config, configs_of
+from analysis.configs import PLAIN, AxisValue, Config, configs_of, family_name
 from analysis.pareto import FloatArray
 from analysis.tables import Tables
 from analysis.uncertainty import Estimate, estimate, honest_choice, leave_one_out_means, pseudo_values
 
 MIN_SLIDE = 0.1
 """The least share of what joint training learns at which a config counts as one that learned."""
+
+FULL = family_name({"method": "full"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +63,23 @@ class Vertex:
 class MethodSummary:
     """The configs of one family and timeline.
 
+    `best` has the largest gain (without one: GM) among those that learned, or of all if none did (`learned`).
     `routing_gain` is the mean gain over all AKA from Z to J when requests may be routed between Z, J and these configs.
+    `relative_mafs` and `relative_wall_s` are the best config's MAFs and the configs' mean time as shares of those of
+    full fine-tuning with the same timeline, or without merging.
     """
 
     family: str
+    group: str
     timeline: str | None
     timeline_name: str
     best: Result
+    learned: bool
     configs: int
     routing_gain: Estimate | None
     mean_wall_s: float | None
+    relative_mafs: float | None
+    relative_wall_s: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,12 +101,17 @@ class Winner:
 class Samples:
     """Values (configs in the order of `Frontier.results`, blocks) whose means and differences are tested.
 
-    For AKA and AZS these are plain block values, for the gain jackknife pseudo-values (None if it is undefined).
+    For AKA, AZS and GM these are plain block values, for the gain jackknife pseudo-values (None if it is undefined).
+    The zero-shot point is (blocks, 2). `learned` says, for each config and block, whether it learned according to the
+    OTHER blocks (None if nothing says how much that is).
     """
 
     aka: FloatArray
     azs: FloatArray
+    gm: FloatArray
     gain: FloatArray | None
+    zero_shot: FloatArray
+    learned: pareto.BoolArray | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +128,11 @@ class Frontier:
     winner: Winner | None
     samples: Samples
     warnings: tuple[str, ...]
+
+    @property
+    def headline(self) -> Result:
+        """The config that the report is about: the one with the largest gain that learned, else no. 1."""
+        return self.results[0] if self.winner is None else self.winner.result
 
     @property
     def front(self) -> tuple[Result, ...]:
@@ -142,7 +161,7 @@ def build_frontier(tables: Tables) -> Frontier:
     points = _Points(x=columns["aka"], y=columns["azs"], zero_shot=anchors.zero_shot_blocks, joint=anchors.joint_blocks)
     gain_C, gain_CS = _gains(points) if anchors.no_line is None else (None, None)
 
-    on_front = _on_front(points)
+    on_front = _on_front(points) & np.array([config.trained for config in configs])
     costs = trials.groupby("config_id")[["cost_flops", "cost_mafs", "wall_s"]].mean().reindex(ids)
     headline = gain_C if gain_C is not None else columns["gm"].mean(axis=1)
     order = sorted(range(len(configs)), key=lambda c: (-headline[c], configs[c].label))
@@ -164,7 +183,14 @@ def build_frontier(tables: Tables) -> Frontier:
     )
     rows = np.asarray(order)
     points = _Points(x=points.x[rows], y=points.y[rows], zero_shot=points.zero_shot, joint=points.joint)
-    samples = Samples(aka=points.x, azs=points.y, gain=None if gain_CS is None else gain_CS[rows])
+    samples = Samples(
+        aka=points.x,
+        azs=points.y,
+        gm=columns["gm"][rows],
+        gain=None if gain_CS is None else gain_CS[rows],
+        zero_shot=points.zero_shot,
+        learned=_learned(points) if anchors.no_line is None else None,
+    )
     return Frontier(
         zero_shot=anchors.zero_shot,
         joint=anchors.joint,
@@ -226,6 +252,16 @@ def _slide(points: _Points, c: int) -> float:
     return float(pareto.slide(points.x[c].mean(), zero_shot=zero_shot, joint=joint))
 
 
+def _learned(points: _Points) -> pareto.BoolArray:
+    """Whether each config (C, S) reached the least slide, judged without the block (with one block: on it)."""
+    assert points.joint is not None
+    x_CS, z_S, j_S = points.x, points.zero_shot[:, 0], points.joint[:, 0]
+    if x_CS.shape[1] > 1:
+        x_CS = leave_one_out_means(x_CS).T
+        z_S, j_S = leave_one_out_means(z_S), leave_one_out_means(j_S)
+    return np.asarray((x_CS - z_S) / (j_S - z_S) >= MIN_SLIDE)
+
+
 def _on_front(points: _Points) -> pareto.BoolArray:
     """Not dominated by another config's means nor by the zero-shot point, which costs nothing."""
     x = np.append(points.x.mean(axis=1), points.zero_shot[:, 0].mean())
@@ -234,6 +270,7 @@ def _on_front(points: _Points) -> pareto.BoolArray:
 
 
 def _hull(results: Sequence[Result], zero_shot: Anchor) -> tuple[Vertex, ...]:
+    results = [result for result in results if result.config.trained]
     x = np.array([zero_shot.point[0], *(result.point[0] for result in results)])
     y = np.array([zero_shot.point[1], *(result.point[1] for result in results)])
     vertices = pareto.hull(x, y)
@@ -254,18 +291,27 @@ def _methods(results: Sequence[Result], points: _Points, *, line_exists: bool) -
     groups: dict[tuple[str, str | None], list[int]] = {}
     for row, result in enumerate(results):
         groups.setdefault((result.config.family, result.config.timeline), []).append(row)
-    return tuple(
-        MethodSummary(
+    best = {key: rows[learners([results[row] for row in rows])[0]] for key, rows in groups.items()}
+    seconds = {key: _mean([results[row].wall_s for row in rows]) for key, rows in groups.items()}
+    found = []
+    for (family, timeline), rows in sorted(groups.items(), key=lambda item: best[item[0]]):
+        key, first = (family, timeline), results[best[family, timeline]]
+        full = next((other for other in ((FULL, timeline), (FULL, PLAIN)) if other in groups), None)
+        summary = MethodSummary(
             family=family,
+            group=first.config.group,
             timeline=timeline,
-            timeline_name=results[rows[0]].config.timeline_name,
-            best=results[rows[0]],
+            timeline_name=first.config.timeline_name,
+            best=first,
+            learned=first.slide is None or first.slide >= MIN_SLIDE,
             configs=len(rows),
             routing_gain=_routing_gain(points, rows) if line_exists else None,
-            mean_wall_s=_mean([results[row].wall_s for row in rows]),
+            mean_wall_s=seconds[key],
+            relative_mafs=None if full is None else _share(first.cost_mafs, results[best[full]].cost_mafs),
+            relative_wall_s=None if full is None else _share(seconds[key], seconds[full]),
         )
-        for (family, timeline), rows in groups.items()
-    )
+        found.append(summary)
+    return tuple(found)
 
 
 def _routing_gain(points: _Points, rows: Sequence[int]) -> Estimate:
@@ -336,6 +382,10 @@ def _extrapolation_warning(results: Sequence[Result]) -> list[str]:
 def _number(value: object) -> float | None:
     number = float(value) if isinstance(value, int | float) else math.nan
     return number if math.isfinite(number) else None
+
+
+def _share(value: float | None, whole: float | None) -> float | None:
+    return None if value is None or not whole else value / whole
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -12,7 +12,7 @@ from analysis.trajectories import DatasetChange, Trajectory
 from analysis.uncertainty import LEVEL, Estimate
 from analysis.wording import Answer
 
-SCHEMA = 1
+SCHEMA = 2
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 Row = dict[str, Json]
 
@@ -48,7 +48,7 @@ def record_of(
         "methods": method_rows(frontier.methods),
         "findings": [_finding(finding) for finding in findings],
         "trajectories": [_trajectory(path) for path in paths],
-        "datasets": {"config": frontier.results[0].number, "rows": dataset_rows(changes)},
+        "datasets": {"config": frontier.headline.number, "rows": dataset_rows(changes)},
         "left_out": [
             {"trial": item.trial, "config_id": item.config_id, "block": item.block, "reason": item.reason}
             for item in tables.left_out
@@ -99,10 +99,13 @@ def method_rows(methods: Sequence[MethodSummary]) -> list[Row]:
     return [
         {
             "family": method.family,
+            "group": method.group,
             "timeline": method.timeline,
             "configs": method.configs,
             "best_number": method.best.number,
             "best_label": method.best.config.label,
+            "best_setting": method.best.config.setting,
+            "learned": method.learned,
             **_spread("aka", method.best.aka),
             **_spread("azs", method.best.azs),
             **_spread("gm", method.best.gm),
@@ -111,6 +114,8 @@ def method_rows(methods: Sequence[MethodSummary]) -> list[Row]:
             "cost_flops": method.best.cost_flops,
             "cost_mafs": method.best.cost_mafs,
             "mean_wall_s": method.mean_wall_s,
+            "relative_mafs": method.relative_mafs,
+            "relative_wall_s": method.relative_wall_s,
         }
         for method in methods
     ]
@@ -133,9 +138,16 @@ def dataset_rows(changes: Sequence[DatasetChange]) -> list[Row]:
 
 
 def finding_rows(findings: Sequence[Finding]) -> list[Row]:
-    """One row per comparison of every finding; the first one of a finding is decisive."""
+    """One row per comparison of every finding."""
     return [
-        {"number": finding.number, "claim": finding.claim, "verdict": finding.verdict, "decisive": i == 0, **row}
+        {
+            "number": finding.number,
+            "claim": finding.claim,
+            "source": finding.source,
+            "verdict": finding.verdict,
+            "decisive": i < finding.decisive,
+            **row,
+        }
         for finding in findings
         for i, row in enumerate(_comparisons(finding) or [{}])
     ]
@@ -186,8 +198,10 @@ def _finding(finding: Finding) -> Row:
     return {
         "number": finding.number,
         "claim": finding.claim,
+        "source": finding.source,
         "verdict": finding.verdict,
         "reason": finding.reason,
+        "decisive": finding.decisive,
         "comparisons": _comparisons(finding),
     }
 
@@ -202,6 +216,10 @@ def _comparisons(finding: Finding) -> list[Row]:
             **_points("difference", item.difference),
             "pairs": item.pairs,
             "positive_pairs": item.positive_pairs,
+            "margin_points": None if item.margin is None else 100 * item.margin,
+            **_place("left", item.left_point),
+            **_place("right", item.right_point),
+            "comparison_verdict": item.verdict,
         }
         for item in finding.comparisons
     ]
@@ -218,6 +236,11 @@ def _trajectory(path: Trajectory) -> Row:
         "first_task_drop_points": 100 * path.first_task_drop,
         "lowest_azs": path.lowest_azs,
     }
+
+
+def _place(name: str, point: tuple[float, float] | None) -> Row:
+    aka, azs = (None, None) if point is None else point
+    return {f"{name}_aka_mean": aka, f"{name}_azs_mean": azs}
 
 
 def _spread(name: str, value: Estimate) -> Row:

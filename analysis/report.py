@@ -14,10 +14,11 @@ from analysis import charts, figures, wording
 from analysis.configs import short
 from analysis.findings import Finding, evaluate_findings
 from analysis.frontier import Frontier, axes_in_use, build_frontier
+from analysis.looks import Look, look_of, shown_methods
 from analysis.record import config_rows, dataset_rows, finding_rows, hull_rows, method_rows, record_of, to_csv
 from analysis.tables import Tables, load_tables
 from analysis.trajectories import DatasetChange, Trajectory, dataset_changes, shown_results, trajectories
-from analysis.views import Gains, Look, gains_of, look_of, paths_of, plane_of
+from analysis.views import MANY_METHODS, Gains, gains_of, paths_of, plane_of
 
 TEMPLATE = "report.html.j2"
 OPEN_ROWS = 60
@@ -33,7 +34,7 @@ def write_report(study_dir: Path) -> Path:
     frontier = build_frontier(tables)
     findings = evaluate_findings(frontier)
     paths = trajectories(tables, shown_results(frontier))
-    changes = dataset_changes(tables, frontier.results[0])
+    changes = dataset_changes(tables, frontier.headline)
     look = look_of(frontier)
 
     folder = study_dir / "report"
@@ -92,10 +93,13 @@ def render(
         percent=wording.percent,
         points=wording.points,
         cost=wording.cost,
+        share=wording.share,
         seconds=wording.seconds,
         price=wording.price,
         sentence=wording.comparison_sentence,
+        levels=wording.levels,
     )
+    methods = shown_methods(frontier)
     gains = gains_of(frontier, look)
     plane = plane_of(frontier, look)
     paths_view = paths_of(frontier, paths, look)
@@ -110,10 +114,17 @@ def render(
         blocks_note=wording.blocks_note(len(frontier.blocks)),
         plane=plane,
         plane_svg=Markup(charts.plane_chart(plane)),
+        numbered=sum(mark.label is not None for mark in plane.marks),
         outside=[mark.number for mark in plane.marks if mark.outside],
-        families=[(family, Markup(drawing)) for family, drawing in charts.family_swatches(look)],
-        timelines=[(look.timelines[timeline], Markup(drawing)) for timeline, drawing in charts.timeline_swatches(look)],
-        methods=frontier.methods,
+        legend=[(name, Markup(drawing)) for name, drawing in charts.legend(look)],
+        named=look.named,
+        many_methods=len(methods) > MANY_METHODS,
+        methods=[
+            (method, Markup(charts.swatch(look.colour(method.best.config), look.shape(method.best.config))))
+            for method in methods
+        ],
+        several_timelines=len({method.timeline for method in methods}) > 1,
+        relative=any(method.relative_mafs is not None for method in methods),
         findings=findings,
         gains=gains,
         gain_rows=_gain_rows(gains),

@@ -1,5 +1,7 @@
 """Paths through the plane: AKA and AZS of a config after every task, and what became of every dataset."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,11 +40,32 @@ class DatasetChange:
 
 
 def shown_results(frontier: Frontier) -> tuple[Result, ...]:
-    """The configs whose paths are drawn, by number: hull, best of every method, Pareto set, at most `MAX_SHOWN`."""
+    """The configs whose paths are drawn, by number: hull, best of every method, Pareto set, at most `MAX_SHOWN`.
+
+    Of more methods than that only bests are drawn: of those that train, the ones that end farthest from each other.
+    """
+    bests = [method.best for method in frontier.methods if method.best.config.trained]
+    if len(bests) > MAX_SHOWN:
+        return tuple(sorted(_far_apart(bests, frontier.headline), key=lambda result: result.number))
     hull = [vertex.result for vertex in frontier.hull if vertex.result is not None]
-    bests = [method.best for method in frontier.methods]
-    wanted = {result.number: result for result in (frontier.results[0], *hull, *bests, *frontier.front)}
+    wanted = {result.number: result for result in (frontier.headline, *hull, *bests, *frontier.front)}
     return tuple(sorted(list(wanted.values())[:MAX_SHOWN], key=lambda result: result.number))
+
+
+def _far_apart(results: Sequence[Result], first: Result) -> list[Result]:
+    """`MAX_SHOWN` of some results: each next one is that with the greatest distance to those before it.
+
+    One of every group of methods comes before a second of any.
+    """
+    chosen = [first]
+    rest = [result for result in results if result.number != first.number]
+    while rest and len(chosen) < MAX_SHOWN:
+        seen = {result.config.group for result in chosen}
+        candidates = [result for result in rest if result.config.group not in seen] or rest
+        distances = [min(math.dist(result.point, other.point) for other in chosen) for result in candidates]
+        chosen.append(candidates[int(np.argmax(distances))])
+        rest.remove(chosen[-1])
+    return chosen
 
 
 def trajectories(tables: Tables, results: tuple[Result, ...]) -> tuple[Trajectory, ...]:

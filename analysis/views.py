@@ -11,30 +11,28 @@ import numpy as np
 
 from analysis.anchors import Anchor
 from analysis.frontier import Frontier, Result
-from analysis.trajectories import Trajectory
+from analysis.looks import Look, shown_methods
+from analysis.trajectories import MAX_SHOWN, Trajectory
 from analysis.wording import percent, points
 
-COLOURS = 8
-MARKERS = ("circle", "diamond", "square", "triangle", "down", "cross", "star")
-TIMELINE_ORDER = ("finetune", "ema", "zs", "ft")
+MANY = 60
+"""Above this many configs only the Pareto set is drawn at full strength."""
+
 MAX_GAIN_ROWS = 30
 MAX_NUMBERED = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """Colour by family (the last is shared by all that have no own), marker by timeline, and the timelines' names."""
-
-    colours: Mapping[str, int]
-    markers: Mapping[str, str]
-    timelines: Mapping[str, str]
+MANY_METHODS = MAX_SHOWN
+"""Above this many methods and timelines the gain chart shows the best config of each and no other."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """One config in the plane, in percent, with one standard error each way (None with one block)."""
+    """One config in the plane, in percent, with one standard error each way (None with one block).
+
+    `label` is written next to it, if it has one.
+    """
 
     number: int
+    label: str | None
     text: str
     colour: int
     marker: str
@@ -44,6 +42,7 @@ class Mark:
     y_se: float | None
     on_front: bool
     outside: bool
+    faint: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,15 +69,15 @@ class Plane:
     slope: float | None
     gains: tuple[float, ...]
     hull: tuple[tuple[float, float], ...]
-    numbered: tuple[int, ...]
     look: Look
 
 
 @dataclass(frozen=True, kw_only=True)
 class Path:
-    """One config's way, in percent."""
+    """One config's way, in percent; `label` is written at its end."""
 
     number: int
+    label: str
     text: str
     colour: int
     marker: str
@@ -122,22 +121,6 @@ class Gains:
     hidden: int
 
 
-def look_of(frontier: Frontier) -> Look:
-    """Colours go to families in the order of their best configs, markers to timelines in a fixed order."""
-    families = list(dict.fromkeys(method.family for method in frontier.methods))
-    timelines = {str(method.timeline) for method in frontier.methods}
-    known = [name for name in TIMELINE_ORDER if name in timelines]
-    ordered = [*known, *sorted(timelines - set(known))]
-    fixed = {name: MARKERS[i] for i, name in enumerate(TIMELINE_ORDER)}
-    spare = [marker for marker in MARKERS if marker not in {fixed.get(name) for name in ordered}]
-    markers = {name: fixed.get(name) or (spare.pop(0) if spare else MARKERS[-1]) for name in ordered}
-    return Look(
-        colours={family: min(i, COLOURS - 1) for i, family in enumerate(families)},
-        markers=markers,
-        timelines={str(method.timeline): method.timeline_name for method in frontier.methods},
-    )
-
-
 def plane_of(frontier: Frontier, look: Look) -> Plane:
     """The plane; it shows the anchors, the Pareto set and every method's best, and moves far outliers to its edge."""
     anchors = [frontier.zero_shot, *([frontier.joint] if frontier.joint else [])]
@@ -147,18 +130,21 @@ def plane_of(frontier: Frontier, look: Look) -> Plane:
     x_all = [100 * result.aka.value for result in frontier.results]
     y_all = [100 * result.azs.value for result in frontier.results]
     x_range, y_range = _range(x_core, x_all), _range(y_core, y_all)
+    labels = _names(frontier) if look.named else {number: str(number) for number in _numbered(frontier)}
     marks = tuple(
         Mark(
             number=result.number,
+            label=labels.get(result.number),
             text=hover(result),
-            colour=look.colours[result.config.family],
-            marker=look.markers[str(result.config.timeline)],
+            colour=look.colour(result.config),
+            marker=look.shape(result.config),
             x=min(max(x, x_range[0]), x_range[1]),
             y=min(max(y, y_range[0]), y_range[1]),
             x_se=_se(result.aka.se),
             y_se=_se(result.azs.se),
             on_front=result.on_front,
             outside=not (x_range[0] <= x <= x_range[1] and y_range[0] <= y <= y_range[1]),
+            faint=not result.on_front and (result.number not in labels if look.named else len(x_all) > MANY),
         )
         for result, x, y in zip(frontier.results, x_all, y_all, strict=True)
     )
@@ -174,7 +160,6 @@ def plane_of(frontier: Frontier, look: Look) -> Plane:
         slope=slope,
         gains=() if slope is None else _parallels(zero_shot, slope, x_range, y_range),
         hull=tuple((100 * vertex.point[0], 100 * vertex.point[1]) for vertex in frontier.hull),
-        numbered=_numbered(frontier),
         look=look,
     )
 
@@ -185,8 +170,9 @@ def paths_of(frontier: Frontier, found: Sequence[Trajectory], look: Look) -> Pat
         Path(
             number=path.result.number,
             text=hover(path.result),
-            colour=look.colours[path.result.config.family],
-            marker=look.markers[str(path.result.config.timeline)],
+            label=look.name(path.result),
+            colour=look.colour(path.result.config),
+            marker=look.shape(path.result.config),
             tasks=path.tasks,
             x=tuple(100 * value.value for value in path.aka),
             y=tuple(100 * value.value for value in path.azs),
@@ -211,12 +197,15 @@ def paths_of(frontier: Frontier, found: Sequence[Trajectory], look: Look) -> Pat
 
 def gains_of(frontier: Frontier, look: Look) -> Gains | None:
     """Rows by falling gain; None if the gain is undefined."""
-    wanted = {method.best.number for method in frontier.methods} | {r.number for r in frontier.results[:MAX_GAIN_ROWS]}
+    methods = shown_methods(frontier)
+    wanted = {method.best.number for method in methods}
+    if len(methods) <= MANY_METHODS:
+        wanted |= {result.number for result in frontier.results[:MAX_GAIN_ROWS] if result.config.trained}
     rows = tuple(
         GainRow(
             result=result,
-            colour=look.colours[result.config.family],
-            marker=look.markers[str(result.config.timeline)],
+            colour=look.colour(result.config),
+            marker=look.shape(result.config),
             value=100 * result.gain.value,
             half=_se(result.gain.half_width if result.gain.half_width is not None else result.gain.se),
             text=points(result.gain),
@@ -226,6 +215,7 @@ def gains_of(frontier: Frontier, look: Look) -> Gains | None:
     )
     if not rows:
         return None
+    trained = sum(result.config.trained for result in frontier.results)
     blocks = len(frontier.blocks)
     low = min(0.0, *(row.value - (row.half or 0.0) for row in rows))
     high = max(0.0, *(row.value + (row.half or 0.0) for row in rows))
@@ -234,7 +224,7 @@ def gains_of(frontier: Frontier, look: Look) -> Gains | None:
         rows=rows,
         x_range=(low - pad, high + pad),
         half_is="95 % interval" if blocks > 2 else "one standard error" if blocks == 2 else "",
-        hidden=len(frontier.results) - len(rows),
+        hidden=max(0, trained - len(rows)),
     )
 
 
@@ -260,7 +250,16 @@ def _numbered(frontier: Frontier) -> tuple[int, ...]:
     """The Pareto set, or of a long one the hull; and always the first config."""
     on_hull = [vertex.result for vertex in frontier.hull if vertex.result is not None]
     chosen = frontier.front if len(frontier.front) <= MAX_NUMBERED else on_hull
-    return tuple(sorted({1, *(result.number for result in chosen)}))
+    return tuple(sorted({frontier.headline.number, *(result.number for result in chosen)}))
+
+
+def _names(frontier: Frontier) -> Mapping[int, str]:
+    """The best config of every family that trains, by its number: the first of its summaries, which are by best."""
+    names: dict[str, int] = {}
+    for method in frontier.methods:
+        if method.best.config.trained:
+            names.setdefault(method.family, method.best.number)
+    return {number: family for family, number in names.items()}
 
 
 def _anchor_mark(name: str, anchor: Anchor) -> AnchorMark:

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.findings import Comparison
+from analysis.evidence import Comparison
 from analysis.frontier import MIN_SLIDE, Frontier, Result, Vertex, learners
 from analysis.uncertainty import MIN_BLOCKS, Estimate
 
 PLUS_MINUS = "\u00b1"
 MINUS = "\u2212"
+TIMES = "\u00d7"
 NONE = "\u2013"
 
 
@@ -44,6 +45,11 @@ def cost(value: float | None) -> str:
         if abs(value) >= size:
             return f"{value / size:.3g} {prefix}"
     return f"{value:.3g}"
+
+
+def share(value: float | None) -> str:
+    """A cost as a multiple of another."""
+    return NONE if value is None else f"{value:.2f}{TIMES}"
 
 
 def seconds(value: float | None) -> str:
@@ -82,9 +88,18 @@ def comparison_sentence(comparison: Comparison) -> str:
     subject = _upper(comparison.left) if comparison.scope is None else f"{comparison.scope}: {comparison.left}"
     size = f"{amount(comparison.difference)} points of {comparison.quantity}"
     text = f"{subject} is {size} {side} {comparison.right}"
-    if comparison.pairs == 1:
-        return text
-    return f"{text} (mean of {comparison.pairs} pairs; {comparison.positive_pairs} of them above)"
+    notes = []
+    if comparison.margin is not None:
+        notes.append(f"equal means within {100 * comparison.margin:g} point")
+    if comparison.pairs > 1:
+        notes.append(f"mean of {comparison.pairs} pairs; {comparison.positive_pairs} of them above")
+    return f"{text} ({'; '.join(notes)})" if notes else text
+
+
+def levels(comparison: Comparison) -> str | None:
+    """AKA and AZS of both sides, so that a side that won by learning nothing can be seen; None if no side has them."""
+    shown = [_point(point) for point in (comparison.left_point, comparison.right_point) if point is not None]
+    return f"AKA / AZS {' against '.join(shown)} %" if shown else None
 
 
 def answers(frontier: Frontier) -> tuple[Answer, ...]:
@@ -187,6 +202,10 @@ def _learns(result: Result, frontier: Frontier) -> str:
     if frontier.joint is not None:
         text += f"; the joint model has {percent(frontier.joint.aka)} % and {percent(frontier.joint.azs)} %"
     return text + "."
+
+
+def _point(point: tuple[float, float]) -> str:
+    return f"{_digits(point[0], signed=False)} / {_digits(point[1], signed=False)}"
 
 
 def _number(value: Estimate | float | None, *, signed: bool) -> str:

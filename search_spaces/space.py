@@ -7,50 +7,72 @@ then equal is one config.
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast, get_args
 
-from pydantic import BaseModel
+from trainables.config import TIMELINES, Pocket, TrialConfig
+from trainables.frozen import ConfigError, parse
+from trainables.methods.method import COMPOSED, METHODS, hyperparameters
 
-from trainables.config import METHODS, TIMELINES, ConfigError, Pocket, TrialConfig, parse
-
-Scalar = str | int | float | bool | None
+Scalar = str | int | float | bool | dict[str, Any] | None
 Values = Scalar | list[Scalar]
 
 
 class Axis(NamedTuple):
-    """A name for one place in a trial's config."""
+    """A name for one place in a trial's config, and the type of its values."""
 
     path: tuple[str, ...]
+    type: type[str | int | float | bool]
     meaning: str
 
 
+def _hyperparameter_axes() -> dict[str, Axis]:
+    """What can be set of any method, by the name and the meaning that its part gives it."""
+    found: dict[str, Axis] = {}
+    for name in METHODS:
+        for key, info in hyperparameters(name).items():
+            found.setdefault(key, Axis(("recipe", "method", key), _type(info.annotation), info.description or ""))
+    return found
+
+
+def _type(annotation: object) -> type[str | int | float | bool]:
+    """The type of an annotation's values: of `float | None` float, of literals that of the first."""
+    values = get_args(annotation) or (annotation,)
+    kind = values[0] if isinstance(values[0], type) else type(values[0])
+    return cast("type[str | int | float | bool]", kind)
+
+
+_HYPERPARAMETERS = _hyperparameter_axes()
 AXES: dict[str, Axis] = {
-    "method": Axis(("recipe", "method", "name"), "what trains: " + ", ".join(METHODS)),
-    "rank": Axis(("recipe", "method", "rank"), "rank of a low-rank adapter, from 1"),
-    "alpha": Axis(("recipe", "method", "alpha"), "scale of a low-rank adapter times its rank"),
-    "timeline": Axis(("timeline", "name"), "what starts and what is served: " + ", ".join(TIMELINES)),
-    "rule": Axis(("timeline", "rule"), "merge rule of a timeline that merges"),
-    "w": Axis(("timeline", "w"), "merge weight of the OLD weights, 0 to 1"),
-    "lr": Axis(("recipe", "optimiser", "lr"), "peak learning rate"),
-    "weight_decay": Axis(("recipe", "optimiser", "weight_decay"), "decoupled weight decay"),
-    "clip_norm": Axis(("recipe", "optimiser", "clip_norm"), "largest norm of the gradient"),
-    "schedule": Axis(("recipe", "schedule", "name"), "learning rate within a task: cosine, constant"),
-    "warmup": Axis(("recipe", "schedule", "warmup"), "share of a task's steps that warm up"),
-    "pool_share": Axis(("recipe", "mixture", "pool"), "share of pretraining samples in a batch"),
-    "new_share": Axis(("recipe", "mixture", "new"), "share of the new task in a batch"),
-    "buffer_share": Axis(("recipe", "mixture", "buffer"), "share of earlier tasks in a batch"),
-    "batch_size": Axis(("recipe", "batch_size"), "samples per optimiser step"),
-    "steps": Axis(("recipe", "steps"), "optimiser steps per task"),
-    "precision": Axis(("recipe", "precision"), "matrix products in training: fp32, bf16"),
-    "tasks": Axis(("stream", "tasks"), "updates in the stream"),
-    "ordering": Axis(("stream", "ordering"), "order of the concepts: random"),
+    "method": Axis(("recipe", "method", "name"), str, "what trains: " + ", ".join(METHODS)),
+    "rank": _HYPERPARAMETERS["rank"],
+    "timeline": Axis(("timeline", "name"), str, "what starts and what is served: " + ", ".join(TIMELINES)),
+    "lifetime": Axis(("timeline", "lifetime"), str, "an adapter after a task, without merging: continue, fold"),
+    "rule": Axis(("timeline", "rule"), str, "merge rule of a timeline that merges"),
+    "w": Axis(("timeline", "w"), float, "merge weight of the OLD weights, 0 to 1"),
+    "lr": Axis(("recipe", "optimiser", "lr"), float, "peak learning rate"),
+    "weight_decay": Axis(("recipe", "optimiser", "weight_decay"), float, "decoupled weight decay"),
+    "clip_norm": Axis(("recipe", "optimiser", "clip_norm"), float, "largest norm of the gradient"),
+    "schedule": Axis(("recipe", "schedule", "name"), str, "learning rate within a task: cosine, constant"),
+    "warmup": Axis(("recipe", "schedule", "warmup"), float, "share of a task's steps that warm up"),
+    "pool_share": Axis(("recipe", "mixture", "pool"), float, "share of pretraining samples in a batch"),
+    "new_share": Axis(("recipe", "mixture", "new"), float, "share of the new task in a batch"),
+    "buffer_share": Axis(("recipe", "mixture", "buffer"), float, "share of earlier tasks in a batch"),
+    "batch_size": Axis(("recipe", "batch_size"), int, "samples per optimiser step"),
+    "steps": Axis(("recipe", "steps"), int, "optimiser steps per task"),
+    "precision": Axis(("recipe", "precision"), str, "matrix products in training: fp32, bf16"),
+    "tasks": Axis(("stream", "tasks"), int, "updates in the stream"),
+    "ordering": Axis(("stream", "ordering"), str, "order of the concepts: random"),
+    **{
+        kind: Axis(("recipe", "method", kind), str, f"a {kind} composed with another method: none, {', '.join(names)}")
+        for kind, names in COMPOSED.items()
+    },
+    **_HYPERPARAMETERS,
 }
 
-_VARIANTS: dict[tuple[str, ...], tuple[str, Mapping[str, type[BaseModel]]]] = {
-    ("recipe", "method"): ("method", METHODS),
-    ("timeline",): ("timeline", TIMELINES),
-}
 _DEFAULTS: dict[str, Scalar] = {"method": "full", "timeline": "finetune"}
+_PARTS_OF_METHOD = ("trains", "adapter", "penalty", "projection")
+_UNTRAINED = ("method", "tasks", "ordering")
+"""All that there is to say about the zero-shot model."""
 
 
 def expand(
@@ -74,7 +96,7 @@ def expand(
         where = f"{source}: grid[{i}]"
         _require_known(grid, where)
         applied: set[str] = set()
-        for point in _product(grid, where):
+        for point in product(grid, where):
             values = {**_DEFAULTS, **fixed, **point}
             config, used = build(values, workload=workload, source=where)
             applied |= used
@@ -96,12 +118,14 @@ def build(values: Mapping[str, Scalar], *, workload: Pocket, source: str) -> tup
         ConfigError: a value is not allowed, or one is missing.
     """
     _require_known(values, source)
-    tree: dict[str, Any] = {"workload": workload, "recipe": {}, "stream": {}, "timeline": {}}
+    untrained = values.get("method") == "zeroshot"
+    tree: dict[str, Any] = {"workload": workload, "recipe": {"steps": 1} if untrained else {}, "stream": {}}
     used = set()
     for name, value in values.items():
-        if _applies(name, values, source):
-            _set(tree, AXES[name].path, value)
+        if untrained or _applies(name, values, source):
             used.add(name)
+            if not untrained or name in _UNTRAINED:
+                _set(tree, AXES[name].path, value)
     try:
         return parse(TrialConfig, tree, source=source), used
     except ConfigError as error:
@@ -110,8 +134,13 @@ def build(values: Mapping[str, Scalar], *, workload: Pocket, source: str) -> tup
 
 def axis_values(config: TrialConfig) -> dict[str, Scalar]:
     """A config as flat axis values; an axis that does not apply is None."""
+    method = config.recipe.method
     tree = config.canonical()
-    return {name: _get(tree, axis.path) for name, axis in AXES.items()}
+    tree["recipe"]["method"] = method.flat()
+    if method.adapter is None:
+        tree["timeline"].pop("lifetime", None)
+    names = _UNTRAINED if method.is_frozen else AXES
+    return {name: _get(tree, axis.path) if name in names else None for name, axis in AXES.items()}
 
 
 def _require_known(axes: Mapping[str, object], where: str) -> None:
@@ -120,7 +149,8 @@ def _require_known(axes: Mapping[str, object], where: str) -> None:
             raise ConfigError(f"{where}.{name}: unknown axis; allowed: {', '.join(AXES)}")
 
 
-def _product(grid: Mapping[str, Values], where: str) -> Iterator[dict[str, Scalar]]:
+def product(grid: Mapping[str, Values], where: str) -> Iterator[dict[str, Scalar]]:
+    """Every combination of a grid's values, in the order written."""
     lists = {name: values if isinstance(values, list) else [values] for name, values in grid.items()}
     for name, values in lists.items():
         if not values:
@@ -130,15 +160,27 @@ def _product(grid: Mapping[str, Values], where: str) -> Iterator[dict[str, Scala
 
 
 def _applies(name: str, values: Mapping[str, Scalar], source: str) -> bool:
-    *parent, last = AXES[name].path
-    variant = _VARIANTS.get(tuple(parent))
-    if variant is None or last == "name":
+    place, last = AXES[name].path[:-1], AXES[name].path[-1]
+    if last == "name" or place not in (("recipe", "method"), ("timeline",)):
         return True
-    axis, variants = variant
-    chosen = values[axis]
-    if chosen not in variants:
-        raise ConfigError(f"{source}.{axis}: {chosen!r} is unknown; allowed: {', '.join(variants)}")
-    return last in variants[str(chosen)].model_fields
+    method, timeline = (_chosen(axis, values, source) for axis in ("method", "timeline"))
+    row = METHODS[method]
+    composed = {"penalty": row.penalty is None, "projection": row.projection is None and row.adapter is None}
+    if name in composed:
+        return composed[name]
+    if name == "lifetime" and row.adapter is None:
+        return False
+    if place == ("timeline",):
+        return last in TIMELINES[timeline].model_fields
+    parts = {kind: str(values[kind]) for kind in COMPOSED if composed[kind] and values.get(kind) in COMPOSED[kind]}
+    return last in hyperparameters(method, **parts)
+
+
+def _chosen(axis: str, values: Mapping[str, Scalar], source: str) -> str:
+    chosen, allowed = values[axis], list(METHODS if axis == "method" else TIMELINES)
+    if not isinstance(chosen, str) or chosen not in allowed:
+        raise ConfigError(f"{source}.{axis}: {chosen!r} is unknown; allowed: {', '.join(allowed)}")
+    return chosen
 
 
 def _set(tree: dict[str, Any], path: tuple[str, ...], value: Scalar) -> None:
@@ -158,6 +200,10 @@ def _get(tree: Mapping[str, Any], path: tuple[str, ...]) -> Scalar:
 
 def _with_axis_names(message: str) -> str:
     """Paths inside a config as the flat names that the user wrote, longest path first."""
+    message = message.replace(": the whole document: recipe.method", ": recipe.method")
+    for part in _PARTS_OF_METHOD:
+        message = message.replace(f": recipe.method.{part}.", ": recipe.method.")
+    message = message.replace(": recipe.method: name:", ".method:").replace(": recipe.method: ", ".")
     for name, axis in sorted(AXES.items(), key=lambda item: -len(item[1].path)):
         message = message.replace(f": {'.'.join(axis.path)}:", f".{name}:")
     return message.replace(": recipe.mixture:", ": pool_share, new_share, buffer_share:")

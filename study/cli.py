@@ -1,14 +1,16 @@
-"""The command line: plan, run, status, report, export.
+"""The command line: methods, plan, run, status, report, export.
 
 Exit status: 0 when everything asked for is done, 1 when something failed, 2 for wrong input, 130 when interrupted.
 """
 
+import json
 import os
 import platform
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -22,8 +24,9 @@ from study.progress import Progress, clock_time
 from study.runner import Executor, RunError, end_children, gentle_end, run_trials, runtime_of, usable_cpus
 from study.status import describe, failures, status
 from study.tables import Tables, done_in, make_tables, trial_row, write
-from trainables.config import ConfigError
-from trainables.runtime import TrainingError
+from trainables.config import Pocket
+from trainables.frozen import ConfigError
+from trainables.runtime import Runtime, TrainingError
 from trainables.store import MemoryStore, StoreError
 
 _ROUNDS = 3
@@ -69,7 +72,7 @@ def plan(study: StudyArgument, folder: DirOption = None, as_json: JsonOption = F
     typer.echo(f"study {definition.name} ({source}), folder {path}")
     typer.echo(
         f"trials    {counts.trials} = {counts.configs} configs x {counts.blocks} blocks, "
-        f"{counts.tasks} tasks each; {counts.anchors} joint anchors"
+        f"{counts.tasks} tasks each; {counts.anchors} anchors"
     )
     typer.echo(
         f"updates   {counts.updates_unique} unique of {counts.updates_total} ({shared} shared), "
@@ -140,6 +143,21 @@ def show_status(folder: FolderArgument, as_json: JsonOption = False) -> None:
         typer.echo("change what failed in the study, or run it again to try once more")
     if not now.live and now.done < now.trials:
         typer.echo(f"go on with: retune run {folder}/study.yaml --dir {folder}")
+
+
+@app.command()
+def methods(as_json: JsonOption = False) -> None:
+    """List every method: parts, hyperparameters with defaults, the share of the pocket model that trains, arXiv id.
+
+    Each name is a value of the axis `method`, and each hyperparameter an axis. The axes `penalty` and `projection` add
+    a penalty or GaLore to another method.
+    """
+    from study.methods import methods as listed
+    from study.methods import table
+    from trainables.workloads import open_workload
+
+    rows = listed(open_workload(Pocket(), Runtime()))
+    typer.echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else "\n".join(table(rows)))
 
 
 @app.command()

@@ -10,8 +10,9 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from search_spaces.space import Scalar, Values, axis_values, build, expand
-from trainables.config import ConfigError, Frozen, Pocket, TrialConfig, parse
+from search_spaces.space import AXES, Scalar, Values, axis_values, build, expand, product
+from trainables.config import Pocket, TrialConfig
+from trainables.frozen import ConfigError, Frozen, parse
 
 PRESETS = resources.files("search_spaces.presets")
 
@@ -56,9 +57,9 @@ class StudyDefinition(Frozen):
     @field_validator("fixed", "joint", mode="before")
     @classmethod
     def _one_value_an_axis(cls, value: object) -> object:
-        """One value each; said here because the union of allowed types would say it four times."""
+        """One value each; said here because the union of allowed types would say it once for each of them."""
         for name, one in value.items() if isinstance(value, Mapping) else ():
-            if not isinstance(one, Scalar):
+            if not _is_value(name, one):
                 raise ValueError(f"{name}: {one!r} given; one value is needed here, lists belong in grid")
         return value
 
@@ -71,7 +72,7 @@ class StudyDefinition(Frozen):
         for i, grid in enumerate(value):
             for name, values in grid.items():
                 for one in values if isinstance(values, list) else [values]:
-                    if not isinstance(one, Scalar):
+                    if not _is_value(name, one):
                         raise ValueError(f"[{i}].{name}: {one!r} given; a value or a list of values is needed")
         return value
 
@@ -92,6 +93,10 @@ class StudyDefinition(Frozen):
         return self
 
 
+def _is_value(axis: str, value: object) -> bool:
+    return isinstance(value, str | int | float | None) or (axis == "arguments" and isinstance(value, Mapping))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trial:
     """A config with its place in the study. The joint anchor is a config of one task and method "full"."""
@@ -109,51 +114,99 @@ class Trial:
 def trials(definition: StudyDefinition, source: str) -> tuple[Trial, ...]:
     """All trials of a study, block by block: anchors first, then the grid in the order written.
 
+    The methods `joint` and `zeroshot` of a grid are anchors. A grid that names `joint` says with which values; else the
+    study's key `joint` does.
+
     Raises:
         ConfigError: the grid or the joint anchor is not valid.
     """
-    configs = expand(definition.grid, fixed=definition.fixed, workload=definition.workload, source=source)
-    own = [Trial(kind="trial", method=config.recipe.method.name, config=config) for config in configs]
-    joint = _joint(definition, configs, source)
-    if {trial.config.config_id for trial in joint} & {trial.config.config_id for trial in own}:
+    grids = [{**grid, "method": methods} for grid in definition.grid if (methods := _trained_methods(grid))]
+    configs = expand(grids, fixed=definition.fixed, workload=definition.workload, source=source)
+    own = [config for config in configs if not config.recipe.method.is_frozen]
+    if not own:
+        raise ConfigError(f"{source}: grid: it has anchors only; give at least one method that trains, such as full")
+    anchors = _joint(definition, own[0], source)
+    if {config.config_id for config in anchors} & {config.config_id for config in own}:
         raise ConfigError(f"{source}: grid: it holds the joint anchor itself; remove it there, or say `joint: null`")
+    found = [
+        *(Trial(kind="anchor", method=JOINT, config=config) for config in anchors),
+        *(Trial(kind="anchor", method="zeroshot", config=one) for one in configs if one.recipe.method.is_frozen),
+        *(Trial(kind="trial", method=config.recipe.method.name, config=config) for config in own),
+    ]
     return tuple(
         replace(trial, config=trial.config.model_copy(update={"seed": block.seed, "order": block.order}))
         for block in definition.blocks
-        for trial in [*joint, *own]
+        for trial in found
     )
 
 
+JOINT = "joint"
 _JOINT: dict[str, Scalar] = {"method": "full", "timeline": "finetune", "new_share": None, "buffer_share": 0.0}
 
 
-def _joint(definition: StudyDefinition, configs: tuple[TrialConfig, ...], source: str) -> list[Trial]:
-    """The joint anchor: all concepts in one task, as many steps as a whole stream, no buffer.
+def _methods(grid: Mapping[str, Values]) -> list[Scalar]:
+    methods = grid.get("method", "full")
+    return methods if isinstance(methods, list) else [methods]
 
-    What neither `joint` nor `fixed` says is as in the first config of the grid.
+
+def _trained_methods(grid: Mapping[str, Values]) -> list[Scalar]:
+    """The methods of a grid that are no joint anchor."""
+    return [name for name in _methods(grid) if name != JOINT]
+
+
+def _joint(definition: StudyDefinition, first: TrialConfig, source: str) -> list[TrialConfig]:
+    """The joint anchors: all concepts in one task, as many steps as a whole stream, no buffer.
+
+    What neither the anchor nor `fixed` says is as in the first config of the grid, but for how that config trains.
     """
-    if definition.joint is None:
-        return []
-    where = f"{source}: joint"
-    own = {name: value for name, value in axis_values(configs[0]).items() if value is not None}
-    values = {**own, **definition.fixed, **definition.joint, **_JOINT}
+    asked = [
+        ({**point}, f"{source}: grid[{i}]")
+        for i, grid in enumerate(definition.grid)
+        if JOINT in _methods(grid)
+        for point in product({axis: values for axis, values in grid.items() if axis != "method"}, source)
+    ]
+    if not asked and definition.joint is not None:
+        _require_settable(definition, first, f"{source}: joint")
+        asked = [(definition.joint, f"{source}: joint")]
+    found: dict[str, TrialConfig] = {}
+    for values, where in asked:
+        config = _joint_config(_joint_values(definition, first, values), definition, where)
+        found.setdefault(config.config_id, config)
+    return list(found.values())
+
+
+def _joint_values(definition: StudyDefinition, first: TrialConfig, asked: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    own = {
+        name: value
+        for name, value in axis_values(first).items()
+        if value is not None and AXES[name].path[:2] != ("recipe", "method")
+    }
+    values = {**own, **definition.fixed, **asked, **_JOINT}
     pool = values["pool_share"]
-    values["new_share"] = 1 - pool if isinstance(pool, int | float) else values["new_share"]
-    fixed_by_what_it_is = [name for name in definition.joint if name in _JOINT]
-    if not fixed_by_what_it_is:
-        config, used = build(values, workload=definition.workload, source=where)
-        fixed_by_what_it_is = sorted(definition.joint.keys() - used)
-    for name in fixed_by_what_it_is:
+    return {**values, "new_share": 1 - pool if isinstance(pool, int | float) else values["new_share"]}
+
+
+def _joint_config(values: Mapping[str, Scalar], definition: StudyDefinition, where: str) -> TrialConfig:
+    config, _ = build(values, workload=definition.workload, source=where)
+    one_task = {
+        "stream": config.stream.model_copy(update={"tasks": 1}),
+        "recipe": config.recipe.model_copy(update={"steps": config.recipe.steps * config.stream.tasks}),
+    }
+    return config.model_copy(update=one_task)
+
+
+def _require_settable(definition: StudyDefinition, first: TrialConfig, where: str) -> None:
+    """Refuse what the key `joint` cannot set; in a grid it may apply to the other methods."""
+    joint = definition.joint or {}
+    unusable = [name for name in joint if name in _JOINT]
+    if not unusable:
+        _, used = build(_joint_values(definition, first, joint), workload=definition.workload, source=where)
+        unusable = sorted(joint.keys() - used)
+    for name in unusable:
         raise ConfigError(
             f"{where}.{name}: cannot be set here: the joint anchor is full fine-tuning on all concepts at once, with "
             "the pool's share of samples and no buffer"
         )
-    tasks, steps = config.stream.tasks, config.recipe.steps
-    one_task = {
-        "stream": config.stream.model_copy(update={"tasks": 1}),
-        "recipe": config.recipe.model_copy(update={"steps": steps * tasks}),
-    }
-    return [Trial(kind="anchor", method="joint", config=config.model_copy(update=one_task))]
 
 
 # -- reading and writing -----------------------------------------------------------------------------------------------

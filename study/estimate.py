@@ -13,13 +13,16 @@ from pathlib import Path
 import torch
 
 from study.plan import Known, Plan
-from trainables.budget import cost_per_step, forward_flops
-from trainables.config import Full, Pocket, digest
+from trainables.budget import cost_per_step, forward_flops, update_bytes
+from trainables.config import Pocket
+from trainables.frozen import digest
 from trainables.methods.attach import adapt
+from trainables.methods.method import named
 from trainables.runtime import Runtime
 from trainables.workloads import open_workload
 from trainables.workloads.workload import Workload
 
+FULL = named("full")
 _STARTUP_SECONDS = 20.0
 _CALIBRATION_STEPS = 4
 
@@ -69,7 +72,7 @@ def estimate(plan: Plan, known: Known, *, workers: int, runtime: Runtime) -> Est
     missing = {key for planned in plan.missing(known) for key in planned.updates} - known.updates
     workload = open_workload(plan.trials[0].trial.config.workload, runtime)
     costs = {
-        key: (config.recipe.steps, cost_per_step(config.recipe.method, workload, config.recipe.batch_size))
+        key: (config.recipe.passes, cost_per_step(config.recipe.method, workload, config.recipe.batch_size))
         for key, config in configs.items()
     }
     flops = {key: steps * cost.flops for key, (steps, cost) in costs.items()}
@@ -80,7 +83,7 @@ def estimate(plan: Plan, known: Known, *, workers: int, runtime: Runtime) -> Est
     batch_size = plan.trials[0].trial.config.recipe.batch_size
     train_rate, evaluation_rate = _rates(workload, batch_size, plan.trials[0].trial.config.workload, runtime)
     seconds = (flops_to_do / train_rate + evaluations_missing * evaluation_flops / evaluation_rate) / workers
-    size = sum(tensor.numel() * tensor.element_size() for tensor in workload.architecture().state_dict().values())
+    new_bytes = sum(update_bytes(configs[key].recipe.method, workload) for key in missing)
     return Estimate(
         trials=len(own),
         anchors=len(plan.trials) - len(own),
@@ -93,12 +96,12 @@ def estimate(plan: Plan, known: Known, *, workers: int, runtime: Runtime) -> Est
         evaluations_unique=len(evaluations),
         evaluations_in_store=len(evaluations & known.scores),
         steps_total=sum(len(planned.updates) * planned.trial.config.recipe.steps for planned in plan.trials),
-        steps_unique=sum(steps for steps, _ in costs.values()),
+        steps_unique=sum(config.recipe.steps for config in configs.values()),
         flops=sum(flops.values()),
         mafs=sum(steps * cost.mafs for steps, cost in costs.values()),
         flops_to_do=flops_to_do,
         seconds_to_do=seconds + _STARTUP_SECONDS if missing or evaluations_missing else 0.0,
-        bytes_to_do=len(missing) * size + evaluations_missing * 4096,
+        bytes_to_do=new_bytes + evaluations_missing * 4096,
         workers=workers,
     )
 
@@ -119,7 +122,7 @@ def _rates(workload: Workload, batch_size: int, config: Pocket, runtime: Runtime
 
 def _calibrate(workload: Workload, batch_size: int, runtime: Runtime) -> tuple[float, float]:
     runtime.apply()
-    model = adapt(Full(), workload, workload.architecture()).to(runtime.device).train()
+    model = adapt(FULL, workload, workload.architecture()).to(runtime.device).train()
     batch = workload.example(batch_size)
     batch = type(batch)(*(tensor.to(runtime.device) for tensor in batch))
     optimiser = torch.optim.AdamW(model.parameters(), fused=True)
@@ -134,7 +137,7 @@ def _calibrate(workload: Workload, batch_size: int, runtime: Runtime) -> tuple[f
         began = time.perf_counter()
         workload.loss(model, batch)
         forward_seconds = time.perf_counter() - began
-    flops = cost_per_step(Full(), workload, batch_size).flops
+    flops = cost_per_step(FULL, workload, batch_size).flops
     return flops / train_seconds, batch_size * forward_flops(workload) / forward_seconds
 
 

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from study.definition import StudyDefinition, differences, dump, read
 from study.plan import make_plan
-from trainables.config import ConfigError
+from trainables.frozen import ConfigError
 from trainables.store import LocalStore, StoreError
 
 

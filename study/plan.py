@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from study.definition import StudyDefinition, Trial, trials
-from trainables.config import ConfigError, TrialConfig
+from trainables.config import TrialConfig
 from trainables.cycle import lineage
+from trainables.frozen import ConfigError
 from trainables.lineage import cost_key, scores_key
 from trainables.store import Store
 from trainables.workloads import identify

@@ -18,8 +18,7 @@ from study.plan import Plan, PlannedTrial
 from trainables.metrics import Cost, Score, decode, summarise
 from trainables.store import Store
 
-_AXIS_TYPES = {"rank": pa.int64(), "batch_size": pa.int64(), "steps": pa.int64(), "tasks": pa.int64()}
-_TEXT_AXES = ("method", "timeline", "rule", "schedule", "precision", "ordering")
+_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 TRIALS = pa.schema(
     [
@@ -29,7 +28,7 @@ TRIALS = pa.schema(
         ("block", pa.string()),
         ("seed", pa.int64()),
         ("order", pa.int64()),
-        *((name, pa.string() if name in _TEXT_AXES else _AXIS_TYPES.get(name, pa.float64())) for name in AXES),
+        *((name, _TYPES[axis.type]) for name, axis in AXES.items()),
         ("status", pa.string()),
     ]
 )
@@ -129,7 +128,7 @@ def trial_row(planned: PlannedTrial, status: str) -> Row:
 def _task_rows(planned: PlannedTrial, reader: "_Reader", scores: list[Row]) -> Iterator[Row]:
     """Rows of a trial's tasks up to the first that is missing; costs and times add up over tasks."""
     cost = reader.cost(planned.cost)
-    steps_per_task = planned.trial.config.recipe.steps
+    passes_per_task = planned.trial.config.recipe.passes
     wall: float | None = 0.0
     for step in planned.steps:
         values = reader.scores(step.scores)
@@ -138,7 +137,7 @@ def _task_rows(planned: PlannedTrial, reader: "_Reader", scores: list[Row]) -> I
         if step.update is not None:
             seconds = reader.wall_seconds(step.update)
             wall = None if wall is None or seconds is None else wall + seconds
-        steps = step.task * steps_per_task
+        passes = step.task * passes_per_task
         identity = {"trial": planned.trial.id, "task": step.task}
         scores.extend(
             {**identity, "dataset": s.dataset, "group": s.group, "metric": s.metric, "value": s.value, "n": s.n}
@@ -147,8 +146,8 @@ def _task_rows(planned: PlannedTrial, reader: "_Reader", scores: list[Row]) -> I
         yield {
             **identity,
             **summarise(values)._asdict(),
-            "cost_flops": float(steps * cost.flops),
-            "cost_mafs": float(steps * cost.mafs),
+            "cost_flops": float(passes * cost.flops),
+            "cost_mafs": float(passes * cost.mafs),
             "wall_s": wall,
         }
 

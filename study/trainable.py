@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from study.folder import Folder
 from trainables import cycle
-from trainables.config import Pocket, TrialConfig, parse
+from trainables.config import Pocket, TrialConfig
+from trainables.frozen import parse
 from trainables.metrics import Score, summarise
 from trainables.runtime import Runtime, TrainingError
 

@@ -5,7 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from trainables.config import ConfigError, TrialConfig, parse
+from trainables.config import TrialConfig
+from trainables.frozen import ConfigError, parse
 from trainables.metrics import Score, summarise
 from trainables.runtime import Runtime
 from trainables.store import LocalStore, MemoryStore, Store, StoreError

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainables.config import Full, Lora
 from trainables.methods.attach import adapt
+from trainables.methods.galore import state_numbers
+from trainables.methods.method import Ewc, Method, Si, named
 from trainables.metrics import Cost
 from trainables.workloads.workload import Batch, Workload
 
@@ -25,11 +26,12 @@ class StepCost(NamedTuple):
     peak_bytes: int
 
 
-def step_cost(method: Full | Lora, workload: Workload, batch_size: int) -> StepCost:
+def step_cost(method: Method, workload: Workload, batch_size: int) -> StepCost:
     """Cost of a step on `batch_size` samples.
 
-    Peak memory is estimated as parameters + trainable parameters * 3 (gradient and two moments) + what autograd keeps
-    for the backward pass, each storage once. It leaves out transient buffers.
+    FLOPs are those of the plain computation, whatever savings a workload finds in its batches. Peak memory is estimated
+    as parameters + gradients and optimiser state of what trains + what a penalty remembers + what autograd keeps for
+    the backward pass, each storage once. It leaves out transient buffers.
     """
     with torch.device("meta"):
         model = adapt(method, workload, workload.architecture()).train()
@@ -43,15 +45,37 @@ def step_cost(method: Full | Lora, workload: Workload, batch_size: int) -> StepC
     for parameter in model.parameters():
         _keep(weights, parameter)
     activations = sum(size for storage, size in kept.items() if storage not in weights)
-    training = 3 * sum(parameter.untyped_storage().nbytes() for parameter in trainable)
+    copies = 1 if method.penalty is None else 1 + _COPIES[method.penalty.name]
+    training = sum(
+        parameter.element_size() * (copies * parameter.numel() + state_numbers(parameter.shape, method.projection))
+        for parameter in trainable
+    )
     return StepCost(counter.get_total_flops(), sum(weights.values()) + training + activations)
 
 
-@lru_cache(maxsize=64)
-def cost_per_step(method: Full | Lora, workload: Workload, batch_size: int) -> Cost:
+_COPIES = {"ewc": 3, "si": 5, "l2init": 1}
+"""Copies of what trains that a penalty holds: EWC its anchor, Fisher matrix and squares; SI its anchor, importance and
+path integral, and gradient and weights before a step; L2 init the pretrained weights."""
+
+
+@lru_cache(maxsize=128)
+def cost_per_step(method: Method, workload: Workload, batch_size: int) -> Cost:
     """FLOPs and MAFs of one optimiser step."""
-    own, full = step_cost(method, workload, batch_size), step_cost(Full(), workload, batch_size)
+    if method.is_frozen:
+        return Cost(flops=0.0, mafs=0.0)
+    own, full = step_cost(method, workload, batch_size), step_cost(named("full"), workload, batch_size)
     return Cost(flops=float(own.flops), mafs=own.flops * own.peak_bytes / full.peak_bytes)
+
+
+@lru_cache(maxsize=128)
+def update_bytes(method: Method, workload: Workload) -> int:
+    """Bytes of a stored update: what trains, and once more what EWC and SI remember of it."""
+    if method.is_frozen:
+        return 0
+    with torch.device("meta"):
+        model = adapt(method, workload, workload.architecture())
+    copies = 2 if isinstance(method.penalty, Ewc | Si) else 1
+    return copies * sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
 
 
 @lru_cache(maxsize=8)

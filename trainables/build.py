@@ -6,6 +6,7 @@ There is no other way to get weights or scores, so resuming, sharing and healing
 import json
 import platform
 from collections import OrderedDict
+from typing import NamedTuple
 
 import torch
 from safetensors.torch import load, save
@@ -13,16 +14,27 @@ from torch import Tensor
 
 from trainables.budget import cost_per_step
 from trainables.config import Recipe
-from trainables.lineage import Base, Merge, Update, Weights, cost_key, scores_key
+from trainables.lineage import Base, Merge, Update, Weights, cost_key, first_of, last_update, scores_key
 from trainables.merging.rules import RULES
+from trainables.methods import scope
 from trainables.metrics import Cost, Score, decode, encode
 from trainables.runtime import Runtime
 from trainables.store import Store
-from trainables.train import train
+from trainables.train import Carry, Start, folded, train
 from trainables.workloads.workload import State, Workload
 
 _RECENT = 4
 """Weights kept in memory: enough for a task's start, its update, the served weights and the base."""
+
+CARRY = "carry:"
+"""Before the names of tensors in a stored update that are no weights."""
+
+
+class Built(NamedTuple):
+    """Weights of a node, and what its update left for later ones."""
+
+    state: State
+    carry: Carry
 
 
 class Builder:
@@ -33,27 +45,28 @@ class Builder:
         self.store = store
         self.runtime = runtime
         self.trained = 0
-        self._recent: OrderedDict[str, State] = OrderedDict()
+        self._recent: OrderedDict[str, Built] = OrderedDict()
         self._evaluator = workload.architecture().to(runtime.device)
-        self._names = self._evaluator.state_dict().keys()
 
     def weights(self, node: Weights) -> State:
         """Weights of a node: from memory, from the store, or computed (an update is then also stored)."""
-        state = self._recent.get(node.key)
-        if state is None:
+        return self._built(node).state
+
+    def _built(self, node: Weights) -> Built:
+        built = self._recent.get(node.key)
+        if built is None:
             match node:
                 case Base():
-                    state = self.workload.base()
+                    built = Built(self.workload.base(), {})
                 case Merge():
-                    state = RULES[node.rule](self.weights(node.old), self.weights(node.new), w=node.w)
+                    built = Built(RULES[node.rule](self.weights(node.old), self.weights(node.new), w=node.w), {})
                 case Update():
-                    state = self._read(node)
-                    state = self._train(node) if state is None else state
-        self._recent[node.key] = state
+                    built = self._read(node) or self._train(node)
+        self._recent[node.key] = built
         self._recent.move_to_end(node.key)
         while len(self._recent) > _RECENT:
             self._recent.popitem(last=False)
-        return state
+        return built
 
     def ensure(self, node: Update) -> None:
         """Train an update unless it is in the store."""
@@ -81,17 +94,31 @@ class Builder:
         self.store.put("costs", key, json.dumps(cost._asdict()).encode())
         return cost
 
-    def _read(self, node: Update) -> State | None:
+    def _read(self, node: Update) -> Built | None:
         payload = self.store.get("updates", node.key)
         if payload is None:
             return None
         # Clones are aligned as torch's own tensors are: kernels may round differently on tensors that are not.
-        changed = {name: tensor.clone() for name, tensor in load(payload).items()}
-        return changed if changed.keys() == self._names else {**self.weights(node.start), **changed}
+        tensors = {name: tensor.clone() for name, tensor in load(payload).items()}
+        carry = {name.removeprefix(CARRY): tensor for name, tensor in tensors.items() if name.startswith(CARRY)}
+        weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(CARRY)}
+        if node.recipe.method.adapter is not None:
+            return Built({**folded(node, self._start(node), carry, self.workload), **weights}, carry)
+        return Built({**self.weights(node.start), **weights}, carry)
 
-    def _train(self, node: Update) -> State:
-        start = self.weights(node.start)
-        result = train(node, start, self.workload, self.runtime)
+    def _start(self, node: Update) -> Start:
+        """Weights and carry that an update starts from."""
+        method, state = node.recipe.method, self.weights(node.start)
+        before = last_update(node.start)
+        remembers = node.continues or method.penalty is not None
+        carry = self._built(before).carry if remembers and before is not None else {}
+        if node.continues:  # the adapter is in the carry, and all else that trained is in the weights
+            trained = scope.trained(method, self.workload.identity.anatomy)
+            state = {**self.weights(first_of(node).start), **{name: state[name] for name in trained}}
+        return Start(state=state, carry=carry)
+
+    def _train(self, node: Update) -> Built:
+        result = train(node, self._start(node), self.workload, self.runtime)
         self.trained += 1
         record = {
             "losses": result.losses,
@@ -102,10 +129,16 @@ class Builder:
         }
         # The record goes first, so that an update in the store always has one.
         self.store.put("records", node.key, json.dumps(record).encode())
-        self.store.put("updates", node.key, save(_changed(start, result.state)))
-        return result.state
+        self.store.put("updates", node.key, save({**self._weights_to_keep(node, result.state), **_named(result.carry)}))
+        return Built(result.state, result.carry)
+
+    def _weights_to_keep(self, node: Update, state: State) -> dict[str, Tensor]:
+        """Tensors that training changed, or those that trained beside an adapter; the others follow from the start."""
+        if node.recipe.method.adapter is not None:
+            return {name: state[name] for name in scope.trained(node.recipe.method, self.workload.identity.anatomy)}
+        start = self.weights(node.start)
+        return {name: tensor.contiguous() for name, tensor in state.items() if not torch.equal(tensor, start[name])}
 
 
-def _changed(start: State, state: State) -> dict[str, Tensor]:
-    """Tensors that training changed; the others are found through the start."""
-    return {name: tensor.contiguous() for name, tensor in state.items() if not torch.equal(tensor, start[name])}
+def _named(carry: Carry) -> dict[str, Tensor]:
+    return {CARRY + name: tensor.contiguous() for name, tensor in carry.items()}

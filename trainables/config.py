@@ -1,61 +1,15 @@
 """What a trial is: every value that changes its numbers, validated, frozen, in canonical form.
 
 A `TrialConfig` holds nothing else: device, threads and paths are `Runtime`, and never enter a key. A field exists only
-in the variant that it belongs to (`rank` in `Lora`, `w` in the timelines that merge), so a config has one form.
+in the variant that it belongs to (`rank` in `LowRank`, `w` in the timelines that merge), so a config has one form.
 """
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-
-class ConfigError(ValueError):
-    """A config that cannot be used; the message names the key, what was given and what is allowed."""
-
-
-class Frozen(BaseModel):
-    """Base of all configs: immutable, no unknown keys, no coercion of strings to numbers, no NaN."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    def canonical(self) -> dict[str, Any]:
-        """The config as JSON values, with every default spelled out."""
-        return self.model_dump(mode="json")
-
-
-# -- what trains ------------------------------------------------------------------------------------------------------
-
-
-class Full(Frozen):
-    """Full fine-tuning: every parameter, both towers and the logit scale."""
-
-    name: Literal["full"] = "full"
-
-
-class Lora(Frozen):
-    """Low-rank adaptation (arXiv 2106.09685) of all attention and MLP layers of both towers.
-
-    W + alpha / rank * B A. The adapter is folded into the weights after each task, and the next task begins a fresh
-    one. `alpha` defaults to the rank: a scale of 1, as in arXiv 2408.14471.
-    """
-
-    name: Literal["lora"] = "lora"
-    rank: int = Field(ge=1, description="inner width of the update B A")
-    alpha: float | None = Field(default=None, gt=0, description="scale is alpha / rank; default: the rank")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _alpha_is_the_rank(cls, value: Any) -> Any:
-        """A default that is written out, so that a config has one form."""
-        rank = value.get("rank") if isinstance(value, Mapping) and value.get("alpha") is None else None
-        return {**value, "alpha": float(rank)} if isinstance(rank, int) and rank > 0 else value
-
-
-Method = Annotated[Full | Lora, Field(discriminator="name")]
-METHODS: dict[str, type[Full | Lora]] = {"full": Full, "lora": Lora}
+from trainables.frozen import Frozen, digest
+from trainables.methods.method import Ewc, Method, named
 
 
 class Optimiser(Frozen):
@@ -95,13 +49,24 @@ class Mixture(Frozen):
 class Recipe(Frozen):
     """How one update trains: everything but where it starts, its task and its seed."""
 
-    method: Method = Full()
+    method: Method = named("full")
     optimiser: Optimiser = Optimiser()
     schedule: Schedule = Schedule()
     mixture: Mixture = Mixture()
     batch_size: int = Field(default=512, ge=2, description="samples per optimiser step")
     steps: int = Field(ge=1, description="optimiser steps per task")
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="type of the matrix products in training")
+
+    @property
+    def extra_passes(self) -> int:
+        """Forward and backward passes after the steps of a task: those of EWC's Fisher matrix."""
+        penalty = self.method.penalty
+        return penalty.fisher_batches(batch_size=self.batch_size, steps=self.steps) if isinstance(penalty, Ewc) else 0
+
+    @property
+    def passes(self) -> int:
+        """Forward and backward passes of a task."""
+        return self.steps + self.extra_passes
 
     @model_validator(mode="after")
     def _new_samples_in_each_batch(self) -> Self:
@@ -117,13 +82,20 @@ class Recipe(Frozen):
 
 
 class Finetune(Frozen):
-    """Each task starts from the last weights, which are also served."""
+    """Each task starts from the last weights, which are also served.
+
+    An adapter goes on through all tasks (`continue`, as in the reference of arXiv 2408.14471), or is folded into the
+    weights after each task, and the next task begins a fresh one (`fold`, what every timeline that merges does).
+    """
 
     name: Literal["finetune"] = "finetune"
+    lifetime: Literal["continue", "fold"] = Field(
+        default="continue", description="an adapter after a task: continue, fold"
+    )
 
 
 class Merging(Frozen):
-    """A timeline that merges: w weighs the OLD weights, theta = w * old + (1 - w) * new."""
+    """A timeline that merges: w weighs the OLD weights, theta = w * old + (1 - w) * new. Adapters are folded."""
 
     name: Literal["ema", "ft", "zs"]
     rule: Literal["lerp"] = "lerp"
@@ -161,6 +133,28 @@ class TrialConfig(Frozen):
     seed: int = Field(default=0, ge=0)
     order: int = Field(default=0, ge=0)
 
+    @model_validator(mode="after")
+    def _penalties_can_act(self) -> Self:
+        penalty, timeline = self.recipe.method.penalty, self.timeline
+        if penalty is None:
+            return self
+        if self.recipe.method.adapter is not None and not self.continues_adapters:
+            raise ValueError(
+                f"recipe.method.penalty: {penalty.name} remembers parameters, and an adapter that is folded after each "
+                "task leaves none; use the timeline finetune with lifetime continue, or another method"
+            )
+        if penalty.name != "l2init" and timeline.name == "zs":
+            raise ValueError(
+                f"recipe.method.penalty: {penalty.name} would do nothing: with the timeline zs every task starts from "
+                "the base; use finetune, ema or ft"
+            )
+        return self
+
+    @property
+    def continues_adapters(self) -> bool:
+        """An adapter goes on through all tasks instead of being folded after each."""
+        return isinstance(self.timeline, Finetune) and self.timeline.lifetime == "continue"
+
     @property
     def trial_id(self) -> str:
         """Name of the trial: a hash of the whole config."""
@@ -175,74 +169,3 @@ class TrialConfig(Frozen):
     def block(self) -> str:
         """Name of the block, under which configs are compared in pairs."""
         return f"seed{self.seed}-order{self.order}"
-
-
-# -- reading -----------------------------------------------------------------------------------------------------------
-
-
-_Model = TypeVar("_Model", bound=BaseModel)
-
-
-def digest(value: object) -> str:
-    """SHA-256 in hex of a JSON value in canonical form (sorted keys, no spaces, shortest floats)."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def parse(model: type[_Model], value: object, *, source: str) -> _Model:
-    """Validate `value` as `model`; raise ConfigError that names each wrong key of `source`."""
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_explain(model, error, source))) from error
-
-
-def _explain(model: type[BaseModel], error: ValidationError, source: str) -> Iterator[str]:
-    for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"] if not _is_variant(part)) or "the whole document"
-        given = problem["input"]
-        if problem["type"] == "extra_forbidden":
-            allowed = ", ".join(_fields_at(model, problem["loc"][:-1]))
-            yield f"{source}: {where}: unknown key; allowed here: {allowed}"
-        elif problem["type"] == "missing":
-            yield f"{source}: {where}: missing; it has no default"
-        elif problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
-            context = problem.get("ctx", {})
-            name = given.get("name") if isinstance(given, Mapping) else given
-            tags = context.get("expected_tags", "an object with a key 'name'")
-            yield f"{source}: {where}.name: {name!r} is unknown; allowed: {tags}"
-        else:
-            message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-            shown = "" if isinstance(given, Mapping) else f"{given!r} given; "
-            yield f"{source}: {where}: {shown}{_allowed(problem['type'], message)}"
-
-
-def _allowed(kind: str, message: str) -> str:
-    return message if kind == "value_error" else f"allowed: {message}"
-
-
-def _is_variant(part: object) -> bool:
-    """Pydantic puts the chosen variant of a union into the location; it is no key that the user wrote."""
-    return part in {*METHODS, *TIMELINES}
-
-
-def _fields_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Keys allowed at a location of `model`, for the message about one that is not."""
-    schema = model.model_json_schema()
-    node: dict[str, Any] = schema
-    for part in location:
-        node = _resolve(schema, node)
-        if isinstance(part, int):
-            node = node.get("items", {})
-        elif part in node.get("discriminator", {}).get("mapping", {}):
-            node = {"$ref": node["discriminator"]["mapping"][part]}
-        else:
-            node = node.get("properties", {}).get(part) or node.get("additionalProperties") or {}
-    return sorted(_resolve(schema, node).get("properties", {}))
-
-
-def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    if "$ref" not in node:
-        return node
-    target: dict[str, Any] = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
-    return target

@@ -12,6 +12,7 @@ from trainables.config import TrialConfig
 from trainables.lineage import Base, Update, Weights
 from trainables.merging import timeline
 from trainables.merging.timeline import History
+from trainables.methods import scope
 from trainables.metrics import Score
 from trainables.streams.orderings import ORDERINGS
 from trainables.streams.tasks import cut
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One task of a cycle: its update (None before the first task) and the weights served after it."""
+    """One task of a cycle: its update (None where nothing trains: task 0) and the weights served after it."""
 
     task: int
     update: Update | None
@@ -34,14 +35,30 @@ Report = Callable[[Step, tuple[Score, ...]], None]
 
 
 def lineage(config: TrialConfig, identity: Identity) -> Iterator[Step]:
-    """The steps of a trial, from task 0 (nothing trained: the zero-shot point)."""
+    """The steps of a trial, from task 0 (nothing trained: the zero-shot point).
+
+    Raises:
+        ConfigError: the stream cannot be cut so, or the model cannot have the method.
+    """
+    method = config.recipe.method
+    scope.check(method, identity.anatomy)
     base = Base(model=identity.base)
     history = History(base=base, last=base, served=base)
     yield Step(task=0, update=None, served=base)
     stream = ORDERINGS[config.stream.ordering](identity.concepts, config.order)
     for task in cut(stream, config.stream.tasks):
+        if method.is_frozen:
+            yield Step(task=task.index, update=None, served=base)
+            continue
         start = timeline.start(config.timeline, history)
-        update = Update(start=start, task=task, recipe=config.recipe, data=identity.data, seed=config.seed)
+        update = Update(
+            start=start,
+            task=task,
+            recipe=config.recipe,
+            data=identity.data,
+            seed=config.seed,
+            continues=method.adapter is not None and config.continues_adapters and isinstance(start, Update),
+        )
         served = timeline.serve(config.timeline, history, update)
         history = History(base=base, last=update, served=served)
         yield Step(task=task.index, update=update, served=served)

@@ -9,10 +9,12 @@ device, path, trial or clock, so a node that is in the store never has to be com
 from dataclasses import dataclass
 from functools import cached_property
 
-from trainables.config import Method, Recipe, digest
+from trainables.config import Recipe
+from trainables.frozen import digest
+from trainables.methods.method import Method
 from trainables.streams.tasks import Task
 
-NUMERICS_VERSION = 1
+NUMERICS_VERSION = 2
 """Raised by every change that moves numbers; with it, all keys change."""
 
 
@@ -30,13 +32,18 @@ class Base:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Update:
-    """Weights after training `start` on one task. Randomness comes from (seed, task) alone."""
+    """Weights after training `start` on one task. Randomness comes from (seed, task) alone.
+
+    `continues`: the adapter of the start goes on, over the weights that it was first put on. A penalty remembers
+    through the start, too: what it kept is stored with the update that made it, so the start's key covers it.
+    """
 
     start: "Weights"
     task: Task
     recipe: Recipe
     data: str
     seed: int
+    continues: bool = False
 
     @cached_property
     def key(self) -> str:
@@ -47,6 +54,7 @@ class Update:
             "recipe": self.recipe.canonical(),
             "data": self.data,
             "seed": self.seed,
+            "continues": self.continues,
             "numerics": NUMERICS_VERSION,
         }
         return digest(parts)
@@ -69,6 +77,21 @@ class Merge:
 
 
 Weights = Base | Update | Merge
+
+
+def first_of(update: Update) -> Update:
+    """The update that made the adapter that `update` trains."""
+    while update.continues:
+        assert isinstance(update.start, Update)
+        update = update.start
+    return update
+
+
+def last_update(weights: Weights) -> Update | None:
+    """The update whose memory reaches a task that starts from `weights`: of a merge, that of its new weights."""
+    while isinstance(weights, Merge):
+        weights = weights.new
+    return weights if isinstance(weights, Update) else None
 
 
 def scores_key(weights: Weights, suite: str) -> str:

@@ -1,6 +1,7 @@
 """The training loop, the only one: from the weights that a task starts from to the weights that it ends with."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,65 +9,108 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.lineage import Update
-from trainables.methods import attach
+from trainables.lineage import Update, first_of
+from trainables.methods import penalties
+from trainables.methods.attach import Attached, attach
+from trainables.methods.galore import GaloreAdamW
+from trainables.methods.method import L2Init
 from trainables.randomness import generator
 from trainables.runtime import Runtime, TrainingError
 from trainables.schedules import factor
 from trainables.streams.mixture import draw, shares
 from trainables.workloads.workload import Batch, State, Workload
 
+Carry = Mapping[str, Tensor]
+"""What an update leaves for later ones: "adapter/NAME" for an adapter, and what a penalty remembers. On the CPU."""
+
+ADAPTER = "adapter/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Where an update starts: weights (under an adapter that continues, those it was first put on), and a carry."""
+
+    state: State
+    carry: Carry
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """Weights after a task, the loss of each step, and the measured time of the steps."""
+    """Weights after a task, their carry, the loss of each step, and the measured time of the training."""
 
     state: dict[str, Tensor]
+    carry: dict[str, Tensor]
     losses: tuple[float, ...]
     wall_seconds: float
 
 
-def train(update: Update, start: State, workload: Workload, runtime: Runtime) -> Trained:
+def train(update: Update, start: Start, workload: Workload, runtime: Runtime) -> Trained:
     """Train `start` on the task of `update`.
 
     AdamW with all its state fresh, decay on every trained tensor, one clipping of the whole gradient, and the schedule
-    restarted (arXiv 2408.14471, section 5). The batch of a step depends on (seed, task, step) alone.
+    restarted (arXiv 2408.14471, section 5). A penalty adds its gradient to the loss's before the clipping. The batch of
+    a step depends on (seed, task, step) alone.
 
     Raises:
         TrainingError: the loss or a weight became infinite or NaN.
     """
-    recipe, task = update.recipe, update.task
-    attached = attach(recipe.method, workload, start, seed=update.seed, task=task.index)
+    recipe, method = update.recipe, update.recipe.method
+    attached = _attached(update, start, workload)
     model = attached.model.to(runtime.device).train()
     parameters = attached.trainable
-    optimiser = torch.optim.AdamW(
-        parameters,
-        lr=recipe.optimiser.lr,
-        betas=(recipe.optimiser.beta1, recipe.optimiser.beta2),
-        eps=recipe.optimiser.eps,
-        weight_decay=recipe.optimiser.weight_decay,
-        fused=True,
-    )
+    optimiser = GaloreAdamW(parameters.values(), method.projection, recipe.optimiser)
+    base = workload.base() if isinstance(method.penalty, L2Init) else {}
+    pull, memory = penalties.build(method.penalty, parameters, carry=start.carry, base=base)
     sources = Sources(update, workload)
+
+    def backward(step: int) -> Tensor:
+        """Leave the gradient of a batch's loss in the parameters; the loss itself is returned."""
+        batch = Batch(*(tensor.to(runtime.device, non_blocking=True) for tensor in sources.batch(step)))
+        with torch.autocast(runtime.kind, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
+            loss = workload.loss(model, batch)
+        optimiser.zero_grad()
+        loss.backward()
+        return loss.detach()
+
     losses = []
     began = time.perf_counter()
     for step in range(recipe.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.optimiser.lr * factor(recipe.schedule, step=step, steps=recipe.steps)
-        batch = sources.batch(step)
-        with torch.autocast(runtime.kind, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
-            loss = workload.loss(model, Batch(*(tensor.to(runtime.device, non_blocking=True) for tensor in batch)))
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, recipe.optimiser.clip_norm)
+        losses.append(backward(step))
+        memory.before_step()
+        pull.add_gradient()
+        torch.nn.utils.clip_grad_norm_(parameters.values(), recipe.optimiser.clip_norm)
+        optimiser.set_lr(recipe.optimiser.lr * factor(recipe.schedule, step=step, steps=recipe.steps))
         optimiser.step()
         workload.after_step(model)
-        losses.append(loss.detach())
+        memory.after_step()
+    for extra in range(recipe.extra_passes):
+        backward(recipe.steps + extra)
+        memory.after_extra_pass()
+    carry = memory.carry()
     values = tuple(torch.stack(losses).tolist())
     wall_seconds = time.perf_counter() - began
+    carry |= {ADAPTER + name: tensor for name, tensor in attached.own().items()}
     state = attached.fold()
     _require_finite(values, state, update)
-    return Trained(state=state, losses=values, wall_seconds=wall_seconds)
+    return Trained(state=state, carry=carry, losses=values, wall_seconds=wall_seconds)
+
+
+def folded(update: Update, start: Start, carry: Carry, workload: Workload) -> dict[str, Tensor]:
+    """Weights of an update whose adapter is in `carry`, as `train` gave them: `start` with the adapter folded in."""
+    return _attached(update, Start(state=start.state, carry=carry), workload, continues=True).fold()
+
+
+def _attached(update: Update, start: Start, workload: Workload, *, continues: bool | None = None) -> Attached:
+    continues = update.continues if continues is None else continues
+    adapter = {name.removeprefix(ADAPTER): t for name, t in start.carry.items() if name.startswith(ADAPTER)}
+    return attach(
+        update.recipe.method,
+        workload,
+        start.state,
+        seed=update.seed,
+        task=first_of(update).task.index,
+        adapter=adapter if continues else None,
+    )
 
 
 class Sources:

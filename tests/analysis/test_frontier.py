@@ -3,14 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from analysis import pareto
-from analysis.configs import configs_of
 from analysis.frontier import Frontier, build_frontier, learners
 from analysis.tables import make_tables
-from tests.analysis.worlds import Frames, World, frames, truths
+from tests.analysis.worlds import KINDS, MORE_KINDS, Frames, World, frames, method_frames, truths
 
 QUIET = World(noise_sd=0.0, block_sd=0.0, tasks=2)
 
@@ -144,33 +142,52 @@ def test_order_of_rows_does_not_matter(study: Frontier) -> None:
     assert frontier_of(tables).results == study.results
 
 
-def test_labels_name_what_varies() -> None:
-    trials = frames(World(rates=(3e-4,), with_joint=False))["trials"]
-    labels = {config.label for config in configs_of(trials)}
-    assert "LoRA r16, EMA-merge w=0.8" in labels
-    assert "full, fine-tuning" in labels
-    assert not any("lr" in label for label in labels)
-
-
-def test_further_columns_are_axes_if_constant_within_configs() -> None:
-    trials = frames(World(rates=(3e-4,)))["trials"]
-    trials["replay"] = np.where(trials["w"] == 0.5, 0.25, 0.5)
-    trials["host"] = [f"h{i}" for i in range(len(trials))]
-    trials["train_s"] = 3.0
-    configs = configs_of(trials)
-    assert any("replay 0.25" in config.label for config in configs)
-    assert not any("host" in config.axes or "train_s" in config.axes for config in configs)
-
-
-def test_equal_labels_are_told_apart() -> None:
-    trials = frames(World(rates=(3e-4,), timelines=("finetune",), learned={("full", None): 0.5}))["trials"]
-    again = trials.assign(config_id="another-config", trial=trials["trial"] + "x")
-    configs = configs_of(pd.concat([trials, again]))
-    assert len({config.label for config in configs}) == len(configs)
-
-
 def test_a_config_that_learned_nothing_does_not_win(study: Frontier) -> None:
     idle = [replace(study.results[0], slide=0.01), replace(study.results[1], slide=0.3), *study.results[2:4]]
     assert learners(idle)[0] == 1
     assert learners([replace(result, slide=0.05) for result in study.results[:3]]) == [0, 1, 2]
     assert learners([replace(result, slide=None) for result in study.results[:3]]) == [0, 1, 2]
+
+
+def test_costs_are_shares_of_those_of_full_fine_tuning() -> None:
+    methods = {method.family: method for method in frontier_of(method_frames(QUIET)).methods}
+    full = methods["full fine-tuning"]
+    assert (full.relative_mafs, full.relative_wall_s) == (1.0, 1.0)
+    for family, name in (("LNFit", "lnfit"), ("EWC", "ewc"), ("GaLore r8", "galore")):
+        found = methods[family]
+        cost = KINDS[name].cost
+        assert found.relative_mafs == pytest.approx(min(cost, 1.0) ** 0.5 * cost**0.5)
+        assert found.relative_wall_s is not None
+        assert found.mean_wall_s is not None
+        assert full.mean_wall_s is not None
+        assert found.relative_wall_s == pytest.approx(found.mean_wall_s / full.mean_wall_s)
+
+
+def test_costs_are_shares_of_full_fine_tuning_of_the_same_timeline(study: Frontier) -> None:
+    shares = {(method.family, method.timeline): method.relative_mafs for method in study.methods}
+    assert {shares["full fine-tuning", timeline] for timeline in ("finetune", "ema", "zs")} == {1.0}
+    assert shares["LoRA r2", "ema"] == pytest.approx(0.42)
+
+
+def test_without_full_fine_tuning_there_are_no_shares() -> None:
+    found = frontier_of(frames(replace(QUIET, learned={("lora", 2): 0.5})))
+    assert {method.relative_mafs for method in found.methods} == {None}
+
+
+def test_the_best_of_a_method_learned_if_any_of_it_did() -> None:
+    kinds = {name: KINDS[name] for name in ("full", "lnfit")} | {"vera": replace(KINDS["vera"], slide=0.05)}
+    methods = {method.family: method for method in frontier_of(method_frames(QUIET, kinds)).methods}
+    assert methods["LNFit"].learned
+    assert methods["LNFit"].best.config.axes["lr"] == 1e-4
+    assert not methods["VeRA r4"].learned
+    assert methods["VeRA r4"].best.config.axes["lr"] == 1e-5
+
+
+def test_what_is_not_trained_is_the_zero_shot_point() -> None:
+    found = frontier_of(method_frames(QUIET, {name: MORE_KINDS[name] for name in ("full", "lora", "zeroshot")}))
+    untrained = [result for result in found.results if not result.config.trained]
+    assert len(untrained) == 3
+    assert all(result.point == pytest.approx(found.zero_shot.point) for result in untrained)
+    assert not any(result.on_front for result in untrained)
+    assert all(vertex.result is None or vertex.result.config.trained for vertex in found.hull)
+    assert found.headline.config.trained

@@ -12,7 +12,7 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.report import write_report
-from tests.analysis.worlds import World, frames, write_study
+from tests.analysis.worlds import MORE_KINDS, World, frames, method_frames, write_study
 
 SMALL = World(learned={("full", None): 0.85, ("lora", 2): 0.4}, rates=(1e-5, 1e-4), weights=(0.5,), tasks=3)
 VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -50,6 +50,15 @@ def parsed(page: Path) -> Page:
 def study_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_study(tmp_path_factory.mktemp("study") / "my-study", frames(SMALL))
     (folder / "study.yaml").write_text("name: <b>Small & quick</b>  # a comment\nstore: https://example.org/x\n")
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def methods_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of 26 methods at three learning rates."""
+    world = World(tasks=4, noise_sd=0.0004)
+    folder = write_study(tmp_path_factory.mktemp("study") / "methods", method_frames(world, MORE_KINDS))
     write_report(folder)
     return folder
 
@@ -117,21 +126,52 @@ def numbers(value: object) -> Iterator[float]:
         yield value
 
 
-def test_every_accuracy_of_the_page_is_in_the_record(study_dir: Path, record: dict[str, object]) -> None:
+@pytest.mark.parametrize("of", ["study_dir", "methods_dir"])
+def test_every_accuracy_of_the_page_is_in_the_record(of: str, request: pytest.FixtureRequest) -> None:
     """Each number with two decimals on the page is one of report.json's: a fraction in percent, points, or a price."""
-    text = (study_dir / "report" / "index.html").read_text(encoding="utf-8")
+    folder: Path = request.getfixturevalue(of)
+    record = json.loads((folder / "report" / "report.json").read_text())
+    text = (folder / "report" / "index.html").read_text(encoding="utf-8")
     body = re.sub(r"<style>.*?</style>|<(?:path|line|g|text|circle|rect|svg)\b[^>]*>", " ", text, flags=re.DOTALL)
     shown = {match.replace("\u2212", "-") for match in re.findall(r"[-+\u2212]?\b\d+\.\d\d\b", body)}
     known = set()
     for value in numbers(record):
         for scaled in (value, 100 * value):
             known |= {f"{scaled:.2f}", f"{-scaled:.2f}"}
-    zero_shot = record["anchors"]["zero_shot"]  # type: ignore[index]
-    for config in record["configs"]:  # type: ignore[attr-defined]
+    zero_shot = record["anchors"]["zero_shot"]
+    for config in record["configs"]:
         known |= {f"{100 * (config[f'{axis}_mean'] - zero_shot[f'{axis}_mean']):.2f}" for axis in ("aka", "azs")}
     known |= {"-0.00", "0.00"}
     assert {number.lstrip("+") for number in shown} - known == set()
     assert len(shown) > 100
+
+
+def test_many_methods_have_a_report_to_show(methods_dir: Path) -> None:
+    page = methods_dir / "report" / "index.html"
+    parser = parsed(page)
+    assert parser.loads == []
+    text = page.read_text(encoding="utf-8")
+    assert page.stat().st_size < 500_000
+    assert not re.search(r"\b(nan|inf|None|Undefined|True|False)\b", text)
+    assert "LoRA r4 + EWC" in text
+    methods = text[text.index("<h2>Methods") : text.index("<h2>Gain of each")]
+    assert methods.count("<tr>") == 1 + 26 + 2
+    assert "zero-shot (Z)" in methods
+    assert "1.00\u00d7" in methods
+    assert "<th>timeline" not in methods
+
+
+def test_parts_of_a_finding_are_told_apart(methods_dir: Path) -> None:
+    record = json.loads((methods_dir / "report" / "report.json").read_text())
+    findings = {finding["number"]: finding for finding in record["findings"]}
+    assert findings[3]["decisive"] == 5
+    assert [part["comparison_verdict"] for part in findings[3]["comparisons"][:5]] == ["held"] * 5
+    assert all(part["left_aka_mean"] is not None for part in findings[6]["comparisons"])
+    assert findings[8]["comparisons"][0]["margin_points"] == 1.0
+    text = (methods_dir / "report" / "index.html").read_text(encoding="utf-8")
+    shown = text[text.index("<h2>Findings") : text.index("<h2>Which config")]
+    assert "2 claims not tested by this study" in shown
+    assert "arXiv 2408.14471, section 5" in shown
 
 
 def test_record_agrees_with_csv(study_dir: Path, record: dict[str, object]) -> None:

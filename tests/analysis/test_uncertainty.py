@@ -45,6 +45,12 @@ def test_honest_choice_does_not_see_its_own_block() -> None:
     assert honest_choice([[1.0], [2.0]]).tolist() == [1]
 
 
+def test_honest_choice_takes_what_is_eligible_if_anything_is() -> None:
+    values = [[9.0, 9.0, 9.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]
+    eligible = [[False, True, False], [True, True, False], [True, True, False]]
+    assert honest_choice(values, eligible_CS=eligible).tolist() == [1, 0, 0]
+
+
 @pytest.mark.parametrize("blocks", [3, 5])
 def test_jackknife_covers_the_gain(blocks: int) -> None:
     """95 % intervals of a gain, with noise in the config and in both anchors, cover it about 95 % of the time."""

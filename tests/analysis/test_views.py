@@ -1,18 +1,22 @@
 """Numbers of the figures: ticks, ranges, labels and looks."""
 
+import re
+from itertools import combinations, pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import svg
+from analysis import charts, svg
 from analysis.frontier import Frontier, build_frontier
-from analysis.labels import Box, place
+from analysis.labels import Box, place, spread
+from analysis.looks import look_of, shown_methods
 from analysis.svg import Frame
 from analysis.tables import make_tables
-from analysis.trajectories import dataset_changes, shown_results, trajectories
-from analysis.views import COLOURS, gains_of, look_of, nice_ticks, paths_of, plane_of
-from tests.analysis.worlds import Frames, World, frames
+from analysis.trajectories import MAX_SHOWN, dataset_changes, shown_results, trajectories
+from analysis.views import gains_of, nice_ticks, paths_of, plane_of
+from tests.analysis.worlds import MORE_KINDS, Frames, World, frames, method_frames
 
 
 def frontier_of(tables: Frames) -> Frontier:
@@ -22,6 +26,11 @@ def frontier_of(tables: Frames) -> Frontier:
 @pytest.fixture(scope="module")
 def study() -> Frontier:
     return frontier_of(frames(World(tasks=1)))
+
+
+@pytest.fixture(scope="module")
+def methods() -> Frontier:
+    return frontier_of(method_frames(World(tasks=1, noise_sd=0.001), MORE_KINDS))
 
 
 @given(st.floats(-1e3, 1e3), st.floats(1e-3, 1e3), st.integers(2, 9))
@@ -59,12 +68,40 @@ def test_parallels_are_round_and_few(study: Frontier) -> None:
     assert all(gain == int(gain) for gain in gains)
 
 
-def test_looks_do_not_run_out() -> None:
-    world = World(learned={(f"m{i}", i): 0.5 for i in range(12)}, timelines=("ema", "a", "b", "c", "d", "e"), tasks=1)
-    look = look_of(frontier_of(frames(world)))
-    assert set(look.colours.values()) == set(range(COLOURS))
-    assert set(look.markers.values()) <= set(svg.SHAPES)
-    assert len(set(look.markers.values())) == 6
+def test_names_of_many_methods_do_not_cover_each_other(methods: Frontier) -> None:
+    drawing = charts.plane_chart(plane_of(methods, look_of(methods)))
+    found = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" class="name mid">([^<]+)<', drawing)
+    assert len(found) == sum(method.best.config.trained for method in methods.methods)
+    boxes = [(float(x), float(y), charts.NAME_PIXELS * len(name)) for x, y, name in found]
+    for (xa, ya, wide_a), (xb, yb, wide_b) in combinations(boxes, 2):
+        assert abs(xa - xb) >= (wide_a + wide_b) / 2 or abs(ya - yb) >= 12
+
+
+def test_many_methods_show_one_gain_each(methods: Frontier) -> None:
+    gains = gains_of(methods, look_of(methods))
+    assert gains is not None
+    families = [row.result.config.family for row in gains.rows]
+    assert len(families) == len(set(families)) == len(shown_methods(methods))
+    assert "zero-shot" not in families
+
+
+def test_ways_of_many_methods_end_apart_and_hold_every_group(methods: Frontier) -> None:
+    shown = shown_results(methods)
+    assert len(shown) == MAX_SHOWN
+    assert methods.headline in shown
+    assert {result.config.group for result in shown} == {method.group for method in shown_methods(methods)}
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=10))
+def test_spread_names_keep_order_and_distance(wanted: list[float]) -> None:
+    found = spread(wanted, gap=8, low=0, high=100)
+    assert all(-1e-9 <= place <= 100 + 1e-9 for place in found)
+    order = sorted(range(len(wanted)), key=lambda i: (wanted[i], i))
+    assert all(found[b] - found[a] >= 8 - 1e-9 for a, b in pairwise(order))
+
+
+def test_spread_leaves_alone_what_has_room() -> None:
+    assert spread([10.0, 50.0, 30.0], gap=8, low=0, high=100) == (10.0, 50.0, 30.0)
 
 
 def test_gain_rows_hold_every_methods_best(study: Frontier) -> None:
@@ -107,7 +144,7 @@ def test_dataset_changes_average_to_the_change_of_aka_and_azs() -> None:
 
 def test_labels_avoid_marks_and_each_other() -> None:
     marks = [(50.0, 50.0), (62.0, 50.0), (50.0, 62.0)]
-    centres = place(marks, size=(16, 12), obstacles=marks, bounds=Box(0, 0, 200, 200))
+    centres = place(marks, sizes=[(16, 12)] * 3, obstacles=marks, bounds=Box(0, 0, 200, 200))
     for i, (x, y) in enumerate(centres):
         assert not any(abs(x - mx) < 8 and abs(y - my) < 6 for mx, my in marks)
         assert not any(abs(x - ox) < 16 and abs(y - oy) < 12 for ox, oy in centres[:i])

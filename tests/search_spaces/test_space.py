@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces.space import AXES, Scalar, Values, axis_values, build, expand
-from trainables.config import ConfigError, Finetune, Full, Lora, Merging, Pocket, TrialConfig
+from trainables.config import Finetune, Merging, Pocket, TrialConfig
+from trainables.frozen import ConfigError
+from trainables.methods.method import METHODS, named
 
 WORKLOAD = Pocket(pool=512)
 FIXED: dict[str, Scalar] = {"steps": 10, "lr": 1e-3}
@@ -29,13 +31,16 @@ def test_scalar_is_a_list_of_one() -> None:
 
 def test_defaults_are_full_fine_tuning() -> None:
     (config,) = grid({"lr": 1e-3})
-    assert config.recipe.method == Full()
+    assert config.recipe.method == named("full")
     assert config.timeline == Finetune()
 
 
 def test_rank_only_where_there_is_an_adapter() -> None:
     configs = grid({"method": ["full", "lora"], "rank": [2, 4, 8]})
-    assert [config.recipe.method for config in configs] == [Full(), *(Lora(rank=rank) for rank in (2, 4, 8))]
+    assert [config.recipe.method for config in configs] == [
+        named("full"),
+        *(named("lora", rank=rank) for rank in (2, 4, 8)),
+    ]
 
 
 def test_weight_only_where_the_timeline_merges() -> None:
@@ -77,7 +82,7 @@ def test_grid_overrides_fixed() -> None:
 
 def test_fixed_may_not_apply_everywhere() -> None:
     configs = grid({"method": ["full", "lora"]}, fixed={**FIXED, "rank": 4})
-    assert [config.recipe.method for config in configs] == [Full(), Lora(rank=4)]
+    assert [config.recipe.method for config in configs] == [named("full"), named("lora", rank=4)]
 
 
 def test_inputs_are_not_changed() -> None:
@@ -101,11 +106,11 @@ WRONG: dict[str, tuple[list[dict[str, Values]], str]] = {
     "w without a merge": ([{"timeline": "finetune", "w": 0.5}], "s.yaml: grid[0].w: applies to no config of this grid"),
     "unknown method": (
         [{"method": ["full", "lorra"], "rank": 2}],
-        "s.yaml: grid[0].method: 'lorra' is unknown; allowed: full, lora",
+        "s.yaml: grid[0].method: 'lorra' is unknown; allowed: full, zeroshot, lnfit",
     ),
     "unknown method alone": (
         [{"method": "lorra"}],
-        "s.yaml: grid[0].method: 'lorra' is unknown; allowed: 'full', 'lora'",
+        "s.yaml: grid[0].method: 'lorra' is unknown; allowed: full, zeroshot, lnfit",
     ),
     "unknown timeline": (
         [{"timeline": "emma", "w": 0.5}],
@@ -119,7 +124,34 @@ WRONG: dict[str, tuple[list[dict[str, Values]], str]] = {
     "no value for lr": ([{"lr": None}], "s.yaml: grid[0].lr: None given; allowed: a valid number"),
     "half a task": ([{"tasks": 1.5}], "s.yaml: grid[0].tasks: 1.5 given; allowed: "),
     "w missing": ([{"timeline": "ema"}], "s.yaml: grid[0].w: missing; it has no default"),
-    "rank missing": ([{"method": "lora"}], "s.yaml: grid[0].rank: missing; it has no default"),
+    "negative strength": (
+        [{"method": "ewc", "strength": -1.0}],
+        "s.yaml: grid[0].strength: -1.0 given; allowed: greater than or equal to 0",
+    ),
+    "unknown target": (
+        [{"method": "lora", "targets": "z"}],
+        "s.yaml: grid[0].targets: 'z' given; there is no target 'z'; ",
+    ),
+    "unknown penalty": (
+        [{"penalty": "z"}],
+        "s.yaml: grid[0].penalty: 'z' is unknown; allowed: none, ewc, si, l2init",
+    ),
+    "penalty on an adapter that is folded": (
+        [{"method": "lora", "penalty": "ewc", "timeline": "ema", "w": 0.5}],
+        "s.yaml: grid[0].penalty: ewc remembers parameters, and an adapter that is folded after each task leaves ",
+    ),
+    "penalty without a past": (
+        [{"method": "ewc", "timeline": "zs", "w": 0.5}],
+        "s.yaml: grid[0].penalty: ewc would do nothing: with the timeline zs every task starts from the base; ",
+    ),
+    "lifetime without an adapter": (
+        [{"lifetime": "fold"}],
+        "s.yaml: grid[0].lifetime: applies to no config of this grid",
+    ),
+    "arguments that are no mapping": (
+        [{"method": "peft", "arguments": 3}],
+        "s.yaml: grid[0].arguments: 3 given; a mapping of arguments is needed",
+    ),
     "schedule": ([{"schedule": "linear"}], "s.yaml: grid[0].schedule: 'linear' given; allowed: 'cosine' or 'constant'"),
 }
 
@@ -150,21 +182,46 @@ def test_shares_must_sum_to_one() -> None:
     assert config.recipe.mixture.pool == 0.5
 
 
-@pytest.mark.parametrize("name", AXES)
-def test_axis_is_a_place_in_the_config(name: str) -> None:
-    config = build(
-        {"method": "lora", "rank": 2, "alpha": 4.0, "timeline": "ema", "w": 0.5, "steps": 1},
-        workload=WORKLOAD,
-        source="s",
-    )[0]
-    assert axis_values(config)[name] is not None
-    assert AXES[name].meaning
+def test_every_axis_is_a_place_in_some_config() -> None:
+    """All methods with all penalties, both lifetimes and a merge: every axis has a value somewhere, of its type."""
+    composed: list[Scalar] = ["none", "ewc", "si", "l2init"]
+    plain: dict[str, Values] = {"method": list(METHODS), "penalty": composed, "projection": ["none", "galore"]}
+    configs = grid(plain, {"timeline": "ema", "w": 0.5, "method": "full"})
+    values = {name: {axis_values(config)[name] for config in configs} - {None} for name in AXES}
+    for name, axis in AXES.items():
+        assert values[name], name
+        assert {type(value) for value in values[name]} == {axis.type}, name
+        assert axis.meaning
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_method_is_an_axis_value(name: str) -> None:
+    (config,) = grid({"method": name, "lr": 1e-3})
+    values = axis_values(config)
+    assert values["method"] == config.recipe.method.name == name
+    assert values["penalty"] is None
+    assert values["projection"] is None
+
+
+def test_composed_penalty_is_that_of_the_named_method() -> None:
+    named_so, composed = grid({"method": "ewc", "strength": 2.0}), grid({"penalty": "ewc", "strength": 2.0})
+    assert named_so == composed
+    (config,) = grid({"method": "lora", "penalty": "ewc"})
+    assert (axis_values(config)["method"], axis_values(config)["penalty"]) == ("lora", "ewc")
+
+
+def test_zero_shot_model_has_no_recipe() -> None:
+    """Learning rates and the like say nothing about it, so all of them are one config."""
+    (config,) = grid({"method": "zeroshot", "lr": [1e-3, 1e-2], "rank": 4})
+    assert {name for name, value in axis_values(config).items() if value is not None} == {"method", "tasks", "ordering"}
 
 
 def test_axis_that_does_not_apply_is_none() -> None:
     (config,) = grid({"lr": 1e-3})
     values = axis_values(config)
-    assert {name for name, value in values.items() if value is None} == {"rank", "alpha", "rule", "w"}
+    assert {"rank", "alpha", "rule", "w", "strength", "lifetime", "penalty"} < {
+        n for n, v in values.items() if v is None
+    }
     assert values["lr"] == 1e-3
     assert values["method"] == "full"
 
@@ -178,6 +235,9 @@ variants = st.sampled_from(
         {"method": "lora", "rank": 3},
         {"timeline": "zs", "w": 0.25},
         {"method": "lora", "rank": 1, "timeline": "ft", "w": 1.0},
+        {"method": "lora", "lifetime": "fold", "targets": "q+v", "layers": "0"},
+        {"method": "locked_image", "penalty": "si", "xi": 1e-6, "projection": "galore", "gap": 3},
+        {"method": "peft", "peft_type": "HRA", "arguments": '{"r": 4}'},
     ]
 )
 

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from study.definition import Block, StudyDefinition, differences, dump, load, presets, read, trials
-from trainables.config import ConfigError, Full, Pocket, TrialConfig, parse
+from trainables.config import Pocket, TrialConfig
+from trainables.frozen import ConfigError, parse
+from trainables.methods.method import named
 
 TEXT = """
 name: mine
@@ -139,7 +141,7 @@ def test_anchor_learns_all_concepts_at_once_without_a_buffer(tmp_path: Path) -> 
     anchor = trials(definition(tmp_path, text), "s")[0]
     assert (anchor.kind, anchor.method) == ("anchor", "joint")
     recipe = anchor.config.recipe
-    assert recipe.method == Full()
+    assert recipe.method == named("full")
     assert anchor.config.stream.tasks == 1
     assert recipe.steps == 3 * 4
     assert (recipe.mixture.pool, recipe.mixture.new, recipe.mixture.buffer) == (0.25, 0.75, 0.0)
@@ -151,7 +153,7 @@ def test_anchor_learns_all_concepts_at_once_without_a_buffer(tmp_path: Path) -> 
 def test_anchor_of_a_lora_study_is_full_fine_tuning(tmp_path: Path) -> None:
     text = TEXT.replace("w: 0.5", "w: 0.5\n    method: lora\n    rank: 2").replace("joint: {lr: 1e-2}", "joint: {}")
     got = trials(definition(tmp_path, text), "s")
-    assert got[0].config.recipe.method == Full()
+    assert got[0].config.recipe.method == named("full")
     assert got[0].config.recipe.optimiser.lr == 1e-3
     assert got[1].method == "lora"
 

@@ -10,7 +10,7 @@ import pytest
 from study.definition import StudyDefinition
 from study.plan import Plan, make_plan
 from study.tables import make_tables, write
-from trainables.config import parse
+from trainables.frozen import parse
 from trainables.metrics import Score, encode
 from trainables.store import MemoryStore
 

@@ -12,7 +12,7 @@ from safetensors.torch import load
 from search_spaces.space import Scalar
 from tests.trainables import toys
 from trainables import cycle
-from trainables.build import Builder
+from trainables.build import CARRY, Builder
 from trainables.config import TrialConfig
 from trainables.cycle import Step, lineage
 from trainables.lineage import Update, scores_key
@@ -20,6 +20,7 @@ from trainables.merging.rules import lerp
 from trainables.metrics import Score
 from trainables.runtime import Runtime
 from trainables.store import Kind, LocalStore, MemoryStore, Store
+from trainables.train import ADAPTER
 
 WORKLOAD = toys.workload()
 CYCLES: dict[str, dict[str, Scalar]] = {
@@ -28,6 +29,9 @@ CYCLES: dict[str, dict[str, Scalar]] = {
     "ft": {"timeline": "ft", "w": 0.3},
     "zs": {"timeline": "zs", "w": 0.5},
     "lora": {"method": "lora", "rank": 2, "timeline": "ema", "w": 0.5},
+    "lora continued": {"method": "lora", "rank": 2},
+    "ewc": {"method": "ewc", "timeline": "ema", "w": 0.5},
+    "si": {"method": "si", "strength": 10.0},
 }
 
 
@@ -230,13 +234,26 @@ def test_served_weights_are_the_merge_of_the_stored_ones() -> None:
         assert all(torch.equal(got[name], tensor) for name, tensor in served.items())
 
 
-def test_adapter_updates_store_only_what_they_changed() -> None:
+def test_adapter_updates_store_the_adapter_and_no_weights() -> None:
     store = MemoryStore()
     run(toys.trial(method="lora", rank=2), store)
     for key in store.keys("updates"):
         names = load(store.get("updates", key) or b"").keys()
         assert names
-        assert all(".resblocks." in name and name.endswith("weight") for name in names)
+        assert all(name.startswith(f"{CARRY}{ADAPTER}") for name in names)
+
+
+def test_temperature_that_trains_beside_an_adapter_is_stored_and_goes_on() -> None:
+    store = MemoryStore()
+    config = toys.trial(method="lora", rank=2, logit_scale=True)
+    run(config, store)
+    scales = []
+    for update in updates(config):
+        tensors = load(store.get("updates", update.key) or b"")
+        assert [name for name in tensors if not name.startswith(CARRY)] == ["logit_scale"]
+        scales.append(tensors["logit_scale"].item())
+    assert len({WORKLOAD.base()["logit_scale"].item(), *scales}) == 4
+    assert Builder(WORKLOAD, store, Runtime()).weights(updates(config)[-1])["logit_scale"].item() == scales[-1]
 
 
 def test_report_comes_after_every_task_from_the_zero_shot_point_on() -> None:
@@ -247,8 +264,8 @@ def test_report_comes_after_every_task_from_the_zero_shot_point_on() -> None:
 
 
 def test_toy_learns() -> None:
-    """Golden in kind: thirty steps a task teach the toy its patterns."""
-    reports = run(toys.trial(steps=30), MemoryStore())
+    """Golden in kind: forty steps a task teach the toy its patterns."""
+    reports = run(toys.trial(steps=40), MemoryStore())
     new = [next(score.value for score in scores if score.group == "adapt") for _, scores in reports]
     assert new[0] < 0.3
     assert new[-1] > 0.6

@@ -1,11 +1,15 @@
 """Keys: golden, equal for equal numbers, and changed by everything that changes them."""
 
+from dataclasses import replace
+
 import pytest
 
 from tests.trainables.toys import IDENTITY, trial
-from trainables.config import Full, Lora, TrialConfig
+from trainables.config import TrialConfig
 from trainables.cycle import Step, lineage
-from trainables.lineage import Base, Merge, Update, cost_key, scores_key
+from trainables.frozen import ConfigError
+from trainables.lineage import Base, Merge, Update, cost_key, first_of, last_update, scores_key
+from trainables.methods.method import named
 from trainables.workloads.identity import Identity
 
 
@@ -22,8 +26,7 @@ def unique(*configs: TrialConfig) -> int:
 
 
 def identity(**changes: str) -> Identity:
-    values = {"base": IDENTITY.base, "data": IDENTITY.data, "suite": IDENTITY.suite, **changes}
-    return Identity(concepts=IDENTITY.concepts, test_samples=1, **values)
+    return replace(IDENTITY, **changes)  # type: ignore[arg-type]
 
 
 def test_golden_keys() -> None:
@@ -36,15 +39,15 @@ def test_golden_keys() -> None:
         "merge": ema[-1].served.key,
         "lora": lora[-1].served.key,
         "scores": scores_key(ema[-1].served, IDENTITY.suite),
-        "cost": cost_key(Lora(rank=4), 32, IDENTITY.base),
+        "cost": cost_key(named("lora", rank=4), 32, IDENTITY.base),
     }
     assert {name: key[:16] for name, key in got.items()} == {
-        "base": "c2c219a6ebabd166",
-        "update": "842e4d40429bb6d4",
-        "merge": "55cf70edf2064976",
-        "lora": "51c3eb59dc2b9692",
-        "scores": "913def6e65e07892",
-        "cost": "271a10f7f0537a5d",
+        "base": "6c3f2a972636af8d",
+        "update": "30073bac9caa86d0",
+        "merge": "55d0bdab7a0bde16",
+        "lora": "52fc9bde9beb2ac6",
+        "scores": "7b573195827392a8",
+        "cost": "445987daedcc21c2",
     }
 
 
@@ -78,6 +81,12 @@ CHANGES: dict[str, TrialConfig] = {
     "method": trial(method="lora", rank=4),
     "rank": trial(method="lora", rank=5),
     "alpha": trial(method="lora", rank=4, alpha=1.0),
+    "adapter": trial(method="dora", rank=4),
+    "targets": trial(method="lora", rank=4, targets="q+v"),
+    "penalty": trial(penalty="ewc"),
+    "strength": trial(penalty="ewc", strength=7.0),
+    "temperature": trial(logit_scale=False),
+    "projection": trial(projection="galore", rank=4),
 }
 
 
@@ -155,10 +164,42 @@ def test_start_data_and_seed_are_in_the_key() -> None:
 
 def test_cost_depends_on_method_batch_and_model_alone() -> None:
     keys = {
-        cost_key(Full(), 32, "m"),
-        cost_key(Lora(rank=4), 32, "m"),
-        cost_key(Full(), 64, "m"),
-        cost_key(Full(), 32, "n"),
+        cost_key(named("full"), 32, "m"),
+        cost_key(named("lora", rank=4), 32, "m"),
+        cost_key(named("full"), 64, "m"),
+        cost_key(named("full"), 32, "n"),
     }
     assert len(keys) == 4
-    assert cost_key(Full(), 32, "m") in keys
+    assert cost_key(named("full"), 32, "m") in keys
+
+
+def test_lifetime_of_an_adapter_changes_what_follows_the_first_task() -> None:
+    continued, folded, ema = (
+        trial(method="lora", rank=2, **axes) for axes in ({}, {"lifetime": "fold"}, {"timeline": "ema", "w": 0.5})
+    )
+    assert update_keys(continued)[0] == update_keys(folded)[0] == update_keys(ema)[0]
+    assert not set(update_keys(continued)[1:]) & set(update_keys(folded)[1:])
+    last = [step.update for step in steps(continued) if step.update is not None][-1]
+    assert last.continues
+    assert first_of(last).key == update_keys(continued)[0]
+
+
+def test_memory_comes_from_the_last_update_before_a_merge() -> None:
+    _, first, second, _ = steps(trial(timeline="ema", w=0.5))
+    assert isinstance(first.served, Merge)
+    assert last_update(first.served) is first.update
+    assert second.update is not None
+    assert last_update(second.update.start) is first.update
+    assert last_update(Base(model="m")) is None
+
+
+def test_zero_shot_model_is_served_throughout() -> None:
+    found = steps(trial(method="zeroshot", tasks=3))
+    assert [step.task for step in found] == [0, 1, 2, 3]
+    assert {step.update for step in found} == {None}
+    assert {step.served.key for step in found} == {Base(model=IDENTITY.base).key}
+
+
+def test_method_that_the_model_cannot_have_is_refused() -> None:
+    with pytest.raises(ConfigError, match="rank: 17 given"):
+        steps(trial(method="lora", rank=17))

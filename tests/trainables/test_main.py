@@ -13,7 +13,8 @@ import pytest
 from trainables import cycle
 from trainables.__main__ import main
 from trainables.build import Builder
-from trainables.config import TrialConfig, parse
+from trainables.config import TrialConfig
+from trainables.frozen import parse
 from trainables.metrics import summarise
 from trainables.runtime import Runtime
 from trainables.store import LocalStore

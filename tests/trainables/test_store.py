@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainables.config import digest
+from trainables.frozen import digest
 from trainables.store import ENVELOPE_BYTES, KINDS, Kind, LocalStore, MemoryStore, Store, StoreError, seal, unseal
 
 KEY, OTHER = digest("one"), digest("other")
@@ -192,7 +192,7 @@ def test_value_outlives_the_object(tmp_path: Path) -> None:
 
 _RACER = """
 import sys, time, pathlib
-from trainables.config import digest
+from trainables.frozen import digest
 from trainables.store import LocalStore
 folder = pathlib.Path(sys.argv[1])
 store = LocalStore(folder / "store")
@@ -219,7 +219,7 @@ def test_processes_that_race_leave_one_whole_file_each(tmp_path: Path) -> None:
 
 _WRITER = """
 import itertools, sys, pathlib
-from trainables.config import digest
+from trainables.frozen import digest
 from trainables.store import LocalStore
 store = LocalStore(pathlib.Path(sys.argv[1]))
 for i in itertools.count():

@@ -15,7 +15,7 @@ from trainables.cycle import lineage
 from trainables.lineage import Update
 from trainables.runtime import Runtime, TrainingError
 from trainables.schedules import factor
-from trainables.train import Sources, Trained, train
+from trainables.train import Sources, Start, Trained, train
 from trainables.workloads.clip.workload import MAX_LOGIT_SCALE
 
 WORKLOAD = toys.workload()
@@ -29,7 +29,7 @@ def update(task: int = 1, /, **axes: Scalar) -> Update:
 
 
 def trained(what: Update) -> Trained:
-    return train(what, WORKLOAD.base(), WORKLOAD, Runtime())
+    return train(what, Start(state=WORKLOAD.base(), carry={}), WORKLOAD, Runtime())
 
 
 def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -63,7 +63,7 @@ def test_random_state_of_the_process_is_untouched() -> None:
 
 def test_start_is_not_changed() -> None:
     start = WORKLOAD.base()
-    train(update(), start, WORKLOAD, Runtime())
+    train(update(), Start(state=start, carry={}), WORKLOAD, Runtime())
     assert equal(start, WORKLOAD.base())
 
 
@@ -78,7 +78,7 @@ def test_result_is_finite_and_in_the_layout_of_the_workload() -> None:
 def test_parameters_stay_in_the_allowed_set() -> None:
     start = WORKLOAD.base()
     start["logit_scale"].fill_(9.0)
-    state = train(update(), start, WORKLOAD, Runtime()).state
+    state = train(update(), Start(state=start, carry={}), WORKLOAD, Runtime()).state
     assert 4.5 < state["logit_scale"].item() <= MAX_LOGIT_SCALE
 
 
@@ -165,7 +165,8 @@ def test_choice_of_captions_depends_on_seed_task_and_step() -> None:
 def test_captions_differ_from_step_to_step_and_repeat_for_the_step() -> None:
     sources = Sources(update(), WORKLOAD)
     first, again, other = sources.batch(0), sources.batch(0), sources.batch(1)
-    assert torch.equal(first.tokens_BL, again.tokens_BL)
+    assert torch.equal(first.tokens_UL, again.tokens_UL)
+    assert torch.equal(first.caption_B, again.caption_B)
     assert torch.equal(first.images_BCHW, again.images_BCHW)
     assert not torch.equal(first.images_BCHW, other.images_BCHW)
 
@@ -174,4 +175,4 @@ def test_weights_that_blow_up_in_the_last_step_are_refused() -> None:
     """The loss of a step is taken before its update, so no loss shows this."""
     broken = update(lr=1e38, weight_decay=10.0, steps=1, warmup=0.0, schedule="constant")
     with pytest.raises(TrainingError, match="weights were not finite at the end of task 1"):
-        train(broken, WORKLOAD.base(), WORKLOAD, Runtime())
+        trained(broken)

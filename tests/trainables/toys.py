@@ -14,20 +14,13 @@ from torch import Tensor
 from search_spaces.space import Scalar
 from search_spaces.space import build as build_config
 from trainables.config import Pocket, TrialConfig
+from trainables.workloads.clip.layout import describe
 from trainables.workloads.clip.workload import ClipWorkload, Corpus, EvaluationSet, Segment
 from trainables.workloads.identity import Identity
 
 CONTEXT_LENGTH, END = 5, 31
 NEW, OLD = 8, 4
 SIDE = 16
-
-IDENTITY = Identity(
-    base="b" * 64,
-    data="d" * 64,
-    suite="s" * 64,
-    concepts=tuple(f"toy/{i}" for i in range(NEW)),
-    test_samples=4 * (NEW + OLD),
-)
 
 
 def workload() -> ClipWorkload:
@@ -51,8 +44,18 @@ def architecture() -> CLIP:
         return CLIP(
             embed_dim=12,
             vision_cfg=CLIPVisionCfg(image_size=SIDE, patch_size=8, width=32, layers=2, head_width=8, mlp_ratio=2.0),
-            text_cfg=CLIPTextCfg(context_length=CONTEXT_LENGTH, vocab_size=END + 1, width=16, heads=2, layers=1),
+            text_cfg=CLIPTextCfg(context_length=CONTEXT_LENGTH, vocab_size=END + 1, width=16, heads=2, layers=2),
         )
+
+
+IDENTITY = Identity(
+    base="b" * 64,
+    data="d" * 64,
+    suite="s" * 64,
+    concepts=tuple(f"toy/{i}" for i in range(NEW)),
+    test_samples=4 * (NEW + OLD),
+    anatomy=describe({name: tuple(tensor.shape) for name, tensor in architecture().state_dict().items()}),
+)
 
 
 @cache

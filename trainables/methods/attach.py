@@ -1,51 +1,87 @@
-"""A method attached to a model: which parameters train, and how they fold back into the workload's own layout."""
+"""A method attached to a model: which parameters train, and how the result becomes plain weights again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from trainables.config import Full, Lora
-from trainables.randomness import torch_seed
+from trainables.methods import scope
+from trainables.methods.method import Method
 from trainables.workloads.workload import State, Workload
 
 
 class Attached(NamedTuple):
-    """The module that the training loop sees, and its weights as a state of the workload's own layout."""
+    """The module that the training loop sees.
+
+    `own` gives the adapter's tensors by name (none without one); `fold` gives the weights in the workload's own layout
+    and ends the training: an adapter is then part of its layers. It is folded on the CPU, so that the same tensors give
+    the same bits when they are read from a store.
+    """
 
     model: nn.Module
+    own: Callable[[], dict[str, Tensor]]
     fold: Callable[[], dict[str, Tensor]]
 
     @property
-    def trainable(self) -> list[nn.Parameter]:
-        """Parameters that the optimiser changes."""
-        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """Parameters that the optimiser changes, by name."""
+        return {name: parameter for name, parameter in self.model.named_parameters() if parameter.requires_grad}
 
 
-def attach(method: Full | Lora, workload: Workload, start: State, *, seed: int, task: int) -> Attached:
-    """Attach `method` to a model that holds `start`. What an adapter draws depends on (seed, task) alone."""
+def attach(
+    method: Method,
+    workload: Workload,
+    start: State,
+    *,
+    seed: int,
+    task: int,
+    adapter: Mapping[str, Tensor] | None = None,
+) -> Attached:
+    """Attach `method` to a model that holds `start`.
+
+    Args:
+        method: what to train.
+        workload: whose architecture.
+        start: weights; those that an adapter was put on first, if one continues.
+        seed: seed of the trial.
+        task: number of the task whose adapter this is; what an adapter draws depends on (seed, task) alone.
+        adapter: the tensors of an adapter that continues, as `own` gave them.
+    """
     model = workload.architecture()
     model.load_state_dict(start)
-    with torch_seed("adapter", seed, task):
-        model = adapt(method, workload, model)
-    if isinstance(method, Full):
-        return Attached(model, lambda: snapshot(model))
-    from trainables.methods import low_rank
+    model = adapt(method, workload, model, seed=seed, task=task)
+    if method.adapter is None:
+        return Attached(model, dict, lambda: snapshot(model))
+    from trainables.methods import adapters
 
-    return Attached(model, lambda: workload.fuse(snapshot(low_rank.fold(model))))
+    if adapter is not None:
+        adapters.load_own_state(model, adapter)
+    return Attached(
+        model, lambda: _copies(adapters.own_state(model)), lambda: workload.fuse(snapshot(adapters.fold(model.cpu())))
+    )
 
 
-def adapt(method: Full | Lora, workload: Workload, model: nn.Module) -> nn.Module:
+def adapt(method: Method, workload: Workload, model: nn.Module, *, seed: int = 0, task: int = 0) -> nn.Module:
     """The module that `method` trains: `model` itself, changed in place so that only what trains requires gradients."""
-    if isinstance(method, Full):
-        return model
-    from trainables.methods import low_rank  # peft takes seconds to import, and only adapters need it
+    anatomy = workload.identity.anatomy
+    trained = scope.trained(method, anatomy)
+    if method.adapter is not None:
+        from trainables.methods import adapters  # peft takes seconds to import, and only adapters need it
 
-    split = workload.split(model)
-    split.requires_grad_(requires_grad=False)
-    return low_rank.inject(split, method, workload.adaptable(split))
+        projections = scope.adapted(method.adapter, anatomy)
+        model = adapters.inject(workload.split(model), method.adapter, projections, seed=seed, task=task)
+        for name in trained:  # what trains beside an adapter is no projection, so its name is the model's own
+            model.get_parameter(name).requires_grad_()
+        return model
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in trained)
+    return model
 
 
 def snapshot(model: nn.Module) -> dict[str, Tensor]:
     """A copy of a model's weights on the CPU."""
-    return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+    return _copies(model.state_dict())
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}

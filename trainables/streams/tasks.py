@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from trainables.config import ConfigError, digest
+from trainables.frozen import ConfigError, digest
 
 
 @dataclass(frozen=True, kw_only=True)

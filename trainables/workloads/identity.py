@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from trainables.workloads.anatomy import Anatomy
+
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
@@ -13,6 +15,7 @@ class Identity:
         suite: digest of all test data and of how it is scored.
         concepts: the adaptation concepts as "dataset/concept", in canonical order.
         test_samples: samples that one evaluation scores.
+        anatomy: the model's parameters, and the layers that adapters may change.
     """
 
     base: str
@@ -20,3 +23,4 @@ class Identity:
     suite: str
     concepts: tuple[str, ...]
     test_samples: int
+    anatomy: Anatomy

@@ -16,10 +16,14 @@ State = Mapping[str, Tensor]
 
 
 class Batch(NamedTuple):
-    """Model inputs of one step; image i belongs to text i."""
+    """Model inputs of one step: B images, their U distinct captions, and for each image the row of its caption.
+
+    Captions are as long as the longest of them, padded with zeros.
+    """
 
     images_BCHW: Tensor  # noqa: N815
-    tokens_BL: Tensor  # noqa: N815
+    tokens_UL: Tensor  # noqa: N815
+    caption_B: Tensor  # noqa: N815
 
 
 class Workload(Protocol):
@@ -30,7 +34,7 @@ class Workload(Protocol):
 
     @property
     def identity(self) -> Identity:
-        """Digests and concepts."""
+        """Digests, concepts and anatomy."""
 
     def architecture(self) -> nn.Module:
         """A new module in the workload's own layout; its values are arbitrary."""
@@ -48,7 +52,10 @@ class Workload(Protocol):
         """Samples by id, on the CPU; `rng` chooses among the captions of a sample."""
 
     def example(self, batch_size: int) -> Batch:
-        """A batch of the right shapes and types with any values; no data is loaded."""
+        """A nominal batch with any values: all captions distinct and as long as the model allows; no data is loaded.
+
+        Costs are counted on it, so they are those of the plain computation, whatever a batch of data saves.
+        """
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Mean loss of a batch, a scalar."""
@@ -60,13 +67,10 @@ class Workload(Protocol):
         """Scores on every data set of the suite, over its full label set."""
 
     def split(self, model: nn.Module) -> nn.Module:
-        """The same function with each adaptable weight in an `nn.Linear` of its own; changes `model` in place."""
+        """The same function with each projection of the anatomy an `nn.Linear` of its own; changes `model` in place."""
 
     def fuse(self, state: State) -> dict[str, Tensor]:
         """State of a split model, in the workload's own layout."""
-
-    def adaptable(self, model: nn.Module) -> tuple[str, ...]:
-        """Names of the `nn.Linear` modules of a split model that adapters may change."""
 
     def export(self, state: State, folder: Path) -> None:
         """Write weights as a checkpoint that the model's own library loads."""

@@ -15,10 +15,18 @@ from trainables.merging import timeline
 from trainables.merging.rules import lerp
 from trainables.merging.timeline import TIMELINES, History
 from trainables.streams.tasks import Task
+from trainables.workloads.anatomy import Anatomy
 from trainables.workloads.identity import Identity
 
 TASKS = 20
-IDENTITY = Identity(base="b", data="d", suite="s", concepts=tuple(f"c/{i}" for i in range(TASKS)), test_samples=1)
+IDENTITY = Identity(
+    base="b",
+    data="d",
+    suite="s",
+    concepts=tuple(f"c/{i}" for i in range(TASKS)),
+    test_samples=1,
+    anatomy=Anatomy(parameters=(), projections=()),
+)
 
 BASE = Base(model="b")
 RECIPE = Recipe(steps=1)

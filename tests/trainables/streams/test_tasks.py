@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.config import ConfigError
+from trainables.frozen import ConfigError
 from trainables.streams.tasks import Task, cut
 
 

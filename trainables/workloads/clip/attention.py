@@ -23,15 +23,15 @@ class SplitAttention(nn.Module):
         self.num_heads = fused.num_heads
         width = fused.embed_dim
         bias = fused.in_proj_bias is not None
-        self.q_proj, self.k_proj, self.v_proj = (nn.Linear(width, width, bias=bias) for _ in PROJECTIONS)
+        # On the meta device a layer draws no values, which would move torch's global generator.
+        self.q_proj, self.k_proj, self.v_proj = (nn.Linear(width, width, bias=bias, device="meta") for _ in PROJECTIONS)
         for i, layer in enumerate((self.q_proj, self.k_proj, self.v_proj)):
             rows = slice(i * width, (i + 1) * width)
-            with torch.no_grad():
-                layer.weight.copy_(fused.in_proj_weight[rows])
-                if bias:
-                    layer.bias.copy_(fused.in_proj_bias[rows])
-        self.out_proj = nn.Linear(width, width, bias=bias)
-        self.out_proj.load_state_dict(fused.out_proj.state_dict())
+            layer.weight = nn.Parameter(fused.in_proj_weight[rows].detach().clone())
+            if bias:
+                layer.bias = nn.Parameter(fused.in_proj_bias[rows].detach().clone())
+        self.out_proj = nn.Linear(width, width, bias=bias, device="meta")
+        self.out_proj.load_state_dict(fused.out_proj.state_dict(), assign=True)
 
     def forward(
         self, q_BLD: Tensor, k_BLD: Tensor, v_BLD: Tensor, *, need_weights: bool, attn_mask: Tensor | None = None

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from trainables.metrics import Score
-from trainables.workloads.clip import attention
+from trainables.workloads.clip import attention, text
 from trainables.workloads.identity import Identity
 from trainables.workloads.workload import Batch, State
 
@@ -107,7 +107,7 @@ class ClipWorkload:
 
     @property
     def identity(self) -> Identity:
-        """Digests and concepts."""
+        """Digests, concepts and anatomy."""
         return self._identity
 
     def architecture(self) -> nn.Module:
@@ -127,7 +127,10 @@ class ClipWorkload:
         return np.concatenate([self._corpus.by_concept[name] for name in sorted(concepts)])
 
     def batch(self, ids: NDArray[np.int64], rng: np.random.Generator) -> Batch:
-        """Images normalised to the model's mean and standard deviation, and one caption of each."""
+        """Images normalised to the model's mean and standard deviation, and one caption of each.
+
+        The captions are stripped of padding and repeats here, on the CPU, so that no device waits to learn a length.
+        """
         segments, offsets = self._corpus.segments, self._corpus.offsets
         at = np.searchsorted(offsets, ids, side="right") - 1
         draws = rng.random(len(ids))
@@ -141,21 +144,25 @@ class ClipWorkload:
             candidates = segment.tokens[local]
             count = (candidates[:, :, 0] != 0).sum(axis=1)
             tokens[here] = candidates[np.arange(len(local)), (draws[here] * count).astype(int)]
-        return Batch(self._normalised(images), torch.from_numpy(tokens).long())
+        captions = text.distinct(tokens)
+        return Batch(self._normalised(images), *(torch.from_numpy(array) for array in captions))
 
     def example(self, batch_size: int) -> Batch:
-        """Zeros in the model's input shapes."""
+        """Zeros in the model's input shapes: every sample with a caption of its own, as long as the context."""
         model = _towers(self._architecture())
         height, width = model.visual.image_size
         return Batch(
-            torch.zeros(batch_size, 3, height, width), torch.zeros(batch_size, model.context_length, dtype=torch.long)
+            images_BCHW=torch.zeros(batch_size, 3, height, width),
+            tokens_UL=torch.zeros(batch_size, model.context_length, dtype=torch.long),
+            caption_B=torch.arange(batch_size),
         )
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Symmetric InfoNCE at the learnt temperature (arXiv 2103.00020, figure 3), by open_clip's own loss."""
         clip = _towers(model)
-        images_BD, texts_BD = clip.encode_image(batch.images_BCHW), clip.encode_text(batch.tokens_BL)
-        loss: Tensor = self._loss(F.normalize(images_BD, dim=-1), F.normalize(texts_BD, dim=-1), clip.logit_scale.exp())
+        images_BD = F.normalize(clip.encode_image(batch.images_BCHW), dim=-1)
+        texts_UD = F.normalize(text.encode_text(clip, batch.tokens_UL), dim=-1)
+        loss: Tensor = self._loss(images_BD, texts_UD.index_select(0, batch.caption_B), clip.logit_scale.exp())
         return loss
 
     def after_step(self, model: nn.Module) -> None:
@@ -168,8 +175,9 @@ class ClipWorkload:
         device = next(model.parameters()).device
         model.eval()
         with torch.inference_mode():
-            prompts = torch.cat([test.prompts for test in self._corpus.suite]).to(device)
-            texts = _in_batches(lambda tokens: _towers(model).encode_text(tokens, normalize=True), prompts)
+            prompts = text.trimmed(torch.cat([test.prompts for test in self._corpus.suite]).numpy())
+            texts = _in_batches(lambda tokens: text.encode_text(model, tokens), torch.from_numpy(prompts).to(device))
+            texts = F.normalize(texts, dim=-1)
             sizes = [len(test.prompts) for test in self._corpus.suite]
             return tuple(
                 self._score(model, test, classes_CD, device)
@@ -184,18 +192,13 @@ class ClipWorkload:
         """Back to open_clip's layout."""
         return attention.fuse(state)
 
-    def adaptable(self, model: nn.Module) -> tuple[str, ...]:
-        """Attention and MLP layers of both towers."""
-        layers = (name for name, module in model.named_modules() if isinstance(module, nn.Linear))
-        return tuple(name for name in layers if ".resblocks." in name)
-
     def export(self, state: State, folder: Path) -> None:
         """Write a folder that `open_clip.create_model_and_transforms("local-dir:FOLDER")` loads, with its tokenizer."""
         files = self._tokenizer_files()
-        text = dict(self._model_config["text_cfg"])
+        text_config = dict(self._model_config["text_cfg"])
         if files:
-            text["hf_tokenizer_name"] = "."  # open_clip then reads the tokenizer of this folder
-        config = {"model_cfg": {**self._model_config, "text_cfg": text}, "preprocess_cfg": self._preprocessing}
+            text_config["hf_tokenizer_name"] = "."  # open_clip then reads the tokenizer of this folder
+        config = {"model_cfg": {**self._model_config, "text_cfg": text_config}, "preprocess_cfg": self._preprocessing}
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in {**files, "open_clip_config.json": json.dumps(config, indent=2)}.items():
             (folder / name).write_text(content)

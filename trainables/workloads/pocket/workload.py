@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from safetensors import safe_open
 
-from trainables.config import Pocket, digest
+from trainables.config import Pocket
+from trainables.frozen import digest
+from trainables.workloads.anatomy import Anatomy
+from trainables.workloads.clip.layout import describe
 from trainables.workloads.identity import Identity
 from trainables.workloads.pocket import WEIGHTS_FILE
 from trainables.workloads.pocket.samples import library_versions, pool, samples
@@ -21,13 +25,14 @@ if TYPE_CHECKING:
 
 
 def identify_pocket(config: Pocket) -> Identity:
-    """Digests of world and weights, and the adaptation concepts as "dataset/concept"."""
+    """Digests of world and weights, the adaptation concepts as "dataset/concept", and what the model is made of."""
     return Identity(
         base=hashlib.sha256(WEIGHTS_FILE.read_bytes()).hexdigest(),
         data=digest([*_drawn_by(), config.pool, [_content(name, "train_per_concept", "templates") for name in ADAPT]]),
         suite=digest([*_drawn_by(), [_content(name, "test_per_concept", "prompt") for name in DATASETS], _SCORED]),
         concepts=tuple(f"{name}/{concept}" for name in ADAPT for concept in DATASETS[name].concepts),
         test_samples=sum(len(row.concepts) * row.test_per_concept for row in DATASETS.values()),
+        anatomy=_anatomy(),
     )
 
 
@@ -48,6 +53,12 @@ def open_pocket(config: Pocket, cache: Path) -> "ClipWorkload":
         model_config=model.POCKET_CONFIG,
         tokenizer_files=tokenizer_files,
     )
+
+
+def _anatomy() -> Anatomy:
+    """Read from the header of the weights' file: no tensor is loaded."""
+    with safe_open(WEIGHTS_FILE, framework="np") as weights:
+        return describe({name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()})  # noqa: SIM118
 
 
 def _drawn_by() -> list[object]:

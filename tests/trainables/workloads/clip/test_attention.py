@@ -77,6 +77,17 @@ class TestSplit:
         count = [sum(parameter.numel() for parameter in model.parameters()) for model in (fused, split)]
         assert count[0] == count[1]
 
+    def test_split_draws_nothing(self, name: str) -> None:
+        model, before = MODELS[name](), torch.get_rng_state()
+        split = attention.split(model)
+        assert torch.equal(torch.get_rng_state(), before)
+        assert all(parameter.requires_grad for parameter in split.parameters())
+
+    def test_split_stays_on_the_meta_device(self, name: str) -> None:
+        with torch.device("meta"):
+            split = attention.split(MODELS[name]())
+        assert all(parameter.is_meta for parameter in split.parameters())
+
     def test_split_shares_no_memory_with_the_state(self, name: str) -> None:
         split = attention.split(MODELS[name]())
         before = {key: value.clone() for key, value in attention.fuse(split.state_dict()).items()}

@@ -41,30 +41,41 @@ def test_samples_do_not_depend_on_the_order_of_the_concepts(workload: ClipWorklo
 def test_batch_holds_image_and_caption_of_each_id(workload: ClipWorkload) -> None:
     corpus = toys.corpus()
     ids = np.array([25, 0, 100, 79, 80, 25])
-    images, tokens = workload.batch(ids, rng())
+    images, tokens_UL, caption_B = workload.batch(ids, rng())
     for i, sample in enumerate(ids):
         segment = corpus.segments[0] if sample < 80 else corpus.segments[1]
         local = sample if sample < 80 else sample - 80
         pixels = torch.tensor(segment.images[local]).permute(2, 0, 1) / 255
         torch.testing.assert_close(images[i], (pixels - 0.5) / 0.25)
         captions = [row for row in segment.tokens[local].tolist() if any(row)]
-        assert tokens[i].tolist() in captions
+        row = tokens_UL[caption_B[i]].tolist()
+        assert row + [0] * (toys.CONTEXT_LENGTH - len(row)) in captions
     assert images.dtype == torch.float32
-    assert tokens.dtype == torch.int64
+    assert tokens_UL.dtype == caption_B.dtype == torch.int64
+
+
+def test_batch_holds_each_caption_once_and_no_more_padding_than_it_must(workload: ClipWorkload) -> None:
+    ids = np.array([0, 1, 2, 30, 31, 0])  # concepts 0 and 3, each with one caption of three tokens
+    _, tokens_UL, caption_B = workload.batch(ids, rng())
+    assert tokens_UL.tolist() == [[1, 3, toys.END], [1, 6, toys.END]]
+    assert caption_B.tolist() == [0, 0, 0, 1, 1, 0]
 
 
 def test_captions_are_chosen_evenly_and_by_the_generator_alone(workload: ClipWorkload) -> None:
     two, one = np.full(2000, 10), np.full(50, 0)  # a concept with two captions, and one with one
-    first = workload.batch(two, rng()).tokens_BL
-    assert torch.equal(workload.batch(two, rng()).tokens_BL, first)
-    assert not torch.equal(workload.batch(two, np.random.default_rng(1)).tokens_BL, first)
-    assert 850 < int((first[:, 1] == 2).sum()) < 1150
-    assert len(workload.batch(one, rng()).tokens_BL.unique(dim=0)) == 1
+    first = workload.batch(two, rng())
+    assert torch.equal(workload.batch(two, rng()).caption_B, first.caption_B)
+    assert not torch.equal(workload.batch(two, np.random.default_rng(1)).caption_B, first.caption_B)
+    assert 850 < int((first.tokens_UL[first.caption_B, 1] == 2).sum()) < 1150
+    assert len(workload.batch(one, rng()).tokens_UL) == 1
 
 
-def test_example_has_the_shapes_and_types_of_a_batch(workload: ClipWorkload) -> None:
+def test_example_is_a_batch_of_distinct_captions_as_long_as_the_context(workload: ClipWorkload) -> None:
     real, example = workload.batch(np.arange(3), rng()), workload.example(3)
-    assert [(t.shape, t.dtype) for t in real] == [(t.shape, t.dtype) for t in example]
+    assert [t.dtype for t in real] == [t.dtype for t in example]
+    assert example.images_BCHW.shape == real.images_BCHW.shape
+    assert example.tokens_UL.shape == (3, toys.CONTEXT_LENGTH)
+    assert example.caption_B.tolist() == [0, 1, 2]
 
 
 def test_loss_is_symmetric_cross_entropy_at_the_learnt_temperature(workload: ClipWorkload) -> None:
@@ -72,10 +83,9 @@ def test_loss_is_symmetric_cross_entropy_at_the_learnt_temperature(workload: Cli
     with torch.no_grad():
         model.logit_scale.fill_(math.log(20.0))
     batch = workload.batch(np.arange(0, 60, 10), rng())
-    images_BD, texts_BD = (
-        F.normalize(model.encode_image(batch[0]), dim=-1),
-        F.normalize(model.encode_text(batch[1]), dim=-1),
-    )
+    tokens_BL = F.pad(batch.tokens_UL[batch.caption_B], (0, toys.CONTEXT_LENGTH - batch.tokens_UL.shape[1]))
+    images_BD = F.normalize(model.encode_image(batch.images_BCHW), dim=-1)
+    texts_BD = F.normalize(model.encode_text(tokens_BL), dim=-1)
     logits_BB = 20 * images_BD @ texts_BD.T
     expected = (-logits_BB.log_softmax(0).diagonal().mean() - logits_BB.log_softmax(1).diagonal().mean()) / 2
     torch.testing.assert_close(workload.loss(model, batch), expected)
@@ -125,13 +135,6 @@ def test_base_is_owned_by_the_caller(workload: ClipWorkload) -> None:
     assert all(not torch.equal(tensor, first[name]) for name, tensor in workload.base().items() if tensor.any())
 
 
-def test_adaptable_layers_are_those_of_the_blocks_of_both_towers(workload: ClipWorkload) -> None:
-    names = workload.adaptable(workload.split(workload.architecture()))
-    attention = [f"attn.{part}" for part in ("q_proj", "k_proj", "v_proj", "out_proj")]
-    blocks = ["visual.transformer.resblocks.0", "visual.transformer.resblocks.1", "transformer.resblocks.0"]
-    assert set(names) == {f"{block}.{layer}" for block in blocks for layer in [*attention, "mlp.c_fc", "mlp.c_proj"]}
-
-
 def test_export_writes_weights_and_a_config(workload: ClipWorkload, tmp_path: Path) -> None:
     state = workload.base()
     workload.export(state, tmp_path / "out")
@@ -142,5 +145,5 @@ def test_export_writes_weights_and_a_config(workload: ClipWorkload, tmp_path: Pa
     assert config["preprocess_cfg"] == {"mean": [0.5] * 3, "std": [0.25] * 3}
 
 
-def test_batch_is_a_pair_of_images_and_tokens() -> None:
-    assert Batch._fields == ("images_BCHW", "tokens_BL")
+def test_batch_is_images_captions_and_who_has_which() -> None:
+    assert Batch._fields == ("images_BCHW", "tokens_UL", "caption_B")

@@ -1,0 +1,96 @@
+"""Values that users write: frozen, checked as they are read, named by a hash of their canonical form.
+
+All that is wrong with a value is said at once: which key of which file, what was given, what is allowed.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class ConfigError(ValueError):
+    """A config that cannot be used; the message names the key, what was given and what is allowed."""
+
+
+class Frozen(BaseModel):
+    """Base of all configs: immutable, no unknown keys, no coercion of strings to numbers, no NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def canonical(self) -> dict[str, Any]:
+        """The config as JSON values, with every default spelled out."""
+        return self.model_dump(mode="json")
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def digest(value: object) -> str:
+    """SHA-256 in hex of a JSON value in canonical form (sorted keys, no spaces, shortest floats)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def parse(model: type[_Model], value: object, *, source: str) -> _Model:
+    """Validate `value` as `model`; raise ConfigError that names each wrong key of `source`."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(model, error, source))) from error
+
+
+def _explain(model: type[BaseModel], error: ValidationError, source: str) -> Iterator[str]:
+    for problem in error.errors():
+        keys, node = _locate(model, problem["loc"])
+        where = ".".join(keys) or "the whole document"
+        given = problem["input"]
+        if problem["type"] == "extra_forbidden":
+            allowed = ", ".join(sorted(node.get("properties", {})))
+            yield f"{source}: {where}: unknown key; allowed here: {allowed}"
+        elif problem["type"] == "missing":
+            yield f"{source}: {where}: missing; it has no default"
+        elif problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
+            context = problem.get("ctx", {})
+            name = given.get("name") if isinstance(given, Mapping) else given
+            tags = context.get("expected_tags", "an object with a key 'name'")
+            yield f"{source}: {where}.name: {name!r} is unknown; allowed: {tags}"
+        else:
+            message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+            shown = "" if isinstance(given, Mapping) else f"{given!r} given; "
+            yield f"{source}: {where}: {shown}{_allowed(problem['type'], message)}"
+
+
+def _allowed(kind: str, message: str) -> str:
+    return message if kind == "value_error" else f"allowed: {message}"
+
+
+def _locate(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], dict[str, Any]]:
+    """The keys of a location as the user wrote them, and the JSON schema of the object that holds the last one.
+
+    Pydantic puts the chosen variant of a union into a location; it is no key.
+    """
+    schema = model.model_json_schema()
+    node, holder, keys = _resolve(schema, schema), schema, []
+    for part in location:
+        variants = node.get("discriminator", {}).get("mapping", {})
+        variants |= {
+            k: v for one in node.get("anyOf", []) for k, v in one.get("discriminator", {}).get("mapping", {}).items()
+        }
+        if part in variants:
+            node = _resolve(schema, {"$ref": variants[str(part)]})
+            continue
+        keys.append(str(part))
+        holder = node
+        inner = node.get("items", {}) if isinstance(part, int) else node.get("properties", {}).get(part)
+        node = _resolve(schema, inner or node.get("additionalProperties") or {})
+    return keys, holder
+
+
+def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in node:
+        return node
+    target: dict[str, Any] = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    return target

@@ -1,0 +1,108 @@
+"""Where a method acts: which parameters of a declared anatomy train, and which layers have an adapter.
+
+Pure functions of names, towers, layers and targets, so that a plan can refuse what a model does not have.
+"""
+
+from trainables.frozen import ConfigError
+from trainables.methods import limits
+from trainables.methods.method import Galore, LayerSelection, Method, Scope, Selection
+from trainables.workloads.anatomy import Anatomy, Parameter, Projection
+
+
+def trained(method: Method, anatomy: Anatomy) -> frozenset[str]:
+    """Names of the model's own parameters that train; adapters are extra."""
+    return frozenset(
+        parameter.name
+        for parameter in anatomy.parameters
+        if (method.logit_scale if parameter.part == "scale" else _selects(method.trains, parameter, anatomy))
+    )
+
+
+def adapted(scope: Scope, anatomy: Anatomy) -> tuple[Projection, ...]:
+    """The projections that have an adapter."""
+    towers = anatomy.towers if scope.towers == "all" else scope.towers.split("+")
+    layers = scope.layer_numbers
+    return tuple(
+        projection
+        for projection in anatomy.projections
+        if projection.tower in towers
+        and projection.target in scope.target_names
+        and (layers is None or projection.layer in layers)
+    )
+
+
+def check(method: Method, anatomy: Anatomy) -> None:
+    """Refuse a method that the model cannot have.
+
+    Raises:
+        ConfigError: a tower, block or target that the model lacks, or a size above the layers' own.
+    """
+    try:
+        _check(method, anatomy)
+    except ConfigError as error:
+        raise ConfigError(f"method {method.name}: {error}") from error
+
+
+def _check(method: Method, anatomy: Anatomy) -> None:
+    if method.adapter is not None:
+        _check_scope(method.adapter, anatomy)
+        limits.check(method.adapter, adapted(method.adapter, anatomy))
+    match method.trains:
+        case Selection(train="all_but_image_tower" | "all_but_text_tower" as train):
+            tower = train.removeprefix("all_but_").removesuffix("_tower")
+            if tower not in anatomy.towers:
+                raise ConfigError(f"it locks the {tower} tower, and the model has {_listed(anatomy.towers)}")
+        case LayerSelection(n=n) if n > (most := min(anatomy.depth(tower) for tower in anatomy.towers)):
+            raise ConfigError(f"n: {n} given; allowed: 1 to {most}, the blocks of the shallowest tower")
+    if isinstance(method.projection, Galore):
+        names = trained(method, anatomy)
+        sides = [min(p.shape) for p in anatomy.parameters if p.name in names and len(p.shape) == 2]
+        if not sides:
+            raise ConfigError("projection: galore projects 2-D weights, and none of these trains with this method")
+        if method.projection.rank > max(sides):
+            raise ConfigError(
+                f"rank: {method.projection.rank} given; allowed: 1 to {max(sides)}, the smaller side of the largest "
+                "weight, at which GaLore is AdamW"
+            )
+
+
+def _selects(trains: Selection | LayerSelection, parameter: Parameter, anatomy: Anatomy) -> bool:
+    match trains:
+        case LayerSelection(train="all_but_first_layers", n=n):
+            return parameter.layer is None or parameter.layer >= n
+        case LayerSelection(n=n):
+            return parameter.layer is None or parameter.layer < anatomy.depth(str(parameter.tower)) - n
+        case Selection(train="norms"):
+            return parameter.part == "norm"
+        case Selection(train="biases"):
+            return parameter.bias
+        case Selection(train="all_but_image_tower"):
+            return parameter.tower != "image"
+        case Selection(train="all_but_text_tower"):
+            return parameter.tower != "text"
+        case Selection(train="all_but_attention"):
+            return parameter.part != "attention"
+        case Selection(train="all_but_mlp"):
+            return parameter.part != "mlp"
+        case _:
+            return trains.train == "everything"
+
+
+def _check_scope(scope: Scope, anatomy: Anatomy) -> None:
+    towers = anatomy.towers if scope.towers == "all" else tuple(scope.towers.split("+"))
+    for tower in towers:
+        if tower not in anatomy.towers:
+            raise ConfigError(f"towers: there is no tower {tower!r}; allowed: all, {_listed(anatomy.towers)}")
+    depth = min(anatomy.depth(tower) for tower in towers)
+    for layer in scope.layer_numbers or ():
+        if layer >= depth:
+            shown = ", ".join(f"{tower} has {anatomy.depth(tower)}" for tower in towers)
+            raise ConfigError(f"layers: there is no block {layer}; allowed: 0 to {depth - 1} ({shown} blocks)")
+    targets = {projection.target for projection in anatomy.projections if projection.tower in towers}
+    for target in scope.target_names:
+        if target not in targets and scope.targets != "all":
+            raise ConfigError(f"targets: the model has no {target!r}; allowed: all, {_listed(sorted(targets))}")
+
+
+def _listed(names: tuple[str, ...] | list[str]) -> str:
+    return ", ".join(names) or "none"
