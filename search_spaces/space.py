@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast, get_args
 
-from trainables.config import TIMELINES, Pocket, TrialConfig
+from trainables.config import TIMELINES, Finetune, Pocket, Recipe, TrialConfig
 from trainables.frozen import ConfigError, parse
 from trainables.methods.method import COMPOSED, METHODS, hyperparameters
 
@@ -120,16 +120,17 @@ def build(values: Mapping[str, Scalar], *, workload: Pocket, source: str) -> tup
     _require_known(values, source)
     untrained = values.get("method") == "zeroshot"
     tree: dict[str, Any] = {"workload": workload, "recipe": {"steps": 1} if untrained else {}, "stream": {}}
-    used = set()
-    for name, value in values.items():
-        if untrained or _applies(name, values, source):
-            used.add(name)
-            if not untrained or name in _UNTRAINED:
-                _set(tree, AXES[name].path, value)
+    used = {name for name in values if _applies(name, values, source)}
+    for name in used:
+        _set(tree, AXES[name].path, values[name])
     try:
-        return parse(TrialConfig, tree, source=source), used
+        config = parse(TrialConfig, tree, source=source)
     except ConfigError as error:
         raise ConfigError(_with_axis_names(str(error))) from error
+    if untrained:  # how the others train says nothing about it, so all of these are one config
+        plain = {"recipe": Recipe(method=config.recipe.method, steps=1), "timeline": Finetune()}
+        config = config.model_copy(update=plain)
+    return config, used
 
 
 def axis_values(config: TrialConfig) -> dict[str, Scalar]:
@@ -165,7 +166,11 @@ def _applies(name: str, values: Mapping[str, Scalar], source: str) -> bool:
         return True
     method, timeline = (_chosen(axis, values, source) for axis in ("method", "timeline"))
     row = METHODS[method]
-    composed = {"penalty": row.penalty is None, "projection": row.projection is None and row.adapter is None}
+    trains = method != "zeroshot"
+    composed = {
+        "penalty": trains and row.penalty is None,
+        "projection": trains and row.projection is None and row.adapter is None,
+    }
     if name in composed:
         return composed[name]
     if name == "lifetime" and row.adapter is None:

@@ -120,11 +120,13 @@ def trials(definition: StudyDefinition, source: str) -> tuple[Trial, ...]:
     Raises:
         ConfigError: the grid or the joint anchor is not valid.
     """
-    grids = [{**grid, "method": methods} for grid in definition.grid if (methods := _trained_methods(grid))]
+    grids = [_without_joint(grid) for grid in definition.grid]
+    if not any(grids) and any(JOINT in _methods(grid) for grid in definition.grid):
+        raise ConfigError(f"{source}: grid: {_ANCHORS_ONLY}")
     configs = expand(grids, fixed=definition.fixed, workload=definition.workload, source=source)
     own = [config for config in configs if not config.recipe.method.is_frozen]
     if not own:
-        raise ConfigError(f"{source}: grid: it has anchors only; give at least one method that trains, such as full")
+        raise ConfigError(f"{source}: grid: {_ANCHORS_ONLY}")
     anchors = _joint(definition, own[0], source)
     if {config.config_id for config in anchors} & {config.config_id for config in own}:
         raise ConfigError(f"{source}: grid: it holds the joint anchor itself; remove it there, or say `joint: null`")
@@ -141,47 +143,50 @@ def trials(definition: StudyDefinition, source: str) -> tuple[Trial, ...]:
 
 
 JOINT = "joint"
+_ANCHORS_ONLY = "it has anchors only; give at least one method that trains, such as full"
 _JOINT: dict[str, Scalar] = {"method": "full", "timeline": "finetune", "new_share": None, "buffer_share": 0.0}
 
 
-def _methods(grid: Mapping[str, Values]) -> list[Scalar]:
-    methods = grid.get("method", "full")
+def _methods(axes: Mapping[str, Values]) -> list[Scalar]:
+    methods = axes.get("method", [])
     return methods if isinstance(methods, list) else [methods]
 
 
-def _trained_methods(grid: Mapping[str, Values]) -> list[Scalar]:
-    """The methods of a grid that are no joint anchor."""
-    return [name for name in _methods(grid) if name != JOINT]
+def _without_joint(axes: Mapping[str, Values]) -> Mapping[str, Values]:
+    """The axes of a grid without the joint anchor; none of a grid that has nothing else."""
+    methods = _methods(axes)
+    if JOINT not in methods:
+        return axes
+    trained = [name for name in methods if name != JOINT]
+    return {**axes, "method": trained} if trained else {}
 
 
 def _joint(definition: StudyDefinition, first: TrialConfig, source: str) -> list[TrialConfig]:
-    """The joint anchors: all concepts in one task, as many steps as a whole stream, no buffer.
+    """The joint anchors: full fine-tuning on all concepts in one task, as many steps as a whole stream, no buffer.
 
     What neither the anchor nor `fixed` says is as in the first config of the grid, but for how that config trains.
     """
     asked = [
-        ({**point}, f"{source}: grid[{i}]")
+        (point, f"{source}: grid[{i}]", len(set(map(str, _methods(grid)))) == 1)
         for i, grid in enumerate(definition.grid)
         if JOINT in _methods(grid)
-        for point in product({axis: values for axis, values in grid.items() if axis != "method"}, source)
+        for point in [*product({axis: values for axis, values in grid.items() if axis != "method"}, source)] or [{}]
     ]
     if not asked and definition.joint is not None:
-        _require_settable(definition, first, f"{source}: joint")
-        asked = [(definition.joint, f"{source}: joint")]
+        asked = [(definition.joint, f"{source}: joint", True)]
     found: dict[str, TrialConfig] = {}
-    for values, where in asked:
-        config = _joint_config(_joint_values(definition, first, values), definition, where)
+    for values, where, alone in asked:
+        if alone:  # in a grid with other methods an axis may be theirs
+            _require_settable(values, definition, first, where)
+        config = _joint_config(_joint_values(values, definition, first), definition, where)
         found.setdefault(config.config_id, config)
     return list(found.values())
 
 
-def _joint_values(definition: StudyDefinition, first: TrialConfig, asked: Mapping[str, Scalar]) -> dict[str, Scalar]:
-    own = {
-        name: value
-        for name, value in axis_values(first).items()
-        if value is not None and AXES[name].path[:2] != ("recipe", "method")
-    }
-    values = {**own, **definition.fixed, **asked, **_JOINT}
+def _joint_values(asked: Mapping[str, Scalar], definition: StudyDefinition, first: TrialConfig) -> dict[str, Scalar]:
+    own = {name: value for name, value in axis_values(first).items() if value is not None}
+    values = {**own, **definition.fixed, **asked}
+    values = {name: value for name, value in values.items() if AXES[name].path[:2] != ("recipe", "method")} | _JOINT
     pool = values["pool_share"]
     return {**values, "new_share": 1 - pool if isinstance(pool, int | float) else values["new_share"]}
 
@@ -195,13 +200,14 @@ def _joint_config(values: Mapping[str, Scalar], definition: StudyDefinition, whe
     return config.model_copy(update=one_task)
 
 
-def _require_settable(definition: StudyDefinition, first: TrialConfig, where: str) -> None:
-    """Refuse what the key `joint` cannot set; in a grid it may apply to the other methods."""
-    joint = definition.joint or {}
-    unusable = [name for name in joint if name in _JOINT]
+def _require_settable(asked: Mapping[str, Scalar], definition: StudyDefinition, first: TrialConfig, where: str) -> None:
+    for name in asked:
+        if name not in AXES:
+            raise ConfigError(f"{where}.{name}: unknown axis; allowed: {', '.join(AXES)}")
+    unusable = [name for name in asked if name in _JOINT or AXES[name].path[:2] == ("recipe", "method")]
     if not unusable:
-        _, used = build(_joint_values(definition, first, joint), workload=definition.workload, source=where)
-        unusable = sorted(joint.keys() - used)
+        _, used = build(_joint_values(asked, definition, first), workload=definition.workload, source=where)
+        unusable = sorted(asked.keys() - used)
     for name in unusable:
         raise ConfigError(
             f"{where}.{name}: cannot be set here: the joint anchor is full fine-tuning on all concepts at once, with "

@@ -133,5 +133,6 @@ def _best(plan: Plan, tables: Tables) -> Best | None:
 
 def describe(row: dict[str, Any]) -> str:
     """A trial's row in a few words: the axes that a reader compares."""
-    shown = [f"{name}={row[name]:g}" for name in ("rank", "w", "lr") if row[name] is not None]
-    return " ".join([row["method"], *([row["timeline"]] if row["timeline"] else []), *shown])
+    names = [row[name] for name in ("method", "penalty", "projection", "timeline") if row[name]]
+    shown = [f"{name}={row[name]:g}" for name in ("rank", "n", "strength", "w", "lr") if row[name] is not None]
+    return " ".join([*names, *shown])

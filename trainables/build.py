@@ -47,6 +47,7 @@ class Builder:
         self.trained = 0
         self._recent: OrderedDict[str, Built] = OrderedDict()
         self._evaluator = workload.architecture().to(runtime.device)
+        self._names = self._evaluator.state_dict().keys()
 
     def weights(self, node: Weights) -> State:
         """Weights of a node: from memory, from the store, or computed (an update is then also stored)."""
@@ -103,8 +104,9 @@ class Builder:
         carry = {name.removeprefix(CARRY): tensor for name, tensor in tensors.items() if name.startswith(CARRY)}
         weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(CARRY)}
         if node.recipe.method.adapter is not None:
-            return Built({**folded(node, self._start(node), carry, self.workload), **weights}, carry)
-        return Built({**self.weights(node.start), **weights}, carry)
+            first = self.weights(first_of(node).start)
+            return Built({**folded(node, {**first, **weights}, carry, self.workload), **weights}, carry)
+        return Built(weights if weights.keys() == self._names else {**self.weights(node.start), **weights}, carry)
 
     def _start(self, node: Update) -> Start:
         """Weights and carry that an update starts from."""

@@ -95,9 +95,9 @@ def train(update: Update, start: Start, workload: Workload, runtime: Runtime) ->
     return Trained(state=state, carry=carry, losses=values, wall_seconds=wall_seconds)
 
 
-def folded(update: Update, start: Start, carry: Carry, workload: Workload) -> dict[str, Tensor]:
-    """Weights of an update whose adapter is in `carry`, as `train` gave them: `start` with the adapter folded in."""
-    return _attached(update, Start(state=start.state, carry=carry), workload, continues=True).fold()
+def folded(update: Update, state: State, carry: Carry, workload: Workload) -> dict[str, Tensor]:
+    """Weights of an update whose adapter is in `carry`, as `train` gave them: `state` with the adapter folded in."""
+    return _attached(update, Start(state=state, carry=carry), workload, continues=True).fold()
 
 
 def _attached(update: Update, start: Start, workload: Workload, *, continues: bool | None = None) -> Attached:

@@ -144,13 +144,21 @@ WRONG: dict[str, tuple[list[dict[str, Values]], str]] = {
         [{"method": "ewc", "timeline": "zs", "w": 0.5}],
         "s.yaml: grid[0].penalty: ewc would do nothing: with the timeline zs every task starts from the base; ",
     ),
+    "rank of the zero-shot model": (
+        [{"method": "zeroshot", "rank": 4}],
+        "s.yaml: grid[0].rank: applies to no config of this grid",
+    ),
+    "wrong value beside the zero-shot model": (
+        [{"method": "zeroshot", "lr": -1.0}],
+        "s.yaml: grid[0].lr: -1.0 given; allowed: greater than 0",
+    ),
     "lifetime without an adapter": (
         [{"lifetime": "fold"}],
         "s.yaml: grid[0].lifetime: applies to no config of this grid",
     ),
     "arguments that are no mapping": (
         [{"method": "peft", "arguments": 3}],
-        "s.yaml: grid[0].arguments: 3 given; a mapping of arguments is needed",
+        "s.yaml: grid[0].arguments: 3 given; a mapping of arguments by name is needed",
     ),
     "schedule": ([{"schedule": "linear"}], "s.yaml: grid[0].schedule: 'linear' given; allowed: 'cosine' or 'constant'"),
 }
@@ -212,7 +220,7 @@ def test_composed_penalty_is_that_of_the_named_method() -> None:
 
 def test_zero_shot_model_has_no_recipe() -> None:
     """Learning rates and the like say nothing about it, so all of them are one config."""
-    (config,) = grid({"method": "zeroshot", "lr": [1e-3, 1e-2], "rank": 4})
+    (config,) = grid({"method": "zeroshot", "lr": [1e-3, 1e-2]})
     assert {name for name, value in axis_values(config).items() if value is not None} == {"method", "tasks", "ordering"}
 
 

@@ -261,3 +261,48 @@ def test_messages_use_the_words_of_the_file(parts: dict[str, Any], message: str)
         joint_of(**parts)
     assert "union" not in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_grid_may_name_the_anchors(tmp_path: Path) -> None:
+    """With values of their own; those of other methods in the same grid fall away."""
+    text = TEXT.replace("grid:", "grid:\n  - {method: [joint, zeroshot, lora], rank: 2, lr: [1e-3, 1e-2]}")
+    got = [trial for trial in trials(definition(tmp_path, text), "s") if trial.config.block == "seed0-order0"]
+    anchors = [(trial.method, trial.config.recipe.optimiser.lr) for trial in got if trial.kind == "anchor"]
+    assert anchors[:2] == [("joint", 1e-3), ("joint", 1e-2)]
+    assert [name for name, _ in anchors[2:]] == ["zeroshot"]
+    joint = next(trial for trial in got if trial.method == "joint")
+    assert joint.config.recipe.method == named("full")
+    assert joint.config.stream.tasks == 1
+    assert len([trial for trial in got if trial.method == "lora"]) == 2
+
+
+def test_anchors_alone_are_no_study(tmp_path: Path) -> None:
+    text = TEXT[: TEXT.index("grid:")] + "grid: [{method: zeroshot}]\n"
+    with pytest.raises(ConfigError, match="it has anchors only; give at least one method that trains"):
+        trials(definition(tmp_path, text), "s")
+
+
+def test_joint_anchor_trains_its_temperature_whatever_the_first_method_does(tmp_path: Path) -> None:
+    text = TEXT.replace("w: 0.5", "w: 0.5\n    method: lora\n    rank: 2")
+    assert trials(definition(tmp_path, text), "s")[0].config.recipe.method.logit_scale
+
+
+def test_method_may_be_fixed(tmp_path: Path) -> None:
+    text = TEXT.replace("fixed: {", "fixed: {method: lora, rank: 2, ")
+    got = trials(definition(tmp_path, text), "s")
+    assert {trial.method for trial in got if trial.kind == "trial"} == {"lora"}
+
+
+@pytest.mark.parametrize("fixed", ["penalty: l2init, ", "projection: galore, ", "logit_scale: false, "])
+def test_joint_anchor_is_full_fine_tuning_whatever_is_fixed(tmp_path: Path, fixed: str) -> None:
+    got = trials(definition(tmp_path, TEXT.replace("fixed: {", "fixed: {" + fixed)), "s")
+    assert [trial.config.recipe.method for trial in got if trial.method == "joint"] == [named("full")] * 2
+    assert named("full") not in [trial.config.recipe.method for trial in got if trial.kind == "trial"]
+
+
+def test_grid_of_the_joint_anchor_alone(tmp_path: Path) -> None:
+    text = TEXT.replace("joint: {lr: 1e-2}", "joint: null").replace("grid:", "grid:\n  - {method: joint}")
+    got = trials(definition(tmp_path, text), "s")
+    assert [trial.config.recipe.optimiser.lr for trial in got if trial.method == "joint"] == [1e-3, 1e-3]
+    wrong = text.replace("{method: joint}", "{method: joint, rank: 4}")
+    assert "grid[0].rank: cannot be set here: the joint anchor is full fine-tuning" in error(tmp_path, wrong)

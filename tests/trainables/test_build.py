@@ -269,3 +269,32 @@ def test_toy_learns() -> None:
     new = [next(score.value for score in scores if score.group == "adapt") for _, scores in reports]
     assert new[0] < 0.3
     assert new[-1] > 0.6
+
+
+@pytest.mark.parametrize("name", ["finetune", "lora continued"])
+def test_reading_an_update_does_not_walk_its_chain(name: str) -> None:
+    """Full fine-tuning changes every tensor, and a continuing adapter sits on the first weights."""
+    store = MemoryStore()
+    config = toys.trial(tasks=4, steps=1, **CYCLES[name])
+    run(config, store)
+    last = updates(config)[-1]
+    alone = MemoryStore()
+    alone.put("updates", last.key, store.get("updates", last.key) or b"")
+    builder = Builder(WORKLOAD, alone, Runtime())
+    expected = Builder(WORKLOAD, store, Runtime()).weights(last)
+    got = builder.weights(last)
+    assert builder.trained == 0
+    assert all(torch.equal(got[key], tensor) for key, tensor in expected.items())
+
+
+@pytest.mark.parametrize("method", ["lora", "lnfit", "locked_text"])
+def test_temperature_that_does_not_train_stays_what_it_is(method: str) -> None:
+    """Even one that is above the bound of those that train."""
+    own = toys.workload()
+    high = {**WORKLOAD.base(), "logit_scale": torch.tensor(4.7)}
+    own._base = lambda: dict(high)
+    store = MemoryStore()
+    chain = updates(toys.trial(method=method, steps=1))
+    trained = Builder(own, store, Runtime()).weights(chain[-1])
+    read = Builder(own, store, Runtime()).weights(chain[-1])
+    assert trained["logit_scale"] == read["logit_scale"] == high["logit_scale"]

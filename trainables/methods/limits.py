@@ -5,11 +5,12 @@ Only adapters of kind `peft` cost the import of peft: they are put on layers of 
 
 import json
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import fields
 
 from trainables.frozen import ConfigError
-from trainables.methods.method import Adapter, FourierFt, LowRank, Oft, Peft
+from trainables.methods.method import Adapter, FourierFt, LowRank, Oft, Peft, Vera
 from trainables.workloads.anatomy import Projection
 
 LAYER_ADAPTERS = (
@@ -43,6 +44,7 @@ LN_TUNING trains a copy of the whole layer, IA3 is a method of its own, and the 
 """
 
 _OURS = (
+    "alora_invocation_tokens",
     "auto_mapping",
     "base_model_name_or_path",
     "bias",
@@ -65,6 +67,8 @@ _OURS = (
 
 SEEDS = ("projection_prng_key", "projection_seed", "random_loc_seed", "random_seed")
 """Arguments of peft's configs that say what is drawn; they follow the seed of the trial."""
+
+_NEED_DATA = ("eva", "corda", "loftq", "lora_ga")
 
 _ROUNDING = 1e-4  # of a layer's outputs, which are of size one
 
@@ -94,13 +98,9 @@ def check(adapter: Adapter, projections: Sequence[Projection]) -> None:
                 allowed = ", ".join(str(n) for n in range(2, common + 1) if common % n == 0)
                 raise ConfigError(f"block_size: {size} given; allowed: {allowed or 'none'}, which divide all inputs")
         case FourierFt(frequencies=frequencies):
-            small = min(projections, key=lambda projection: projection.inputs * projection.outputs)
-            most = small.inputs * small.outputs
-            if frequencies > most:
-                raise ConfigError(
-                    f"frequencies: {frequencies} given; allowed: 1 to {most}, the weights of {small.name} "
-                    f"({small.inputs} inputs, {small.outputs} outputs)"
-                )
+            _check_size("frequencies", frequencies, projections)
+        case Vera(rank=rank):  # its random matrices may be wider than the layer: the paper takes rank 1024 at width 768
+            _check_size("rank", rank, projections)
         case Peft():
             _check_peft(adapter, projections)
 
@@ -120,7 +120,7 @@ def _check_peft(adapter: Peft, projections: Sequence[Projection]) -> None:
         )
     known = {field.name for field in fields(config)}
     allowed = sorted(name for name in known - {*_OURS, *SEEDS} if "dropout" not in name)
-    for name in json.loads(adapter.arguments):
+    for name, value in json.loads(adapter.arguments).items():
         if name not in allowed:
             reason = (
                 f"cannot be set for {adapter.peft_type} here"
@@ -128,16 +128,45 @@ def _check_peft(adapter: Peft, projections: Sequence[Projection]) -> None:
                 else f"is unknown for {adapter.peft_type}"
             )
             raise ConfigError(f"arguments: {name!r} {reason}; allowed: {', '.join(allowed)}")
-    from trainables.methods.adapters import changes_at_first
+        _check_argument(name, value, min(map(_width, projections)))
+    from trainables.methods.adapters import rehearse
 
     try:
-        change = changes_at_first(adapter, projections)
+        with warnings.catch_warnings(action="ignore"):  # of peft's own code; nothing that a user could change
+            rehearsal = rehearse(adapter, projections)
     except Exception as error:  # peft says what it refuses by errors of any type
         raise ConfigError(f"arguments: {adapter.arguments} given, which peft refuses: {error}") from error
-    if not change < _ROUNDING:
+    if not rehearsal.at_first < _ROUNDING:
         raise ConfigError(
             f"arguments: {adapter.arguments} given, with which {adapter.peft_type} changes the model before it trains; "
             "choose another initialisation, such as init_weights: true"
+        )
+    if not rehearsal.when_folded < _ROUNDING:
+        raise ConfigError(
+            f"arguments: {adapter.arguments} given, with which {adapter.peft_type} does not fold into weights exactly; "
+            "leave out what changes the forward pass alone"
+        )
+
+
+def _check_argument(name: str, value: object, width: int) -> None:
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if name in ("r", "rank") and number is not None and number > width:
+        raise ConfigError(f"arguments: {name}: {value} given; allowed: 1 to {width}, the smaller width of a layer")
+    if name.endswith("alpha") and number is not None and number <= 0:
+        raise ConfigError(f"arguments: {name}: {value} given; allowed: greater than 0")
+    if name == "init_lora_weights" and value in _NEED_DATA:
+        raise ConfigError(
+            f"arguments: {name}: {value!r} needs data before training; allowed: true, gaussian, pissa, olora"
+        )
+
+
+def _check_size(name: str, size: int, projections: Sequence[Projection]) -> None:
+    small = min(projections, key=lambda projection: projection.inputs * projection.outputs)
+    most = small.inputs * small.outputs
+    if size > most:
+        raise ConfigError(
+            f"{name}: {size} given; allowed: 1 to {most}, the weights of {small.name} "
+            f"({small.inputs} inputs, {small.outputs} outputs)"
         )
 
 

@@ -175,9 +175,12 @@ class Peft(Scope):
                 value = json.loads(value)
             except ValueError as error:
                 raise ValueError(f"not JSON ({error}); a mapping of arguments is needed") from error
-        if not isinstance(value, Mapping):
-            raise ValueError("a mapping of arguments is needed, such as {boft_block_size: 4}")
-        return json.dumps(dict(value), sort_keys=True)
+        if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+            raise ValueError("a mapping of arguments by name is needed, such as {r: 4}")
+        try:
+            return json.dumps(dict(value), sort_keys=True, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"arguments are numbers, texts, true or false, and lists of them ({error})") from error
 
 
 Adapter = Annotated[LowRank | Vera | Ia3 | Oft | FourierFt | Peft, Field(discriminator="name")]

@@ -9,6 +9,7 @@ import torch
 from peft.tuners import lora
 from peft.tuners.fourierft.layer import FourierFTLinear
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from tests.trainables import toys
 from trainables.frozen import ConfigError
@@ -317,6 +318,22 @@ REFUSED: dict[str, tuple[Adapter, str]] = {
         Peft(name="peft", peft_type="FOURIERFT", arguments='{"n_frequency": 9}'),
         "with which FOURIERFT changes the model before it trains; choose another initialisation",
     ),
+    "rank of peft": (
+        Peft(name="peft", peft_type="LORA", arguments='{"r": 7}'),
+        "arguments: r: 7 given; allowed: 1 to 6, the smaller width of a layer",
+    ),
+    "alpha of peft": (
+        Peft(name="peft", peft_type="LORA", arguments='{"lora_alpha": -4}'),
+        "arguments: lora_alpha: -4 given; allowed: greater than 0",
+    ),
+    "needs data": (
+        Peft(name="peft", peft_type="LORA", arguments='{"init_lora_weights": "eva"}'),
+        "arguments: init_lora_weights: 'eva' needs data before training; allowed: true, gaussian, pissa, olora",
+    ),
+    "does not fold": (
+        Peft(name="peft", peft_type="LORA", arguments='{"alora_invocation_tokens": [1]}'),
+        "'alora_invocation_tokens' cannot be set for LORA here",
+    ),
     "not a number": (
         Peft(name="peft", peft_type="HRA", arguments='{"apply_GS": true, "r": 4}'),
         "with which HRA changes the model",
@@ -342,9 +359,10 @@ def test_largest_values_are_allowed(adapter: Adapter) -> None:
     limits.check(adapter, LAYERS)
 
 
-def test_rank_of_vera_may_exceed_the_width() -> None:
-    """Its paper takes rank 1024 at width 768: the matrices are fixed, and the rank is the number of scales."""
-    limits.check(Vera(name="vera", rank=1024), LAYERS)
+def test_rank_of_vera_may_exceed_the_width_but_not_the_weights() -> None:
+    limits.check(Vera(name="vera", rank=108), LAYERS)
+    with pytest.raises(ConfigError, match=r"rank: 109 given; allowed: 1 to 108, the weights of b"):
+        limits.check(Vera(name="vera", rank=109), LAYERS)
 
 
 @pytest.mark.parametrize("kind", ["WAVEFT", "UNILORA"])
@@ -359,3 +377,25 @@ def forward_on_meta(adapter: Adapter) -> None:
         model = adapters.inject(split("pocket"), adapter, projections("pocket"), seed=0, task=0)
         text: Any = model.train()
         text.encode_text(torch.zeros(4, text.context_length, dtype=torch.long)).sum().backward()
+
+
+@pytest.mark.parametrize("rank", [1, 4])
+def test_flops_of_a_low_rank_layer_are_their_closed_form(rank: int) -> None:
+    """Two large products and six thin ones, where full fine-tuning has three large."""
+    n, inputs, outputs = 7, 12, 20
+    for device in ("cpu", "meta"):
+        x = torch.zeros(n, inputs, device=device, requires_grad=True)
+        weight = torch.zeros(outputs, inputs, device=device)
+        down, up = (
+            torch.zeros(shape, device=device, requires_grad=True) for shape in ((rank, inputs), (outputs, rank))
+        )
+        with FlopCounterMode(display=False) as counter:
+            adapters.low_rank(x, weight, None, down, up, 1.0).sum().backward()
+        assert counter.get_total_flops() == 2 * n * (2 * inputs * outputs + 3 * rank * (inputs + outputs)), device
+
+
+def test_row_norms_of_dora_are_those_of_the_adapted_weight() -> None:
+    rng = torch.Generator().manual_seed(0)
+    weight, down, up = (torch.randn(shape, generator=rng) for shape in ((20, 12), (3, 12), (20, 3)))
+    expected = torch.linalg.vector_norm(weight + 0.7 * up @ down, dim=1)
+    torch.testing.assert_close(adapters._row_norms(weight, down, up, 0.7), expected)

@@ -167,8 +167,10 @@ class ClipWorkload:
 
     def after_step(self, model: nn.Module) -> None:
         """Keep the logit scale within [0, ln 100] (arXiv 2103.00020, section 2.5, and open_clip's training loop)."""
-        with torch.no_grad():
-            _towers(model).logit_scale.clamp_(0, MAX_LOGIT_SCALE)
+        scale = _towers(model).logit_scale
+        if scale.requires_grad:  # a temperature that does not train stays what it is
+            with torch.no_grad():
+                scale.clamp_(0, MAX_LOGIT_SCALE)
 
     def evaluate(self, model: nn.Module) -> tuple[Score, ...]:
         """Zero-shot accuracy: argmax over the cosines with one prompt per class."""
