@@ -206,7 +206,7 @@ def short(value: AxisValue) -> str:
         return "yes" if value else "no"
     if not isinstance(value, int | float):
         return str(value)
-    if value != 0 and not 1e-2 <= abs(value) < 1e5:
+    if value != 0 and not 1e-2 <= abs(value) < 1e4:
         mantissa, exponent = f"{value:.3e}".split("e")
         return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
     return f"{value:.6g}"

@@ -1,10 +1,10 @@
 """Seconds of an optimiser step and its peak memory, of every method, as ratios to full fine-tuning in the same process.
 
 A step is that of `trainables.train`: loss, backward, penalty, clipping, optimiser, on one nominal batch of noise, in
-which every sample has a caption of its own and of full length. Rounds alternate between the methods; seconds are
-medians. ViT-B-32 has random weights. On a CPU the peak is that of all bytes which torch's allocator has handed out at
-once (weights, gradients and optimiser state included), by the records of its profiler; scratch memory of MKL is not in
-it. On CUDA it is `torch.cuda.max_memory_allocated`. All methods are then in memory at once, each with its model.
+which every sample has a caption of its own and of full length. Rounds alternate between full fine-tuning and a method;
+seconds are medians. ViT-B-32 has random weights. On a CPU the peak is that of all bytes which torch's allocator has
+handed out at once (weights, gradients and optimiser state included), by the records of its profiler; scratch memory of
+MKL is not in it. On CUDA it is `torch.cuda.max_memory_allocated`. Measured ratios are in CHANGELOG.md.
 
     python -m tests.benchmarks.steps [--model pocket|ViT-B-32] [--batch-size 128] [--methods lora,dora] [--device cuda]
 """
@@ -12,6 +12,7 @@ it. On CUDA it is `torch.cuda.max_memory_allocated`. All methods are then in mem
 import argparse
 import json
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -54,21 +55,24 @@ def main() -> None:
     batch = Batch(*(tensor.to(options.device) for tensor in _noise(workload, size)))
     names = ["full", *(name for name in METHODS if name in options.methods.split(",") and name != "full")]
 
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     peaks: dict[str, int] = {}
     builders = {name: partial(Step, named(name), workload, batch, bf16=options.precision == "bf16") for name in names}
     for name, build in builders.items():
         peaks[name] = peak_bytes(build)
-    steps = {name: build() for name, build in builders.items()}
-    for round_number in range(options.rounds + 1):
-        for name, step in steps.items():
-            taken = _timed(step)
+    full = builders["full"]()
+    for name in names:
+        step = full if name == "full" else builders[name]()
+        for round_number in range(options.rounds + 1):
+            taken = _timed(full), _timed(step)
             if round_number:  # the first round warms up
                 seconds[name].append(taken)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
+        print(f"{name} ...", file=sys.stderr)
+    medians = {name: statistics.median(own for _, own in pairs) for name, pairs in seconds.items()}
+    ratios = {name: medians[name] / statistics.median(whole for whole, _ in pairs) for name, pairs in seconds.items()}
     print(f"{'method':20} {'ms a step':>10} {'time':>6} {'MiB':>8} {'memory':>6}")
     for name in names:
-        time_ratio, memory_ratio = medians[name] / medians["full"], peaks[name] / peaks["full"]
+        time_ratio, memory_ratio = ratios[name], peaks[name] / peaks["full"]
         print(
             f"{name:20} {1000 * medians[name]:10.2f} {time_ratio:6.3f} {peaks[name] / 2**20:8.1f} {memory_ratio:6.3f}"
         )
@@ -83,7 +87,7 @@ def main() -> None:
         row = {
             "method": name,
             "seconds": round(medians[name], 5),
-            "time_ratio": round(medians[name] / medians["full"], 3),
+            "time_ratio": round(ratios[name], 3),
             "peak_bytes": peaks[name],
             "memory_ratio": round(peaks[name] / peaks["full"], 3),
         }

@@ -100,7 +100,8 @@ class LowRank(Scope):
 
     lora (arXiv 2106.09685); dora (2402.09353); rslora, whose scale is alpha / sqrt(rank) (2312.03732); pissa, which
     starts from the leading singular vectors (2404.02948); loha and lokr, Hadamard and Kronecker products (2108.06098,
-    2212.10650). `alpha` defaults to the rank: a scale of 1, as in arXiv 2408.14471, whose tables have rank 4.
+    2212.10650). All six targets are adapted and A starts as in peft; the reference of arXiv 2408.14471 reaches q, k, v
+    and mlp_out. `alpha` defaults to the rank: a scale of 1, as in arXiv 2408.14471, whose tables have rank 4.
     """
 
     name: Literal["lora", "dora", "rslora", "pissa", "loha", "lokr"]
@@ -128,14 +129,17 @@ class Vera(Scope):
 
 
 class Ia3(Scope):
-    """Learnt factors, first 1, of keys, values and the MLP's inner activation (arXiv 2205.05638, section 3.3)."""
+    """Learnt factors, first 1, of keys, values and the MLP's inner activation (arXiv 2205.05638, section 3.3).
+
+    The optimiser's weight decay pulls factors to 0, as it does all that trains, and so is felt: set it for them.
+    """
 
     name: Literal["ia3"]
     targets: str = Field(default="k+v+mlp_out", description=Scope.model_fields["targets"].description)
 
 
 class Oft(Scope):
-    """W times a block-diagonal rotation, by Cayley's parametrisation (arXiv 2306.07280)."""
+    """W times a block-diagonal rotation, by five terms of Cayley's series as in peft (arXiv 2306.07280)."""
 
     name: Literal["oft"]
     block_size: int = Field(
@@ -193,6 +197,7 @@ Strength = Annotated[float, Field(ge=0, description="factor of the penalty")]
 class Ewc(Frozen):
     """Online EWC (arXiv 1612.00796, eq. 3; 1805.06370): strength / 2 * sum of F * (theta - theta_start)^2.
 
+    Where weights merge, F is that of the update before its merge, and theta_start is the merged start of the task.
     F is the diagonal of the empirical Fisher matrix of batches, as in the reference of arXiv 2408.14471: the squared
     gradient of the loss of a batch, averaged over batches, after each task; F_t = gamma * F_(t-1) + F. It is taken
     from the task's own mixture and at the learnt temperature, on `fisher_samples` samples, and never on more than the

@@ -95,10 +95,13 @@ def build(
             return Penalised(Pull(0.0, []), Kept({}))
         case Ewc(strength=strength, gamma=gamma):
             fisher = _carried("fisher/", carry, parameters)
-            return Penalised(Pull(strength / 2, _terms(parameters, fisher)), Fisher(parameters, fisher, gamma=gamma))
+            pull = Pull(strength / 2, _terms(parameters, _places(parameters), fisher))
+            return Penalised(pull, Fisher(parameters, fisher, gamma=gamma))
         case Si(strength=strength, xi=xi):
             omega = _carried("omega/", carry, parameters)
-            return Penalised(Pull(strength, _terms(parameters, omega)), PathIntegral(parameters, omega, xi=xi))
+            start = _places(parameters)
+            pull = Pull(strength, _terms(parameters, start, omega))
+            return Penalised(pull, PathIntegral(parameters, start, omega, xi=xi))
         case L2Init(strength=strength):
             own = {f"init/{name}": _copy(parameter) for name, parameter in parameters.items() if name not in base}
             own |= {name: carry[name] for name in own if name in carry}
@@ -164,9 +167,15 @@ class PathIntegral:
     A negative omega, of a parameter that moved against its gradient on the whole, would push away from the anchor.
     """
 
-    def __init__(self, parameters: Mapping[str, nn.Parameter], earlier: Mapping[str, Tensor], *, xi: float) -> None:
-        self._parameters, self._earlier, self._xi = parameters, earlier, xi
-        self._start = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    def __init__(
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        start: Mapping[str, Tensor],
+        earlier: Mapping[str, Tensor],
+        *,
+        xi: float,
+    ) -> None:
+        self._parameters, self._start, self._earlier, self._xi = parameters, start, earlier, xi
         self._omega = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
         self._before: dict[str, tuple[Tensor, Tensor]] = {}
 
@@ -205,9 +214,15 @@ def _carried(prefix: str, carry: Mapping[str, Tensor], parameters: Mapping[str, 
     return {name: carry[f"{prefix}{name}"].to(parameter.device) for name, parameter in parameters.items()}
 
 
-def _terms(parameters: Mapping[str, nn.Parameter], importance: Mapping[str, Tensor]) -> list[Term]:
-    """Terms that pull to where the parameters are now."""
-    return [Term(parameters[name], parameters[name].detach().clone(), tensor) for name, tensor in importance.items()]
+def _places(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    """Where the parameters are now."""
+    return {name: parameter.detach().clone() for name, parameter in parameters.items()}
+
+
+def _terms(
+    parameters: Mapping[str, nn.Parameter], anchors: Mapping[str, Tensor], importance: Mapping[str, Tensor]
+) -> list[Term]:
+    return [Term(parameters[name], anchors[name], tensor) for name, tensor in importance.items()]
 
 
 def _copy(tensor: Tensor) -> Tensor:
