@@ -184,7 +184,8 @@ def _applies(name: str, values: Mapping[str, Scalar], source: str) -> bool:
 def _chosen(axis: str, values: Mapping[str, Scalar], source: str) -> str:
     chosen, allowed = values[axis], list(METHODS if axis == "method" else TIMELINES)
     if not isinstance(chosen, str) or chosen not in allowed:
-        raise ConfigError(f"{source}.{axis}: {chosen!r} is unknown; allowed: {', '.join(allowed)}")
+        anchor = "; in the grid of a study also joint" if axis == "method" else ""
+        raise ConfigError(f"{source}.{axis}: {chosen!r} is unknown; allowed: {', '.join(allowed)}{anchor}")
     return chosen
 
 

@@ -149,8 +149,7 @@ def show_status(folder: FolderArgument, as_json: JsonOption = False) -> None:
 def methods(as_json: JsonOption = False) -> None:
     """List every method: parts, hyperparameters with defaults, the share of the pocket model that trains, arXiv id.
 
-    Each name is a value of the axis `method`, and each hyperparameter an axis. The axes `penalty` and `projection` add
-    a penalty or GaLore to another method.
+    Each name is a value of the axis `method`, and each hyperparameter an axis, whose meaning stands below the table.
     """
     from study.methods import methods as listed
     from study.methods import table

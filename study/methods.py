@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from search_spaces.space import AXES
 from trainables.methods.attach import adapt
 from trainables.methods.method import COMPOSED, METHODS, Method, named
 from trainables.workloads.workload import Workload
@@ -54,6 +55,10 @@ def table(rows: Sequence[Listed]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
         yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+    names = list(dict.fromkeys(key for row in rows for key in row.hyperparameters))
+    yield ""
+    for name in (*names, *COMPOSED):
+        yield f"{name.ljust(max(map(len, names)))}  {AXES[name].meaning}"
 
 
 def _shown(value: object) -> str:

@@ -10,6 +10,7 @@ MKL is not in it. On CUDA it is `torch.cuda.max_memory_allocated`. Measured rati
 """
 
 import argparse
+import gc
 import json
 import statistics
 import sys
@@ -130,6 +131,7 @@ def peak_bytes(build: Callable[[], Step]) -> int:
         torch.cuda.reset_peak_memory_stats()
         step()
         return torch.cuda.max_memory_allocated()
+    gc.collect()  # what an earlier method leaves behind must not be freed while this one is measured
     with profile(profile_memory=True) as profiler:
         step = build()
         step()

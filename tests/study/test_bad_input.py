@@ -40,7 +40,8 @@ def invoke(
         (STUDY.replace("rank: [2]", "rank: []"), ["grid[2].rank", "empty"]),
         (STUDY.replace("rank: [2]", "rank: [65]"), ["lora", "rank", "65", "1 to 64"]),
         (STUDY.replace("rank: [2]", "targets: [q, x]"), ["grid[2].targets", "'x'", "mlp_in"]),
-        (STUDY.replace("rank: [2]", "layers: 2"), ["grid[2].layers", "2", "string"]),
+        (STUDY.replace("rank: [2]", "layers: 2"), ["lora", "layers", "there is no block 2"]),
+        (STUDY.replace("rank: [2]", "layers: null"), ["grid[2].layers", "names no blocks", "allowed: all, or numbers"]),
         (STUDY.replace("rank: [2]", "layers: '2'"), ["lora", "layers", "there is no block 2", "0 to 1", "text has 2"]),
         (STUDY.replace("rank: [2]", "towers: audio"), ["lora", "towers", "'audio'", "image, text"]),
         (
@@ -81,7 +82,7 @@ def test_an_unknown_study_lists_the_presets(
     code, errors = invoke(capsys, monkeypatch, "run", "dmeo")
     assert code == 2
     assert "dmeo" in errors
-    assert "demo, smoke" in errors
+    assert "demo, methods, smoke" in errors
 
 
 def test_folders_that_are_no_studies(

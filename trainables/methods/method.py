@@ -76,10 +76,12 @@ class Scope(Frozen):
     def _canonical_towers(cls, value: str) -> str:
         return "+".join(sorted({part.strip() for part in value.split("+")}))
 
-    @field_validator("layers")
+    @field_validator("layers", mode="before")
     @classmethod
-    def _canonical_layers(cls, value: str) -> str:
-        return value if value == "all" else _runs(_numbers(value))
+    def _canonical_layers(cls, value: object) -> object:
+        """One block may be written as a number."""
+        text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else repr(value)
+        return text if text == "all" else _runs(_numbers(text))
 
     @property
     def target_names(self) -> tuple[str, ...]:
