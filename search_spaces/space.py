@@ -89,12 +89,12 @@ def expand(
     Raises:
         ConfigError: an unknown axis, a value that is not allowed, an axis that applies nowhere, an empty grid.
     """
-    _require_known(fixed, f"{source}: fixed")
+    require_known(fixed, f"{source}: fixed")
     configs: dict[str, TrialConfig] = {}
     applied_anywhere: set[str] = set()
     for i, grid in enumerate(grids):
         where = f"{source}: grid[{i}]"
-        _require_known(grid, where)
+        require_known(grid, where)
         applied: set[str] = set()
         for point in product(grid, where):
             values = {**_DEFAULTS, **fixed, **point}
@@ -117,7 +117,7 @@ def build(values: Mapping[str, Scalar], *, workload: Pocket, source: str) -> tup
     Raises:
         ConfigError: a value is not allowed, or one is missing.
     """
-    _require_known(values, source)
+    require_known(values, source)
     untrained = values.get("method") == "zeroshot"
     tree: dict[str, Any] = {"workload": workload, "recipe": {"steps": 1} if untrained else {}, "stream": {}}
     used = {name for name in values if _applies(name, values, source)}
@@ -144,7 +144,8 @@ def axis_values(config: TrialConfig) -> dict[str, Scalar]:
     return {name: _get(tree, axis.path) if name in names else None for name, axis in AXES.items()}
 
 
-def _require_known(axes: Mapping[str, object], where: str) -> None:
+def require_known(axes: Mapping[str, object], where: str) -> None:
+    """Raise ConfigError for a name that is no axis."""
     for name in axes:
         if name not in AXES:
             raise ConfigError(f"{where}.{name}: unknown axis; allowed: {', '.join(AXES)}")

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from search_spaces.space import AXES, Scalar, Values, axis_values, build, expand, product
+from search_spaces.space import AXES, Scalar, Values, axis_values, build, expand, product, require_known
 from trainables.config import Pocket, TrialConfig
 from trainables.frozen import ConfigError, Frozen, parse
 
@@ -201,9 +201,7 @@ def _joint_config(values: Mapping[str, Scalar], definition: StudyDefinition, whe
 
 
 def _require_settable(asked: Mapping[str, Scalar], definition: StudyDefinition, first: TrialConfig, where: str) -> None:
-    for name in asked:
-        if name not in AXES:
-            raise ConfigError(f"{where}.{name}: unknown axis; allowed: {', '.join(AXES)}")
+    require_known(asked, where)
     unusable = [name for name in asked if name in _JOINT or AXES[name].path[:2] == ("recipe", "method")]
     if not unusable:
         _, used = build(_joint_values(asked, definition, first), workload=definition.workload, source=where)

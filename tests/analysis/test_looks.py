@@ -1,29 +1,13 @@
 """Colours, shapes and names: by family and timeline as long as they last, then by group with names."""
 
 import pandas as pd
-import pytest
 
 from analysis import svg
 from analysis.configs import GROUP_NAMES
-from analysis.frontier import Frontier, build_frontier
+from analysis.frontier import Frontier
 from analysis.looks import COLOURS, GROUP_LOOKS, look_of
-from analysis.tables import make_tables
 from analysis.views import plane_of
-from tests.analysis.worlds import MORE_KINDS, Frames, World, frames, method_frames
-
-
-def frontier_of(tables: Frames) -> Frontier:
-    return build_frontier(make_tables(tables["trials"], tables["tasks"], tables["scores"], name="study"))
-
-
-@pytest.fixture(scope="module")
-def study() -> Frontier:
-    return frontier_of(frames(World(tasks=1)))
-
-
-@pytest.fixture(scope="module")
-def methods() -> Frontier:
-    return frontier_of(method_frames(World(tasks=1, noise_sd=0.001), MORE_KINDS))
+from tests.analysis.worlds import World, frames, frontier_of, method_frames
 
 
 def test_looks_do_not_run_out() -> None:

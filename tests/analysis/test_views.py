@@ -16,21 +16,7 @@ from analysis.svg import Frame
 from analysis.tables import make_tables
 from analysis.trajectories import MAX_SHOWN, dataset_changes, shown_results, trajectories
 from analysis.views import gains_of, nice_ticks, paths_of, plane_of
-from tests.analysis.worlds import MORE_KINDS, Frames, World, frames, method_frames
-
-
-def frontier_of(tables: Frames) -> Frontier:
-    return build_frontier(make_tables(tables["trials"], tables["tasks"], tables["scores"], name="study"))
-
-
-@pytest.fixture(scope="module")
-def study() -> Frontier:
-    return frontier_of(frames(World(tasks=1)))
-
-
-@pytest.fixture(scope="module")
-def methods() -> Frontier:
-    return frontier_of(method_frames(World(tasks=1, noise_sd=0.001), MORE_KINDS))
+from tests.analysis.worlds import World, frames
 
 
 @given(st.floats(-1e3, 1e3), st.floats(1e-3, 1e3), st.integers(2, 9))

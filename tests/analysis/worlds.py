@@ -12,6 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.frontier import Frontier, build_frontier
+from analysis.tables import make_tables
+
 FloatArray = npt.NDArray[np.float64]
 Frames = dict[str, pd.DataFrame]
 
@@ -222,6 +225,11 @@ def _frames(world: World, configs: list[Truth]) -> Frames:
                         for name, value in zip(names, values, strict=True)
                     ]
     return {"trials": pd.DataFrame(trials), "tasks": pd.DataFrame(tasks), "scores": pd.DataFrame(scores)}
+
+
+def frontier_of(tables: Frames) -> Frontier:
+    """The frontier of synthetic tables."""
+    return build_frontier(make_tables(tables["trials"], tables["tasks"], tables["scores"], name="study"))
 
 
 def write_study(study_dir: Path, tables: Frames) -> Path:
