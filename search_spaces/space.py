@@ -6,11 +6,13 @@ then equal is one config.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast, get_args
 
-from trainables.config import TIMELINES, Finetune, Pocket, Recipe, TrialConfig
-from trainables.frozen import ConfigError, parse
+from trainables.config import Pocket, Recipe, TrialConfig
+from trainables.frozen import ConfigError, Frozen, parse
+from trainables.merging.rule import ROWS, SETTINGS, MergeRule
+from trainables.merging.timeline import NAMED, PLACES, SERVED, TIMELINES, Timeline, needs, timeline
 from trainables.methods.method import COMPOSED, METHODS, hyperparameters
 
 Scalar = str | int | float | bool | dict[str, Any] | None
@@ -35,20 +37,36 @@ def _hyperparameter_axes() -> dict[str, Axis]:
 
 
 def _type(annotation: object) -> type[str | int | float | bool]:
-    """The type of an annotation's values: of `float | None` float, of literals that of the first."""
-    values = get_args(annotation) or (annotation,)
-    kind = values[0] if isinstance(values[0], type) else type(values[0])
-    return cast("type[str | int | float | bool]", kind)
+    """The type of an annotation's values: of `float | None` float, of literals that of the first value."""
+    first = (get_args(annotation) or (annotation,))[0]
+    if get_args(first):
+        return _type(first)
+    return cast("type[str | int | float | bool]", first if isinstance(first, type) else type(first))
 
+
+def _of(model: type[Frozen], field: str, path: tuple[str, ...]) -> Axis:
+    """The axis of a field, with the meaning that it gives itself."""
+    info = model.model_fields[field]
+    return Axis(path, _type(info.annotation), info.description or field)
+
+
+_RULE_AXES = {"scale": "merge_scale", "logit_scale": "merge_logit_scale"}
+"""Settings of rules whose names are hyperparameters of methods, too."""
 
 _HYPERPARAMETERS = _hyperparameter_axes()
 AXES: dict[str, Axis] = {
     "method": Axis(("recipe", "method", "name"), str, "what trains: " + ", ".join(METHODS)),
     "rank": _HYPERPARAMETERS["rank"],
-    "timeline": Axis(("timeline", "name"), str, "what starts and what is served: " + ", ".join(TIMELINES)),
-    "lifetime": Axis(("timeline", "lifetime"), str, "an adapter after a task, without merging: continue, fold"),
-    "rule": Axis(("timeline", "rule"), str, "merge rule of a timeline that merges"),
+    "timeline": Axis(("timeline", "name"), str, "what starts and what is served: " + ", ".join(NAMED)),
+    "start": Axis(("timeline", "start"), str, "where a task starts: " + ", ".join(PLACES)),
+    "serve": Axis(("timeline", "serve"), str, "what is served after it: " + ", ".join(SERVED)),
+    "rule": Axis(("timeline", "rule", "name"), str, "merge rule of a timeline that merges: " + ", ".join(ROWS)),
     "w": Axis(("timeline", "w"), float, "merge weight of the OLD weights, 0 to 1"),
+    **{name: _of(Timeline, name, ("timeline", name)) for name in ("chain", "recency", "wise_ft", "lifetime")},
+    **{
+        _RULE_AXES.get(name, name): _of(MergeRule, name, ("timeline", "rule", name))
+        for name in (*SETTINGS, "logit_scale")
+    },
     "lr": Axis(("recipe", "optimiser", "lr"), float, "peak learning rate"),
     "weight_decay": Axis(("recipe", "optimiser", "weight_decay"), float, "decoupled weight decay"),
     "clip_norm": Axis(("recipe", "optimiser", "clip_norm"), float, "largest norm of the gradient"),
@@ -60,6 +78,7 @@ AXES: dict[str, Axis] = {
     "batch_size": Axis(("recipe", "batch_size"), int, "samples per optimiser step"),
     "steps": Axis(("recipe", "steps"), int, "optimiser steps per task"),
     "precision": Axis(("recipe", "precision"), str, "matrix products in training: fp32, bf16"),
+    "online_ema": _of(Recipe, "online_ema", ("recipe", "online_ema")),
     "tasks": Axis(("stream", "tasks"), int, "updates in the stream"),
     "ordering": Axis(("stream", "ordering"), str, "order of the concepts: random"),
     **{
@@ -69,7 +88,6 @@ AXES: dict[str, Axis] = {
     **_HYPERPARAMETERS,
 }
 
-_DEFAULTS: dict[str, Scalar] = {"method": "full", "timeline": "finetune"}
 _PARTS_OF_METHOD = ("trains", "adapter", "penalty", "projection")
 _UNTRAINED = ("method", "tasks", "ordering")
 """All that there is to say about the zero-shot model."""
@@ -97,7 +115,7 @@ def expand(
         require_known(grid, where)
         applied: set[str] = set()
         for point in product(grid, where):
-            values = {**_DEFAULTS, **fixed, **point}
+            values = {**fixed, **point}
             config, used = build(values, workload=workload, source=where)
             applied |= used
             configs.setdefault(config.config_id, config)
@@ -118,7 +136,8 @@ def build(values: Mapping[str, Scalar], *, workload: Pocket, source: str) -> tup
         ConfigError: a value is not allowed, or one is missing.
     """
     require_known(values, source)
-    untrained = values.get("method") == "zeroshot"
+    values = _with_places({"method": "full", **values}, source)
+    untrained = values["method"] == "zeroshot"
     tree: dict[str, Any] = {"workload": workload, "recipe": {"steps": 1} if untrained else {}, "stream": {}}
     used = {name for name in values if _applies(name, values, source)}
     for name in used:
@@ -128,7 +147,7 @@ def build(values: Mapping[str, Scalar], *, workload: Pocket, source: str) -> tup
     except ConfigError as error:
         raise ConfigError(_with_axis_names(str(error))) from error
     if untrained:  # how the others train says nothing about it, so all of these are one config
-        plain = {"recipe": Recipe(method=config.recipe.method, steps=1), "timeline": Finetune()}
+        plain = {"recipe": Recipe(method=config.recipe.method, steps=1), "timeline": timeline("finetune")}
         config = config.model_copy(update=plain)
     return config, used
 
@@ -139,7 +158,7 @@ def axis_values(config: TrialConfig) -> dict[str, Scalar]:
     tree = config.canonical()
     tree["recipe"]["method"] = method.flat()
     if method.adapter is None:
-        tree["timeline"].pop("lifetime", None)
+        tree["timeline"]["lifetime"] = None
     names = _UNTRAINED if method.is_frozen else AXES
     return {name: _get(tree, axis.path) if name in names else None for name, axis in AXES.items()}
 
@@ -161,11 +180,28 @@ def product(grid: Mapping[str, Values], where: str) -> Iterator[dict[str, Scalar
         yield from (dict(zip(lists, point, strict=True)) for point in itertools.product(*lists.values()))
 
 
+def _with_places(values: Mapping[str, Scalar], source: str) -> Mapping[str, Scalar]:
+    """Values that say the timeline one way: by its name (finetune where nothing says more), or by start and serve."""
+    places = {name for name in ("start", "serve") if values.get(name) is not None}
+    if not places:
+        return {"timeline": "finetune", **values}
+    named = TIMELINES.get(str(values.get("timeline")))
+    if values.get("timeline") is not None and named != (values.get("start"), values.get("serve")):
+        raise ConfigError(f"{source}.timeline: a name and {' and '.join(sorted(places))} given; give one or the other")
+    for missing in {"start", "serve"} - places:
+        raise ConfigError(f"{source}.{missing}: missing beside {places.pop()}; a timeline has both, or a name")
+    return values
+
+
 def _applies(name: str, values: Mapping[str, Scalar], source: str) -> bool:
-    place, last = AXES[name].path[:-1], AXES[name].path[-1]
-    if last == "name" or place not in (("recipe", "method"), ("timeline",)):
+    path = AXES[name].path
+    if name in ("method", "timeline", "start", "serve"):
         return True
-    method, timeline = (_chosen(axis, values, source) for axis in ("method", "timeline"))
+    if path[0] == "timeline":
+        return path[-1] in _settings_of_timeline(values, source)
+    if path[:-1] != ("recipe", "method"):
+        return True
+    method = _chosen("method", values, source, METHODS)
     row = METHODS[method]
     trains = method != "zeroshot"
     composed = {
@@ -174,19 +210,36 @@ def _applies(name: str, values: Mapping[str, Scalar], source: str) -> bool:
     }
     if name in composed:
         return composed[name]
-    if name == "lifetime" and row.adapter is None:
-        return False
-    if place == ("timeline",):
-        return last in TIMELINES[timeline].model_fields
     parts = {kind: str(values[kind]) for kind in COMPOSED if composed[kind] and values.get(kind) in COMPOSED[kind]}
-    return last in hyperparameters(method, **parts)
+    return path[-1] in hyperparameters(method, **parts)
 
 
-def _chosen(axis: str, values: Mapping[str, Scalar], source: str) -> str:
-    chosen, allowed = values[axis], list(METHODS if axis == "method" else TIMELINES)
+def _settings_of_timeline(values: Mapping[str, Scalar], source: str) -> set[str]:
+    """Which settings the chosen timeline, rule and method have, by the last part of their paths."""
+    if values.get("timeline") is None:
+        places = (_chosen("start", values, source, PLACES), str(values["serve"]))
+    else:
+        places = TIMELINES[_chosen("timeline", values, source, TIMELINES, listed=NAMED)]
+    rule = _chosen("rule", {"rule": "lerp", **values}, source, ROWS)
+    found = set(needs(*places, ROWS[rule])) | {"wise_ft"}
+    if METHODS[_chosen("method", values, source, METHODS)].adapter is None:
+        found.discard("lifetime")
+    if "rule" not in found:
+        return found
+    found = found - {"rule"} | {"name", "logit_scale", "lines", *ROWS[rule].defaults}
+    if values.get("lines") not in (None, "none"):
+        found = found - {"scale"} | {"lines_first", "lines_more"}
+    return found
+
+
+def _chosen(
+    axis: str, values: Mapping[str, Scalar], source: str, allowed: Collection[str], *, listed: Collection[str] = ()
+) -> str:
+    chosen = values[axis]
     if not isinstance(chosen, str) or chosen not in allowed:
-        anchor = "; in the grid of a study also joint" if axis == "method" else ""
-        raise ConfigError(f"{source}.{axis}: {chosen!r} is unknown; allowed: {', '.join(allowed)}{anchor}")
+        more = {"method": "; in the grid of a study also joint", "timeline": "; or a start and a serve, as in last-all"}
+        names = ", ".join(listed or allowed)
+        raise ConfigError(f"{source}.{axis}: {chosen!r} is unknown; allowed: {names}{more.get(axis, '')}")
     return chosen
 
 
@@ -211,6 +264,10 @@ def _with_axis_names(message: str) -> str:
     for part in _PARTS_OF_METHOD:
         message = message.replace(f": recipe.method.{part}.", ": recipe.method.")
     message = message.replace(": recipe.method: name:", ".method:").replace(": recipe.method: ", ".")
+    for setting, axis in _RULE_AXES.items():
+        message = message.replace(f": timeline.rule: {setting}:", f".{axis}:")
+    message = message.replace(": the whole document: timeline.rule: ", ".rule: ")
+    message = message.replace(": timeline.rule: ", ".").replace(": timeline: ", ".").replace(": recipe: online", ".online")
     for name, axis in sorted(AXES.items(), key=lambda item: -len(item[1].path)):
         message = message.replace(f": {'.'.join(axis.path)}:", f".{name}:")
     return message.replace(": recipe.mixture:", ": pool_share, new_share, buffer_share:")

@@ -186,9 +186,14 @@ def _joint(definition: StudyDefinition, first: TrialConfig, source: str) -> list
 def _joint_values(asked: Mapping[str, Scalar], definition: StudyDefinition, first: TrialConfig) -> dict[str, Scalar]:
     own = {name: value for name, value in axis_values(first).items() if value is not None}
     values = {**own, **definition.fixed, **asked}
-    values = {name: value for name, value in values.items() if AXES[name].path[:2] != ("recipe", "method")} | _JOINT
+    values = {name: value for name, value in values.items() if not _is_of_updates(name)} | _JOINT
     pool = values["pool_share"]
     return {**values, "new_share": 1 - pool if isinstance(pool, int | float) else values["new_share"]}
+
+
+def _is_of_updates(axis: str) -> bool:
+    """Whether an axis says how a stream is updated, which the joint anchor is not."""
+    return AXES[axis].path[:2] == ("recipe", "method") or AXES[axis].path[0] == "timeline" or axis == "online_ema"
 
 
 def _joint_config(values: Mapping[str, Scalar], definition: StudyDefinition, where: str) -> TrialConfig:
@@ -202,7 +207,7 @@ def _joint_config(values: Mapping[str, Scalar], definition: StudyDefinition, whe
 
 def _require_settable(asked: Mapping[str, Scalar], definition: StudyDefinition, first: TrialConfig, where: str) -> None:
     require_known(asked, where)
-    unusable = [name for name in asked if name in _JOINT or AXES[name].path[:2] == ("recipe", "method")]
+    unusable = [name for name in asked if name in _JOINT or _is_of_updates(name)]
     if not unusable:
         _, used = build(_joint_values(asked, definition, first), workload=definition.workload, source=where)
         unusable = sorted(asked.keys() - used)

@@ -72,8 +72,8 @@ def estimate(plan: Plan, known: Known, *, workers: int, runtime: Runtime) -> Est
     missing = {key for planned in plan.missing(known) for key in planned.updates} - known.updates
     workload = open_workload(plan.trials[0].trial.config.workload, runtime)
     costs = {
-        key: (config.recipe.passes, cost_per_step(config.recipe.method, workload, config.recipe.batch_size))
-        for key, config in configs.items()
+        key: (recipe.passes, cost_per_step(recipe.method, workload, recipe.batch_size, averages=recipe.averages))
+        for key, recipe in ((key, config.recipe) for key, config in configs.items())
     }
     flops = {key: steps * cost.flops for key, (steps, cost) in costs.items()}
     evaluations = plan.unique_scores

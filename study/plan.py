@@ -103,6 +103,4 @@ def _planned(study_trials: Iterable[Trial], source: str) -> Iterable[PlannedTria
             )
             for step in built
         )
-        recipe = trial.config.recipe
-        cost = cost_key(recipe.method, recipe.batch_size, identity.base)
-        yield PlannedTrial(trial=trial, steps=tuple(steps), cost=cost)
+        yield PlannedTrial(trial=trial, steps=tuple(steps), cost=cost_key(trial.config.recipe, identity.base))

@@ -111,7 +111,7 @@ def trial_row(planned: PlannedTrial, status: str) -> Row:
     config = trial.config
     axes = axis_values(config)
     if trial.kind == "anchor":
-        axes |= {"timeline": None}
+        axes |= dict.fromkeys(("timeline", "start", "serve"))
     return {
         "trial": trial.id,
         "kind": trial.kind,

@@ -42,7 +42,13 @@ def test_package_imports_nothing_it_must_not(path: Path) -> None:
     assert not imported & (FORBIDDEN[package] - allowed)
 
 
-CONFIG = {"trainables.config", "trainables.frozen", "trainables.methods.method"}
+CONFIG = {
+    "trainables.config",
+    "trainables.frozen",
+    "trainables.merging.rule",
+    "trainables.merging.timeline",
+    "trainables.methods.method",
+}
 """What a trial is, as values."""
 
 

@@ -26,8 +26,8 @@ class StepCost(NamedTuple):
     peak_bytes: int
 
 
-def step_cost(method: Method, workload: Workload, batch_size: int) -> StepCost:
-    """Cost of a step on `batch_size` samples.
+def step_cost(method: Method, workload: Workload, batch_size: int, *, averages: bool = False) -> StepCost:
+    """Cost of a step on `batch_size` samples; one that averages weights over steps holds one more copy of what trains.
 
     FLOPs are those of the plain computation, whatever savings a workload finds in its batches. Peak memory is estimated
     as parameters + gradients and optimiser state of what trains + what a penalty remembers + what autograd keeps for
@@ -45,7 +45,7 @@ def step_cost(method: Method, workload: Workload, batch_size: int) -> StepCost:
     for parameter in model.parameters():
         _keep(weights, parameter)
     activations = sum(size for storage, size in kept.items() if storage not in weights)
-    copies = 1 if method.penalty is None else 1 + _COPIES[method.penalty.name]
+    copies = 1 + averages + (0 if method.penalty is None else _COPIES[method.penalty.name])
     training = sum(
         parameter.element_size() * (copies * parameter.numel() + state_numbers(parameter.shape, method.projection))
         for parameter in trainable
@@ -59,11 +59,12 @@ path integral, and gradient and weights before a step; L2 init the pretrained we
 
 
 @lru_cache(maxsize=128)
-def cost_per_step(method: Method, workload: Workload, batch_size: int) -> Cost:
+def cost_per_step(method: Method, workload: Workload, batch_size: int, *, averages: bool = False) -> Cost:
     """FLOPs and MAFs of one optimiser step."""
     if method.is_frozen:
         return Cost(flops=0.0, mafs=0.0)
-    own, full = step_cost(method, workload, batch_size), step_cost(named("full"), workload, batch_size)
+    own = step_cost(method, workload, batch_size, averages=averages)
+    full = step_cost(named("full"), workload, batch_size)
     return Cost(flops=float(own.flops), mafs=own.flops * own.peak_bytes / full.peak_bytes)
 
 

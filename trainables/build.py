@@ -15,7 +15,7 @@ from torch import Tensor
 from trainables.budget import cost_per_step
 from trainables.config import Recipe
 from trainables.lineage import Base, Merge, Update, Weights, cost_key, first_of, last_update, scores_key
-from trainables.merging.rules import RULES
+from trainables.merging.rules import Sources, lerp_, merge, wide
 from trainables.methods import scope
 from trainables.metrics import Cost, Score, decode, encode
 from trainables.runtime import Runtime
@@ -25,6 +25,9 @@ from trainables.workloads.workload import State, Workload
 
 _RECENT = 4
 """Weights kept in memory: enough for a task's start, its update, the served weights and the base."""
+
+FISHER = "fisher/"
+"""Before the names of Fisher matrices in a carry (`penalties`)."""
 
 CARRY = "carry:"
 """Before the names of tensors in a stored update that are no weights."""
@@ -60,7 +63,7 @@ class Builder:
                 case Base():
                     built = Built(self.workload.base(), {})
                 case Merge():
-                    built = Built(RULES[node.rule](self.weights(node.old), self.weights(node.new), w=node.w), {})
+                    built = Built(self._merge(node), {})
                 case Update():
                     built = self._read(node) or self._train(node)
         self._recent[node.key] = built
@@ -87,13 +90,52 @@ class Builder:
 
     def cost(self, recipe: Recipe) -> Cost:
         """FLOPs and MAFs of one optimiser step: from the store, or counted and stored."""
-        key = cost_key(recipe.method, recipe.batch_size, self.workload.identity.base)
+        key = cost_key(recipe, self.workload.identity.base)
         known = self.store.get("costs", key)
         if known is not None:
             return Cost(**json.loads(known))
-        cost = cost_per_step(recipe.method, self.workload, recipe.batch_size)
+        cost = cost_per_step(recipe.method, self.workload, recipe.batch_size, averages=recipe.averages)
         self.store.put("costs", key, json.dumps(cost._asdict()).encode())
         return cost
+
+    def _merge(self, node: Merge) -> State:
+        """Merged weights. A chain of interpolations is walked in place from the last link in memory: one lerp a link."""
+        if not _is_lerp(node):
+            return self._merge_all(node)
+        links: list[Merge] = []
+        first: Weights = node
+        while isinstance(first, Merge) and _is_lerp(first) and first.key not in self._recent:
+            links.append(first)
+            first = first.inputs[0]
+        total = {name: wide(tensor).clone() for name, tensor in self.weights(first).items()}
+        for link in reversed(links):
+            assert link.weights is not None
+            lerp_(total, self.weights(link.inputs[1]), w=link.weights[0])
+        return total
+
+    def _merge_all(self, node: Merge) -> State:
+        """All inputs in memory at once: rules that are no plain average of two."""
+        sources = Sources(
+            states=tuple(self.weights(one) for one in node.inputs),
+            weights=node.weights,
+            base=None if node.base is None else self.weights(node.base),
+            fishers=tuple(self._fisher(one) for one in node.inputs) if node.rule.name == "fisher" else None,
+            seed=node.key,
+        )
+        return merge(node.rule, sources)
+
+    def _fisher(self, node: Weights) -> State:
+        """Diagonal Fisher matrices of weights: what EWC keeps of an update, and of a merge the weighted sum of its inputs'.
+
+        The sum is the precision of the merged posterior (arXiv 2111.09832, section 3).
+        """
+        if isinstance(node, Merge):
+            assert node.weights is not None
+            parts = [self._fisher(one) for one in node.inputs]
+            shares = [weight / sum(node.weights) for weight in node.weights]
+            return {name: sum(s * part[name] for s, part in zip(shares, parts, strict=True)) for name in parts[0]}  # type: ignore[misc]
+        carry = self._built(node).carry
+        return {name.removeprefix(FISHER): tensor for name, tensor in carry.items() if name.startswith(FISHER)}
 
     def _read(self, node: Update) -> Built | None:
         payload = self.store.get("updates", node.key)
@@ -140,6 +182,10 @@ class Builder:
             return {name: state[name] for name in scope.trained(node.recipe.method, self.workload.identity.anatomy)}
         start = self.weights(node.start)
         return {name: tensor.contiguous() for name, tensor in state.items() if not torch.equal(tensor, start[name])}
+
+
+def _is_lerp(node: Merge) -> bool:
+    return node.rule.is_plain and len(node.inputs) == 2 and node.weights is not None and sum(node.weights) == 1
 
 
 def _named(carry: Carry) -> dict[str, Tensor]:

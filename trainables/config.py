@@ -1,14 +1,15 @@
 """What a trial is: every value that changes its numbers, validated, frozen, in canonical form.
 
 A `TrialConfig` holds nothing else: device, threads and paths are `Runtime`, and never enter a key. A field exists only
-in the variant that it belongs to (`rank` in `LowRank`, `w` in the timelines that merge), so a config has one form.
+in the variant that it belongs to (`rank` in `LowRank`), or is None where it does not apply (`w` without merging), so a config has one form.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from trainables.frozen import Frozen, digest
+from trainables.merging.timeline import Timeline, timeline
 from trainables.methods.method import Ewc, Method, named
 
 
@@ -56,6 +57,17 @@ class Recipe(Frozen):
     batch_size: int = Field(default=512, ge=2, description="samples per optimiser step")
     steps: int = Field(ge=1, description="optimiser steps per task")
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="type of the matrix products in training")
+    online_ema: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="weight of the OLD average in an average over steps that becomes the update, such as 0.999",
+    )
+
+    @property
+    def averages(self) -> bool:
+        """Whether the update is an average over steps."""
+        return self.online_ema is not None
 
     @property
     def extra_passes(self) -> int:
@@ -69,6 +81,15 @@ class Recipe(Frozen):
         return self.steps + self.extra_passes
 
     @model_validator(mode="after")
+    def _averages_weights(self) -> Self:
+        if self.online_ema is not None and self.method.adapter is not None:
+            raise ValueError(
+                f"online_ema: it averages weights, and {self.method.name} trains factors, whose averages make other "
+                "weights; use a method without an adapter, or a timeline that merges"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _new_samples_in_each_batch(self) -> Self:
         if self.mixture.new * self.batch_size < 1:
             raise ValueError(
@@ -76,34 +97,6 @@ class Recipe(Frozen):
                 "raise batch_size or the share of new"
             )
         return self
-
-
-# -- what starts and what is served ------------------------------------------------------------------------------------
-
-
-class Finetune(Frozen):
-    """Each task starts from the last weights, which are also served.
-
-    An adapter goes on through all tasks (`continue`, as in the reference of arXiv 2408.14471), or is folded into the
-    weights after each task, and the next task begins a fresh one (`fold`, what every timeline that merges does).
-    """
-
-    name: Literal["finetune"] = "finetune"
-    lifetime: Literal["continue", "fold"] = Field(
-        default="continue", description="an adapter after a task: continue, fold"
-    )
-
-
-class Merging(Frozen):
-    """A timeline that merges: w weighs the OLD weights, theta = w * old + (1 - w) * new. Adapters are folded."""
-
-    name: Literal["ema", "ft", "zs"]
-    rule: Literal["lerp"] = "lerp"
-    w: float = Field(ge=0, le=1, description="weight of the old weights")
-
-
-Timeline = Annotated[Finetune | Merging, Field(discriminator="name")]
-TIMELINES: dict[str, type[Finetune | Merging]] = {"finetune": Finetune, "ema": Merging, "ft": Merging, "zs": Merging}
 
 
 # -- what is learnt ----------------------------------------------------------------------------------------------------
@@ -129,13 +122,19 @@ class TrialConfig(Frozen):
     workload: Pocket = Pocket()
     stream: Stream = Stream()
     recipe: Recipe
-    timeline: Timeline = Finetune()
+    timeline: Timeline = timeline("finetune")
     seed: int = Field(default=0, ge=0)
     order: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _penalties_can_act(self) -> Self:
         penalty, timeline = self.recipe.method.penalty, self.timeline
+        merges_fishers = timeline.rule is not None and timeline.rule.name == "fisher"
+        if merges_fishers and not isinstance(penalty, Ewc):
+            raise ValueError(
+                "timeline.rule: fisher needs Fisher matrices, which updates with the penalty ewc keep; compose it "
+                "(penalty: ewc; with strength: 0 it keeps them and pulls nowhere)"
+            )
         if penalty is None:
             return self
         if self.recipe.method.adapter is not None and not self.continues_adapters:
@@ -143,17 +142,22 @@ class TrialConfig(Frozen):
                 f"recipe.method.penalty: {penalty.name} remembers parameters, and an adapter that is folded after each "
                 "task leaves none; use the timeline finetune with lifetime continue, or another method"
             )
-        if penalty.name != "l2init" and timeline.name == "zs":
+        if merges_fishers and self.recipe.method.adapter is not None:
             raise ValueError(
-                f"recipe.method.penalty: {penalty.name} would do nothing: with the timeline zs every task starts from "
-                "the base; use finetune, ema or ft"
+                "timeline.rule: fisher needs Fisher matrices of weights, and an adapter has those of its factors; use "
+                "a method without an adapter"
+            )
+        if penalty.name != "l2init" and timeline.start == "base" and not merges_fishers:
+            raise ValueError(
+                f"recipe.method.penalty: {penalty.name} would do nothing: with the timeline {timeline.name} every task "
+                "starts from the base; use finetune, ema or ft"
             )
         return self
 
     @property
     def continues_adapters(self) -> bool:
         """An adapter goes on through all tasks instead of being folded after each."""
-        return isinstance(self.timeline, Finetune) and self.timeline.lifetime == "continue"
+        return self.timeline.lifetime == "continue"
 
     @property
     def trial_id(self) -> str:

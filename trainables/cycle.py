@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from trainables.config import TrialConfig
 from trainables.lineage import Base, Update, Weights
-from trainables.merging import timeline
-from trainables.merging.timeline import History
+from trainables.merging.history import History
 from trainables.methods import scope
 from trainables.metrics import Score
 from trainables.streams.orderings import ORDERINGS
@@ -43,14 +42,14 @@ def lineage(config: TrialConfig, identity: Identity) -> Iterator[Step]:
     method = config.recipe.method
     scope.check(method, identity.anatomy)
     base = Base(model=identity.base)
-    history = History(base=base, last=base, served=base)
+    history = History(timeline=config.timeline, base=base)
     yield Step(task=0, update=None, served=base)
     stream = ORDERINGS[config.stream.ordering](identity.concepts, config.order)
     for task in cut(stream, config.stream.tasks):
         if method.is_frozen:
             yield Step(task=task.index, update=None, served=base)
             continue
-        start = timeline.start(config.timeline, history)
+        start = history.start()
         update = Update(
             start=start,
             task=task,
@@ -59,9 +58,8 @@ def lineage(config: TrialConfig, identity: Identity) -> Iterator[Step]:
             seed=config.seed,
             continues=method.adapter is not None and config.continues_adapters and isinstance(start, Update),
         )
-        served = timeline.serve(config.timeline, history, update)
-        history = History(base=base, last=update, served=served)
-        yield Step(task=task.index, update=update, served=served)
+        history = history.after(update)
+        yield Step(task=task.index, update=update, served=history.serve())
 
 
 def run(config: TrialConfig, builder: "Builder", report: Report) -> None:

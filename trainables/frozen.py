@@ -90,6 +90,9 @@ def _locate(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[li
 
 
 def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    objects = [one for one in node.get("anyOf", []) if "$ref" in one]
+    if len(objects) == 1:  # an object or null
+        node = objects[0]
     if "$ref" not in node:
         return node
     target: dict[str, Any] = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]

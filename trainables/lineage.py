@@ -11,7 +11,7 @@ from functools import cached_property
 
 from trainables.config import Recipe
 from trainables.frozen import digest
-from trainables.methods.method import Method
+from trainables.merging.rule import MergeRule
 from trainables.streams.tasks import Task
 
 NUMERICS_VERSION = 2
@@ -62,18 +62,33 @@ class Update:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Merge:
-    """theta = w * old + (1 - w) * new. It is computed from its inputs when needed, and never stored."""
+    """Weights merged by a rule, oldest first, computed from their inputs when needed.
 
-    rule: str
-    w: float
-    old: "Weights"
-    new: "Weights"
+    They are never stored: to interpolate takes no longer than to read one more file.
+
+    Attributes:
+        rule: how.
+        inputs: what.
+        weights: of the inputs, where the rule weighs; of two, (w, 1 - w).
+        base: what differences are taken from, where the rule needs it.
+    """
+
+    rule: MergeRule
+    inputs: tuple["Weights", ...]
+    weights: tuple[float, ...] | None = None
+    base: Base | None = None
 
     @cached_property
     def key(self) -> str:
-        """Name of these weights, under which their scores are stored."""
-        parts = {"merge": self.rule, "w": self.w, "old": self.old.key, "new": self.new.key}
-        return digest({**parts, "numerics": NUMERICS_VERSION})
+        """Name of these weights, under which their scores are stored; random rules draw by it, too."""
+        parts = {
+            "merge": self.rule.canonical(),
+            "inputs": [weights.key for weights in self.inputs],
+            "weights": self.weights,
+            "base": None if self.base is None else self.base.key,
+            "numerics": NUMERICS_VERSION,
+        }
+        return digest(parts)
 
 
 Weights = Base | Update | Merge
@@ -88,9 +103,9 @@ def first_of(update: Update) -> Update:
 
 
 def last_update(weights: Weights) -> Update | None:
-    """The update whose memory reaches a task that starts from `weights`: of a merge, that of its new weights."""
+    """The update whose memory reaches a task that starts from `weights`: of a merge, that of its latest input."""
     while isinstance(weights, Merge):
-        weights = weights.new
+        weights = weights.inputs[-1]
     return weights if isinstance(weights, Update) else None
 
 
@@ -99,7 +114,13 @@ def scores_key(weights: Weights, suite: str) -> str:
     return digest({"scores": weights.key, "suite": suite, "numerics": NUMERICS_VERSION})
 
 
-def cost_key(method: Method, batch_size: int, model: str) -> str:
-    """Name of the cost of one optimiser step of a method on a model (its base's digest)."""
-    parts = {"cost": method.canonical(), "batch_size": batch_size, "model": model, "numerics": NUMERICS_VERSION}
+def cost_key(recipe: Recipe, model: str) -> str:
+    """Name of the cost of one optimiser step of a recipe on a model (its base's digest)."""
+    parts = {
+        "cost": recipe.method.canonical(),
+        "batch_size": recipe.batch_size,
+        "averages": recipe.averages,
+        "model": model,
+        "numerics": NUMERICS_VERSION,
+    }
     return digest(parts)

@@ -49,7 +49,8 @@ def train(update: Update, start: Start, workload: Workload, runtime: Runtime) ->
 
     AdamW with all its state fresh, decay on every trained tensor, one clipping of the whole gradient, and the schedule
     restarted (arXiv 2408.14471, section 5). A penalty adds its gradient to the loss's before the clipping. The batch of
-    a step depends on (seed, task, step) alone.
+    a step depends on (seed, task, step) alone. With `online_ema` the update is the average of the weights over the
+    steps, from the start on, and that is also what penalties and later tasks see of it.
 
     Raises:
         TrainingError: the loss or a weight became infinite or NaN.
@@ -72,6 +73,7 @@ def train(update: Update, start: Start, workload: Workload, runtime: Runtime) ->
         loss.backward()
         return loss.detach()
 
+    average = [parameter.detach().clone() for parameter in parameters.values()] if recipe.averages else []
     losses = []
     began = time.perf_counter()
     for step in range(recipe.steps):
@@ -83,6 +85,11 @@ def train(update: Update, start: Start, workload: Workload, runtime: Runtime) ->
         optimiser.step()
         workload.after_step(model)
         memory.after_step()
+        if average:
+            torch._foreach_lerp_(average, [p.detach() for p in parameters.values()], 1 - (recipe.online_ema or 0.0))
+    if average:
+        with torch.no_grad():
+            torch._foreach_copy_(list(parameters.values()), average)
     for extra in range(recipe.extra_passes):
         backward(recipe.steps + extra)
         memory.after_extra_pass()

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces.space import AXES, Scalar, Values, axis_values, build, expand
-from trainables.config import Finetune, Merging, Pocket, TrialConfig
+from trainables.config import Pocket, TrialConfig
 from trainables.frozen import ConfigError
+from trainables.merging.timeline import timeline
 from trainables.methods.method import METHODS, named
 
 WORKLOAD = Pocket(pool=512)
@@ -32,7 +33,7 @@ def test_scalar_is_a_list_of_one() -> None:
 def test_defaults_are_full_fine_tuning() -> None:
     (config,) = grid({"lr": 1e-3})
     assert config.recipe.method == named("full")
-    assert config.timeline == Finetune()
+    assert config.timeline == timeline("finetune")
 
 
 def test_rank_only_where_there_is_an_adapter() -> None:
@@ -45,8 +46,8 @@ def test_rank_only_where_there_is_an_adapter() -> None:
 
 def test_weight_only_where_the_timeline_merges() -> None:
     configs = grid({"timeline": ["finetune", "ema", "zs"], "w": [0.5, 0.9]})
-    merging = [Merging(name=name, w=w) for name in ("ema", "zs") for w in (0.5, 0.9)]
-    assert [config.timeline for config in configs] == [Finetune(), *merging]
+    merging = [timeline(name, w=w) for name in ("ema", "zs") for w in (0.5, 0.9)]
+    assert [config.timeline for config in configs] == [timeline("finetune"), *merging]
 
 
 def test_number_of_configs_of_a_full_grid_by_hand() -> None:
@@ -160,6 +161,35 @@ WRONG: dict[str, tuple[list[dict[str, Values]], str]] = {
         [{"method": "peft", "arguments": 3}],
         "s.yaml: grid[0].arguments: 3 given; a mapping of arguments by name is needed",
     ),
+    "start without serve": ([{"start": "last"}], "s.yaml: grid[0].serve: missing beside start; "),
+    "start beside a timeline": (
+        [{"timeline": "zs", "start": "last", "serve": "all"}],
+        "s.yaml: grid[0].timeline: a name and serve and start given; ",
+    ),
+    "serving the base": ([{"start": "last", "serve": "base"}], "s.yaml: grid[0].serve: 'base' would serve the "),
+    "unknown start": ([{"start": "first", "serve": "all"}], "s.yaml: grid[0].start: 'first' given; allowed: 'base', 'last', "),
+    "unknown rule": ([{"timeline": "offline", "rule": "tie"}], "s.yaml: grid[0].rule: 'tie' is unknown; allowed: lerp"),
+    "rule without a merge": ([{"rule": "ties"}], "s.yaml: grid[0].rule: applies to no config of this grid"),
+    "density above 1": (
+        [{"timeline": "offline", "rule": "ties", "density": 1.5}],
+        "s.yaml: grid[0].density: 1.5 given; allowed: less than or equal to 1",
+    ),
+    "unknown temperature policy": (
+        [{"timeline": "offline", "merge_logit_scale": "x"}],
+        "s.yaml: grid[0].merge_logit_scale: 'x' given; allowed: 'merge', 'base' or 'latest'",
+    ),
+    "rule for two of all": (
+        [{"timeline": "offline", "rule": "slerp"}],
+        "s.yaml: grid[0].rule: slerp merges 2, and `all` is any number of updates; ",
+    ),
+    "fisher without matrices": (
+        [{"timeline": "offline", "rule": "fisher"}],
+        "s.yaml: grid[0].rule: fisher needs Fisher matrices, which updates with the penalty ewc keep; ",
+    ),
+    "average over steps of an adapter": (
+        [{"method": "lora", "online_ema": 0.9}],
+        "s.yaml: grid[0].online_ema: it averages weights, and lora trains factors",
+    ),
     "schedule": ([{"schedule": "linear"}], "s.yaml: grid[0].schedule: 'linear' given; allowed: 'cosine' or 'constant'"),
 }
 
@@ -194,7 +224,12 @@ def test_every_axis_is_a_place_in_some_config() -> None:
     """All methods with all penalties, both lifetimes and a merge: every axis has a value somewhere, of its type."""
     composed: list[Scalar] = ["none", "ewc", "si", "l2init"]
     plain: dict[str, Values] = {"method": list(METHODS), "penalty": composed, "projection": ["none", "galore"]}
-    configs = grid(plain, {"timeline": "ema", "w": 0.5, "method": "full"})
+    merging: list[dict[str, Values]] = [
+        {"timeline": "ema", "w": 0.5, "method": "full", "wise_ft": 0.5, "online_ema": 0.9},
+        {"timeline": "offline", "rule": "breadcrumbs"},
+        {"timeline": "offline", "rule": ["lerp", "tall_masks"], "lines": [None, "sqrt"]},
+    ]
+    configs = grid(plain, *merging)
     values = {name: {axis_values(config)[name] for config in configs} - {None} for name in AXES}
     for name, axis in AXES.items():
         assert values[name], name
@@ -246,6 +281,10 @@ variants = st.sampled_from(
         {"method": "lora", "lifetime": "fold", "targets": "q+v", "layers": "0"},
         {"method": "locked_image", "penalty": "si", "xi": 1e-6, "projection": "galore", "gap": 3},
         {"method": "peft", "peft_type": "HRA", "arguments": '{"r": 4}'},
+        {"timeline": "ema", "rule": "breadcrumbs_ties", "density": 0.5, "merge_scale": 0.4, "chain": "first"},
+        {"timeline": "last-all", "recency": "reversed_log", "wise_ft": 0.1, "online_ema": 0.99},
+        {"timeline": "offline", "lines": "sqrt", "lines_first": 0.1, "merge_logit_scale": "base"},
+        {"timeline": "finetune", "method": "lora", "lifetime": "fold"},
     ]
 )
 

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trainables.config import Finetune, Merging, Mixture, Optimiser, Recipe, Stream, TrialConfig
+from trainables.config import Mixture, Optimiser, Recipe, Stream, TrialConfig
 from trainables.frozen import ConfigError, digest, parse
+from trainables.merging.rule import ROWS
+from trainables.merging.timeline import timeline
 from trainables.methods.method import METHODS, named
 
 MINIMAL: dict[str, Any] = {"recipe": {"steps": 10}}
@@ -23,16 +25,16 @@ def config(**changes: object) -> TrialConfig:
 def test_defaults_are_those_of_the_paper() -> None:
     got = config()
     assert got.recipe.method == named("full")
-    assert got.timeline == Finetune()
+    assert got.timeline == timeline("finetune")
     assert got.recipe.optimiser == Optimiser(lr=1e-5, weight_decay=0.2, beta1=0.9, beta2=0.999, eps=1e-8, clip_norm=1.0)
     assert got.recipe.batch_size == 512
     assert (got.recipe.mixture.pool, got.recipe.mixture.new, got.recipe.mixture.buffer) == (0.33, 0.34, 0.33)
 
 
 def test_canonical_form_comes_back_through_json() -> None:
-    for timeline in ({"name": "finetune"}, {"name": "ema", "w": 0.9}, {"name": "zs", "w": 1.0, "rule": "lerp"}):
+    for way in ({"name": "finetune"}, {"name": "ema", "w": 0.9}, {"name": "zs", "w": 1.0, "rule": "lerp"}):
         for method in ({"name": "full"}, {"name": "lora", "rank": 4, "alpha": 8.0}, {"name": "galore", "gap": 3}):
-            got = config(recipe={"steps": 3, "method": method}, timeline=timeline, seed=5, order=6)
+            got = config(recipe={"steps": 3, "method": method}, timeline=way, seed=5, order=6)
             again = parse(TrialConfig, json.loads(json.dumps(got.canonical())), source="again")
             assert again == got
             assert hash(again) == hash(got)
@@ -58,7 +60,7 @@ def test_names_of_trial_config_and_block() -> None:
 
 def test_golden_names() -> None:
     got = config(recipe={"steps": 10, "method": {"name": "lora", "rank": 4}}, timeline={"name": "ema", "w": 0.9})
-    assert (got.trial_id, got.config_id) == ("033546b6f6a3", "c1599bc9663b")
+    assert (got.trial_id, got.config_id) == ("8ad66f69995a", "a1e1d0c10513")
 
 
 def test_config_is_frozen() -> None:
@@ -111,7 +113,7 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
     ),
     "w where nothing merges": (
         {**MINIMAL, "timeline": {"name": "finetune", "w": 0.5}},
-        "f.json: timeline.w: unknown key; allowed here: lifetime, name",
+        "f.json: timeline: w: has no effect in the timeline finetune; remove it",
     ),
     "unknown method": (
         recipe(method={"name": "lorra"}),
@@ -123,7 +125,7 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
     ),
     "unknown timeline": (
         {**MINIMAL, "timeline": {"name": "emma"}},
-        "f.json: timeline.name: 'emma' is unknown; allowed: 'finetune', 'ema', 'ft', 'zs'",
+        "f.json: timeline: name: 'emma' is unknown; allowed: finetune, ema, ft, zs, offline, or a start and a serve such as last-all",
     ),
     "rank 0": (
         recipe(method={"name": "lora", "rank": 0}),
@@ -142,10 +144,11 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
         {**MINIMAL, "timeline": {"name": "ema", "w": 1.5}},
         "f.json: timeline.w: 1.5 given; allowed: less than or equal to 1",
     ),
-    "w missing": ({**MINIMAL, "timeline": {"name": "zs"}}, "f.json: timeline.w: missing; it has no default"),
+    "w missing": ({**MINIMAL, "timeline": {"name": "zs"}}, "f.json: timeline: w: missing; it has no default: the merge weight of the OLD weights, 0 to 1"),
     "unknown rule": (
-        {**MINIMAL, "timeline": {"name": "ema", "w": 0.5, "rule": "slerp"}},
-        "f.json: timeline.rule: 'slerp' given; allowed: 'lerp'",
+        {**MINIMAL, "timeline": {"name": "ema", "w": 0.5, "rule": "slurp"}},
+        "f.json: timeline.rule.name: 'slurp' given; "
+        f"allowed: {', '.join(map(repr, list(ROWS)[:-1]))} or 'random'",
     ),
     "negative lr": (
         recipe(optimiser={"lr": -1e-5}),
@@ -209,7 +212,7 @@ def test_document_that_is_no_object(value: object) -> None:
 
 @pytest.mark.parametrize("w", [0.0, 1.0])
 def test_ends_of_ranges_are_allowed(w: float) -> None:
-    assert Merging(name="ema", w=w).w == w
+    assert timeline("ema", w=w).w == w
     assert Mixture(pool=0.0, new=1.0, buffer=0.0).new == 1.0
     assert Recipe(steps=1, method=named("lora", rank=1)).steps == 1
     assert Stream(tasks=1).tasks == 1

@@ -9,7 +9,7 @@ from trainables.config import TrialConfig
 from trainables.cycle import Step, lineage
 from trainables.frozen import ConfigError
 from trainables.lineage import Base, Merge, Update, cost_key, first_of, last_update, scores_key
-from trainables.methods.method import named
+from trainables.merging.rule import MergeRule
 from trainables.workloads.identity import Identity
 
 
@@ -39,15 +39,15 @@ def test_golden_keys() -> None:
         "merge": ema[-1].served.key,
         "lora": lora[-1].served.key,
         "scores": scores_key(ema[-1].served, IDENTITY.suite),
-        "cost": cost_key(named("lora", rank=4), 32, IDENTITY.base),
+        "cost": cost_key(trial(method="lora", rank=4, batch_size=32).recipe, IDENTITY.base),
     }
     assert {name: key[:16] for name, key in got.items()} == {
         "base": "6c3f2a972636af8d",
-        "update": "30073bac9caa86d0",
-        "merge": "55d0bdab7a0bde16",
-        "lora": "52fc9bde9beb2ac6",
-        "scores": "7b573195827392a8",
-        "cost": "445987daedcc21c2",
+        "update": "3e59d119bc27b91c",
+        "merge": "9204e34f0e97ce9a",
+        "lora": "d2b3e5586e87cf83",
+        "scores": "950c539156ae4b6a",
+        "cost": "5a68edd0e9f29f9c",
     }
 
 
@@ -87,6 +87,7 @@ CHANGES: dict[str, TrialConfig] = {
     "strength": trial(penalty="ewc", strength=7.0),
     "temperature": trial(logit_scale=False),
     "projection": trial(projection="galore", rank=4),
+    "average over steps": trial(online_ema=0.9),
 }
 
 
@@ -124,13 +125,21 @@ def test_weight_of_a_merge_leaves_training_from_the_base_alone() -> None:
 
 def test_key_of_a_merge_depends_on_rule_weight_and_sides() -> None:
     a, b = Base(model="a"), Base(model="b")
-    merges = [
-        Merge(rule="lerp", w=0.5, old=a, new=b),
-        Merge(rule="lerp", w=0.5, old=b, new=a),
-        Merge(rule="lerp", w=0.6, old=a, new=b),
-        Merge(rule="other", w=0.5, old=a, new=b),
+    pair = {"rule": MergeRule(), "inputs": (a, b), "weights": (0.5, 0.5)}
+    changes: list[dict[str, object]] = [
+        {},
+        {"inputs": (b, a)},
+        {"inputs": (a, b, a), "weights": (0.5, 0.25, 0.25)},
+        {"weights": (0.6, 0.4)},
+        {"weights": None},
+        {"rule": MergeRule(name="slerp")},
+        {"rule": MergeRule(logit_scale="latest")},
+        {"rule": MergeRule(name="ties"), "weights": None, "base": a},
+        {"rule": MergeRule(name="ties", density=0.2), "weights": None, "base": a},
+        {"rule": MergeRule(name="ties"), "weights": None, "base": b},
     ]
-    assert len({merge.key for merge in merges} | {a.key, b.key}) == 6
+    keys = {Merge(**{**pair, **change}).key for change in changes}  # type: ignore[arg-type]
+    assert len(keys | {a.key, b.key}) == len(changes) + 2
 
 
 def test_first_update_is_shared_by_all_timelines() -> None:
@@ -162,15 +171,16 @@ def test_start_data_and_seed_are_in_the_key() -> None:
         assert Update(**{**parts, **change}).key != one.key  # type: ignore[arg-type]
 
 
-def test_cost_depends_on_method_batch_and_model_alone() -> None:
+def test_cost_depends_on_method_batch_averaging_and_model_alone() -> None:
     keys = {
-        cost_key(named("full"), 32, "m"),
-        cost_key(named("lora", rank=4), 32, "m"),
-        cost_key(named("full"), 64, "m"),
-        cost_key(named("full"), 32, "n"),
+        cost_key(trial().recipe, "m"),
+        cost_key(trial(method="lora", rank=4).recipe, "m"),
+        cost_key(trial(batch_size=64).recipe, "m"),
+        cost_key(trial(online_ema=0.9).recipe, "m"),
+        cost_key(trial().recipe, "n"),
     }
-    assert len(keys) == 4
-    assert cost_key(named("full"), 32, "m") in keys
+    assert len(keys) == 5
+    assert {cost_key(one.recipe, "m") for one in (trial(lr=0.1), trial(steps=7), trial(seed=3))} <= keys
 
 
 def test_lifetime_of_an_adapter_changes_what_follows_the_first_task() -> None:

@@ -72,7 +72,7 @@ def trial(**axes: Scalar) -> TrialConfig:
     """A config of flat axis values, seed and order: three tasks of three steps unless they say otherwise."""
     block = {name: axes.pop(name, 0) for name in ("seed", "order")}
     defaults: dict[str, Scalar] = {"tasks": 3, "steps": 3, "batch_size": 12, "lr": 1e-2}
-    values: dict[str, Scalar] = {"method": "full", "timeline": "finetune", **defaults, **axes}
+    values: dict[str, Scalar] = {"method": "full", **defaults, **axes}
     config, _ = build_config(values, workload=Pocket(pool=512), source="toy")
     return config.model_copy(update=block)
 

@@ -1,43 +1,420 @@
-"""Merge rules: pure functions on state dicts. The inputs are never changed; w always weighs the OLD weights."""
+"""Merge rules: pure functions on state dicts, oldest weights first. The inputs are never changed.
 
-from collections.abc import Mapping
+Weights are combined in fp32 whatever their storage type, and the result stays fp32: an average that is kept in bf16
+between merges loses small updates altogether. `stored` gives it the storage type. States may be lazy mappings, such as
+files: one tensor at a time is read of each. The formulas stand at their functions, the settings in `rule`.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+from trainables.merging.rule import MergeRule
+from trainables.merging.sparsify import Large, crumbs, dropped, thresholds
+from trainables.randomness import entropy
+
+State = Mapping[str, Tensor]
+Source = Literal["latest", "oldest", "base"]
 
 
 class MergeError(ValueError):
     """Weights that cannot be merged; the message lists the tensors that differ."""
 
 
-def lerp(old: Mapping[str, Tensor], new: Mapping[str, Tensor], *, w: float) -> dict[str, Tensor]:
-    """Linear interpolation: w * old + (1 - w) * new, tensor by tensor, accumulated in fp32 whatever the storage type.
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """What is merged.
 
-    Tensors that are not floating point are copied from `new`. Source: arXiv 2408.14471, section 5.2 (EMA-merge).
+    Attributes:
+        states: weights by name, oldest first.
+        weights: of the inputs, for rules that weigh; they need not sum to 1. None: all weigh the same.
+        base: what differences are taken from.
+        fishers: for each input, diagonal Fisher matrices of its parameters; a parameter may lack one.
+        seed: names the random draws.
+        integers: where tensors that are not floating point are copied from.
+    """
+
+    states: tuple[State, ...]
+    weights: tuple[float, ...] | None = None
+    base: State | None = None
+    fishers: tuple[State, ...] | None = None
+    seed: str = ""
+    integers: Source = "latest"
+
+    def named(self, source: Source) -> State:
+        """One of them by name."""
+        if source == "base":
+            if self.base is None:
+                raise MergeError("a base is needed to copy tensors from; name one")
+            return self.base
+        return self.states[-1 if source == "latest" else 0]
+
+
+def lerp(old: State, new: State, *, w: float) -> dict[str, Tensor]:
+    """w * old + (1 - w) * new, tensor by tensor (EMA-merge of arXiv 2408.14471, section 5.2)."""
+    return merge(MergeRule(name="lerp"), Sources(states=(old, new), weights=(w, 1 - w)))
+
+
+def lerp_(total: dict[str, Tensor], new: State, *, w: float) -> None:
+    """`lerp` with `total` as the old weights, in place and to the same bits: no memory but the inputs is touched."""
+    for name, old in total.items():
+        if old.is_floating_point():
+            torch.lerp(wide(new[name]), old, w, out=old)
+        else:
+            old.copy_(new[name])
+
+
+def merge(rule: MergeRule, sources: Sources) -> dict[str, Tensor]:
+    """Merged weights, in the order of the latest input's names; floating tensors in fp32 (or in a wider type of theirs).
 
     Raises:
-        MergeError: names or shapes differ.
+        MergeError: names, shapes or types differ, or the rule lacks something that it needs.
     """
-    _check_alike(old, new)
-    return {name: _lerp(old[name], tensor, w) for name, tensor in new.items()}
+    return dict(merged(rule, sources))
 
 
-def _lerp(old: Tensor, new: Tensor, w: float) -> Tensor:
-    if not new.is_floating_point():
-        return new.clone()
-    # torch.lerp is exact at both ends: weight 0 gives new, weight 1 gives old, to the bit.
-    return torch.lerp(new.float(), old.float(), w).to(new.dtype)
+def merged(rule: MergeRule, sources: Sources) -> Iterator[tuple[str, Tensor]]:
+    """`merge`, tensor by tensor. Tensors that share their memory in every input are merged once, and share it again."""
+    combine = combination(rule, sources)
+    ties = {name: _tie(sources, name) for name in sources.states[-1]}
+    repeated = {tie for tie, count in Counter(ties.values()).items() if count > 1 and tie is not None}
+    shared: dict[object, Tensor] = {}  # holds no other tensor: results of any size pass through
+    for name, tie in ties.items():
+        if tie not in repeated:
+            yield name, combine(name)
+            continue
+        if tie not in shared:
+            shared[tie] = combine(name)
+        yield name, shared[tie]
 
 
-def _check_alike(old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> None:
-    only = sorted(old.keys() ^ new.keys())
-    shapes = [
-        f"{name} {tuple(old[name].shape)} / {tuple(new[name].shape)}"
-        for name in sorted(old.keys() & new.keys())
-        if old[name].shape != new[name].shape
-    ]
-    if only or shapes:
-        raise MergeError(f"weights differ; tensors in only one of them: {only or 'none'}; shapes: {shapes or 'none'}")
+def stored(state: State, like: State) -> dict[str, Tensor]:
+    """Merged weights in the storage types of `like`."""
+    return {name: tensor.to(like[name].dtype) for name, tensor in state.items()}
 
 
-RULES = {"lerp": lerp}
+def combination(rule: MergeRule, sources: Sources) -> Callable[[str], Tensor]:
+    """The merged tensor of a name, for every name once and in the order of the latest input.
+
+    Raises:
+        MergeError: see `merge`.
+    """
+    _require_inputs(rule, sources)
+    require_alike([*sources.states, *([] if sources.base is None else [sources.base])])
+    combine = _KINDS[rule.row.kind](rule, sources)
+    factors = _factors(rule, list(sources.states[-1]))
+
+    def of(name: str) -> Tensor:
+        latest = sources.states[-1][name]
+        if not latest.is_floating_point():
+            return sources.named(sources.integers)[name].clone()
+        if rule.logit_scale != "merge" and name.split(".")[-1] == "logit_scale":
+            return wide(sources.named(rule.logit_scale)[name]).clone()
+        result = combine(name)
+        if rule.lines is None or rule.row.kind == "task_vectors":  # those scale their vector by the same factors
+            return result
+        base = wide(sources.named("base")[name])
+        return base + factors[name] * (result - base)
+
+    return of
+
+
+# -- rules that combine weights ----------------------------------------------------------------------------------------
+
+_Combine = Callable[[str], Tensor]
+
+
+def _average(_: MergeRule, sources: Sources) -> _Combine:
+    """sum of weight_i * theta_i / sum of weights, as a running mean: equal inputs stay what they are, to the bit."""
+    weights = _weights(sources)
+
+    def average(name: str) -> Tensor:
+        total, result = weights[0], wide(sources.states[0][name])
+        own = False
+        for state, weight in zip(sources.states[1:], weights[1:], strict=True):
+            before, total = total, total + weight
+            # Exact at both ends: weight 0 gives the new, weight 1 the old, to the bit.
+            share = before / total if total else 0.5
+            result = torch.lerp(wide(state[name]), result, share, out=result if own else None)
+            own = True
+        return result if own else result.clone()
+
+    return average
+
+
+_PARALLEL = 0.9995
+"""From this cosine on an arc is a line (the reference of arXiv 2408.14471)."""
+
+
+def _slerp(_: MergeRule, sources: Sources) -> _Combine:
+    """old * sin(w * a) / sin(a) + new * sin((1 - w) * a) / sin(a), with a the angle between the tensors.
+
+    w weighs the old, as everywhere; in the reference of arXiv 2408.14471 its coefficient is turned round for this rule.
+    """
+    weights = _weights(sources)
+    w = weights[0] / sum(weights)
+    linear = _average(MergeRule(), sources)
+
+    def slerp(name: str) -> Tensor:
+        old, new = (wide(state[name]) for state in sources.states)
+        cosine = _cosine(old, new)
+        if cosine is None or abs(cosine) > _PARALLEL or w in (0, 1):
+            return linear(name)
+        a = torch.tensor(cosine, dtype=torch.float64).acos()
+        shares = [float((share * a).sin() / a.sin()) for share in (w, 1 - w)]
+        return (shares[0] * old).add_(new, alpha=shares[1])
+
+    return slerp
+
+
+def _fisher(_: MergeRule, sources: Sources) -> _Combine:
+    """sum of weight_i * F_i * theta_i / sum of weight_i * F_i (arXiv 2111.09832, eq. 4); the average where all F are 0."""
+    assert sources.fishers is not None
+    weights, plain = _weights(sources), _average(MergeRule(), sources)
+
+    def fisher(name: str) -> Tensor:
+        average = plain(name)
+        if any(name not in matrices for matrices in sources.fishers or ()):
+            return average
+        weighted, total = torch.zeros_like(average), torch.zeros_like(average)
+        for state, matrices, weight in zip(sources.states, sources.fishers or (), weights, strict=True):
+            precision = wide(matrices[name]) * weight
+            total += precision
+            weighted.addcmul_(precision, wide(state[name]) - average)  # from the average: small, so exact where equal
+        return torch.where(total > 0, average + weighted / total, average)
+
+    return fisher
+
+
+def _model_stock(_: MergeRule, sources: Sources) -> _Combine:
+    """base + r * (average - base), r = k cos / (1 + (k - 1) cos), tensor by tensor (arXiv 2403.19522, eq. 2 and 5).
+
+    cos is the mean cosine between the k task vectors, taken as 0 where it is negative or a vector is 0.
+    """
+    assert sources.base is not None
+    average = _average(MergeRule(), Sources(states=sources.states))
+    count = len(sources.states)
+
+    def model_stock(name: str) -> Tensor:
+        if count == 1:
+            return wide(sources.states[0][name]).clone()
+        base = wide(sources.named("base")[name])
+        vectors = [wide(state[name]) - base for state in sources.states]
+        cosines = [_cosine(one, other) or 0.0 for one, other in combinations(vectors, 2)]
+        cosine = max(0.0, sum(cosines) / len(cosines))
+        return torch.lerp(base, average(name), count * cosine / (1 + (count - 1) * cosine))
+
+    return model_stock
+
+
+# -- rules that combine task vectors -----------------------------------------------------------------------------------
+
+
+def _task_vectors(rule: MergeRule, sources: Sources) -> _Combine:
+    """base + scale * consensus(sparsify(theta_i - base))."""
+    assert sources.base is not None
+    base, states, row = sources.base, sources.states, rule.row
+    names = [name for name, tensor in states[-1].items() if tensor.is_floating_point()]
+    factors = _factors(rule, names)
+
+    def vector(i: int, name: str) -> Tensor:
+        return wide(states[i][name]) - wide(base[name])
+
+    large: list[Large] = []
+    if row.sparsify == "magnitude":
+        assert rule.density is not None
+        sizes = {name: states[-1][name].numel() for name in names}
+        large = thresholds(names, vector, len(states), sizes=sizes, density=rule.density)
+
+    def task_vectors(name: str) -> Tensor:
+        vectors = []
+        for i in range(len(states)):
+            one = vector(i, name)
+            match row.sparsify:
+                case "magnitude":
+                    one *= large[i].of(one.abs())
+                case "drop":
+                    one = dropped(one, rule.density or 1.0, _generator(sources.seed, name, i))
+                case "breadcrumbs":
+                    one = crumbs(one, rule.density or 1.0, rule.prune_top or 0.0)
+                case _:
+                    pass
+            vectors.append(one)
+        merged_vector = _CONSENSUS[row.consensus](vectors, rule=rule, seed=partial(_generator, sources.seed, name))
+        return torch.add(wide(base[name]), merged_vector, alpha=factors[name])
+
+    return task_vectors
+
+
+def _sum(vectors: Sequence[Tensor], **_: object) -> Tensor:
+    total = vectors[0].clone()
+    for one in vectors[1:]:
+        total += one
+    return total
+
+
+def _elect(vectors: Sequence[Tensor], **_: object) -> Tensor:
+    """Mean of the entries that have the sign of their sum (arXiv 2306.01708, section 3, steps 2 and 3).
+
+    Where the sum is 0 the sign of most entries of the tensor decides (in the reference: of the whole model).
+    """
+    signs = _sum(vectors).sign_()
+    cancelled = signs == 0
+    if bool(cancelled.any()):
+        signs[cancelled] = 1.0 if float(signs.sum()) >= 0 else -1.0
+    total, count = torch.zeros_like(signs), torch.zeros_like(signs)
+    for one in vectors:
+        agrees = one * signs > 0
+        total.addcmul_(one, agrees)
+        count += agrees
+    return total.div_(count.clamp_(min=1))
+
+
+def _largest(vectors: Sequence[Tensor], **_: object) -> Tensor:
+    """The entry of largest magnitude (arXiv 2407.06322, eq. 2); of two that are equal the older."""
+    chosen = vectors[0]
+    for one in vectors[1:]:
+        chosen = torch.where(one.abs() > chosen.abs(), one, chosen)
+    return chosen
+
+
+def _mask(vectors: Sequence[Tensor], *, rule: MergeRule, **_: object) -> Tensor:
+    """sum of tau, where at least `agree` have |tau_i| >= strength * |sum - tau_i| (arXiv 2405.07813, eqs. 4 to 6).
+
+    Of fewer task vectors than that, all have to.
+    """
+    total = _sum(vectors)
+    active = torch.zeros_like(total)
+    for one in vectors:
+        active += one.abs() >= (rule.mask_strength or 0.0) * (total - one).abs()
+    return total * (active >= min(rule.agree or 1, len(vectors)))
+
+
+def _random(vectors: Sequence[Tensor], *, seed: Callable[[int], torch.Generator], **_: object) -> Tensor:
+    """Entry by entry that of a random task vector."""
+    choice = torch.randint(len(vectors), vectors[0].shape, generator=seed(0), dtype=torch.uint8)
+    chosen = vectors[0].clone()
+    for i, one in enumerate(vectors[1:], start=1):
+        torch.where(choice == i, one, chosen, out=chosen)
+    return chosen
+
+
+_KINDS: dict[str, Callable[[MergeRule, Sources], _Combine]] = {
+    "average": _average,
+    "slerp": _slerp,
+    "fisher": _fisher,
+    "model_stock": _model_stock,
+    "task_vectors": _task_vectors,
+}
+_CONSENSUS: dict[str, Callable[..., Tensor]] = {
+    "sum": _sum,
+    "elect": _elect,
+    "largest": _largest,
+    "mask": _mask,
+    "random": _random,
+}
+
+
+# -- LiNeS -------------------------------------------------------------------------------------------------------------
+
+_BLOCK = re.compile(r"(?P<tower>.*?)\b(?:resblocks|blocks|layers|layer|h)\.(?P<index>\d+)\.")
+_POWERS = {"linear": 1.0, "quadratic": 2.0, "sqrt": 0.5}
+
+
+def _factors(rule: MergeRule, names: Sequence[str]) -> dict[str, float]:
+    """By name, how much of the merged move is made: the scale, or with LiNeS what the depth of its block says."""
+    if rule.lines is None:
+        return dict.fromkeys(names, 1.0 if rule.scale is None else rule.scale)
+    places = {name: match for name in names if (match := _BLOCK.match(name))}
+    if not places:
+        raise MergeError("lines: no tensor lies in a numbered block (such as resblocks.0.), so there is no depth to scale by")
+    depth: dict[str, int] = {}
+    for match in places.values():
+        depth[match["tower"]] = max(depth.get(match["tower"], 0), int(match["index"]))
+    first, more, power = rule.lines_first or 0.0, rule.lines_more or 0.0, _POWERS[rule.lines]
+
+    def factor(name: str) -> float:
+        if name not in places or not depth[places[name]["tower"]]:
+            return first
+        return float(first + more * (int(places[name]["index"]) / depth[places[name]["tower"]]) ** power)
+
+    return {name: factor(name) for name in names}
+
+
+# -- common to all -----------------------------------------------------------------------------------------------------
+
+
+def require_alike(states: Sequence[State]) -> None:
+    """Raise MergeError that lists the tensors whose names, shapes or types differ."""
+    first, problems = states[0], []
+    everywhere = set(first).intersection(*states[1:])
+    only = sorted(set(first).union(*states[1:]) - everywhere)
+    if only:
+        problems.append(f"tensors that not all of them have: {_listed(only)}")
+    for what, of in (("shapes", lambda t: tuple(t.shape)), ("types", lambda t: str(t.dtype).removeprefix("torch."))):
+        differ = []
+        for name in sorted(everywhere):
+            values = dict.fromkeys(of(state[name]) for state in states)
+            if len(values) > 1:
+                differ.append(f"{name} {' / '.join(map(str, values))}")
+        if differ:
+            problems.append(f"{what}: {_listed(differ)}")
+    if problems:
+        raise MergeError(f"weights differ; {'; '.join(problems)}")
+
+
+def _listed(items: list[str], most: int = 20) -> str:
+    more = f", and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
+
+
+def _require_inputs(rule: MergeRule, sources: Sources) -> None:
+    count, row = len(sources.states), rule.row
+    if not count:
+        raise MergeError("nothing to merge; give at least one state")
+    if row.most is not None and count != row.most:
+        raise MergeError(f"{rule.name} merges {row.most}, not {count}; lerp merges any number")
+    if rule.needs_base and sources.base is None:
+        raise MergeError(f"{rule.words}: needs a base, from which differences are taken")
+    if row.kind == "fisher" and (sources.fishers is None or len(sources.fishers) != count):
+        raise MergeError("fisher: needs the Fisher matrices of every input")
+    if sources.weights is not None and not row.weighs:
+        raise MergeError(f"{rule.name}: its inputs have no weights; rules that weigh: lerp, slerp, fisher")
+    if sources.weights is not None and (
+        len(sources.weights) != count or min(sources.weights) < 0 or sum(sources.weights) <= 0
+    ):
+        raise MergeError(f"weights: {sources.weights} given for {count} inputs; one each, none below 0, not all 0")
+
+
+def _weights(sources: Sources) -> tuple[float, ...]:
+    return sources.weights if sources.weights is not None else (1.0,) * len(sources.states)
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """A tensor in the type that weights are combined in: fp32, or its own where that is wider."""
+    if not tensor.is_floating_point():
+        return tensor
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def _cosine(one: Tensor, other: Tensor) -> float | None:
+    """Cosine between two tensors as vectors; None where one of them is 0."""
+    norms = float(torch.linalg.vector_norm(one)) * float(torch.linalg.vector_norm(other))
+    return float(torch.dot(one.reshape(-1), other.reshape(-1))) / norms if norms else None
+
+
+def _generator(seed: str, name: str, i: int) -> torch.Generator:
+    return torch.Generator().manual_seed(entropy("merge", seed, name, i) % 2**63)
+
+
+def _tie(sources: Sources, name: str) -> object | None:
+    """What tensors have in common that share their memory in all inputs; None for one that has none to share."""
+    tensors = [state[name] for state in sources.states]
+    return None if not tensors[0].numel() else tuple((t.data_ptr(), t.shape, t.stride(), t.dtype) for t in tensors)

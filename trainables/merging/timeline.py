@@ -1,57 +1,212 @@
-"""Timelines: which weights start the next task and which are served after it, as rows of one table.
+"""Timelines: which weights start the next task and which are served after it, as two places of one table.
 
-    finetune  start from the last update             serve the last update
-    ema       start from the served weights          serve  merge(served before, update)
-    ft        start from the served weights          serve  merge(base, update)
-    zs        start from the base                    serve  merge(served before, update)
+    base      the pretrained weights
+    last      the last update
+    ema       a chain: the rule over (chain before, update); w weighs the chain
+    patched   the rule over (base, last update); w weighs the base
+    all       the rule over all updates so far, oldest first, with weights by recency
 
-Source: arXiv 2408.14471, section 5.2 (EMA-merge, Finetune-merge, ZeroShot-merge). All chains begin at the base.
+Every pair of (start, serve) is a timeline: those of `NAMED` have names of their own, the others are called by their
+places, such as "last-all". Sources: arXiv 2408.14471, section 5.2 (EMA-merge, Finetune-merge, ZeroShot-merge), and the
+initialisations and deployments of 2412.06712 (TIME). `history` makes weights of it.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+import math
+from typing import Any, Literal, Self, get_args
 
-from trainables.config import Finetune, Merging
-from trainables.lineage import Base, Merge, Update, Weights
+from pydantic import Field, model_validator
+
+from trainables.frozen import Frozen
+from trainables.merging.rule import ROWS, MergeRule, Row
+
+Place = Literal["base", "last", "ema", "patched", "all"]
+Served = Literal["last", "ema", "patched", "all"]
+PLACES: tuple[str, ...] = get_args(Place)
+SERVED: tuple[str, ...] = get_args(Served)
+
+NAMED: dict[str, tuple[Place, Served]] = {
+    "finetune": ("last", "last"),
+    "ema": ("ema", "ema"),
+    "ft": ("patched", "patched"),
+    "zs": ("base", "ema"),
+    "offline": ("base", "all"),
+}
+TIMELINES: dict[str, tuple[str, str]] = NAMED | {
+    f"{start}-{serve}": (start, serve)
+    for start in PLACES
+    for serve in SERVED
+    if (start, serve) not in NAMED.values()
+}
+"""All timelines by name."""
+
+Recency = Literal[
+    "uniform",
+    "linear",
+    "sqrt",
+    "quadratic",
+    "exponential",
+    "log",
+    "reversed_linear",
+    "reversed_sqrt",
+    "reversed_quadratic",
+    "reversed_exponential",
+    "reversed_log",
+]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """Where a task starts, and with what its update is merged before it is served."""
+class Timeline(Frozen):
+    """Where tasks start and what is served; a setting that the two places do not need is None.
 
-    start: Literal["base", "last", "served"]
-    anchor: Literal["base", "served", "nothing"]
+    A rule that needs an angle or a Fisher matrix of the base cannot have it there, so its chain begins at the first
+    update. An adapter goes on through tasks that start from the last update (`continue`, as in the reference of
+    arXiv 2408.14471), or is folded into the weights after each (`fold`, what all other starts do).
+    """
+
+    name: str
+    start: Place
+    serve: Served
+    rule: MergeRule | None = None
+    w: float | None = Field(default=None, ge=0, le=1, description="merge weight of the OLD weights")
+    chain: Literal["base", "first"] | None = Field(
+        default=None, description="where the chain of ema begins: base, first (the first update)"
+    )
+    recency: Recency | None = Field(default=None, description="weights of `all`")
+    wise_ft: float | None = Field(
+        default=None, ge=0, le=1, description="weight of the base in what is served; the next task does not see it"
+    )
+    lifetime: Literal["continue", "fold"] | None = Field(
+        default=None, description="an adapter after a task: continue, fold"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, value: Any) -> Any:
+        """Name and places, and the defaults of what they need."""
+        if not isinstance(value, dict):
+            return value
+        start, serve = _places(value)
+        given = {key: one for key, one in value.items() if one is not None and key not in ("name", "start", "serve")}
+        if isinstance(given.get("rule"), str):
+            given["rule"] = {"name": given["rule"]}
+        row = ROWS.get(_rule_name(given))
+        if row is None:  # told when the rule is read
+            return {**given, "name": _name(start, serve), "start": start, "serve": serve}
+        needed = needs(start, serve, row)
+        for key in ("rule", "w", "chain", "recency", "lifetime"):
+            if key in given and key not in needed:
+                with_rule = f" with rule {_rule_name(given)}" if "rule" in needed else ""
+                raise ValueError(f"{key}: has no effect in the timeline {_name(start, serve)}{with_rule}; remove it")
+        if "w" in needed and "w" not in given:
+            raise ValueError("w: missing; it has no default: the merge weight of the OLD weights, 0 to 1")
+        defaults = {"rule": {}, "chain": _chain(row), "recency": "uniform", "lifetime": "continue"}
+        filled = {key: default for key, default in defaults.items() if key in needed}
+        return {**filled, **given, "name": _name(start, serve), "start": start, "serve": serve}
+
+    @model_validator(mode="after")
+    def _rule_can_merge_these(self) -> Self:
+        if self.rule is None:
+            return self
+        row, name = self.rule.row, self.rule.name
+        if row.most is not None and "all" in self.places:
+            raise ValueError(f"rule: {name} merges {row.most}, and `all` is any number of updates; lerp takes them all")
+        if _chain(row) == "first" and (self.chain == "base" or "patched" in self.places):
+            why = "the base has no Fisher matrix" if row.kind == "fisher" else "the base has no angle with itself"
+            raise ValueError(
+                f"rule: {name} cannot merge with the base: {why}; use `chain: first` with ema, or lerp with patched"
+            )
+        return self
+
+    @property
+    def places(self) -> frozenset[str]:
+        """Start and serve."""
+        return frozenset((self.start, self.serve))
+
+    @property
+    def growth(self) -> float:
+        """Factor by which merging alone multiplies what was learnt, per task; 1 where it does not add up.
+
+        Task vectors are added to the chain that they started from, scaled: of ema by 2 * scale, of all by 1 + scale
+        (arXiv 2412.06712's `all` at its largest). A start that is not merged does not feed back.
+        """
+        if self.rule is None or not self.rule.row.grows or self.start not in ("ema", "all"):
+            return 1.0
+        lines = max(self.rule.lines_first or 0.0, (self.rule.lines_first or 0.0) + (self.rule.lines_more or 0.0))
+        scale = lines if self.rule.scale is None else self.rule.scale
+        return 2 * scale if self.start == "ema" else 1 + scale
 
 
-TIMELINES = {
-    "finetune": Row(start="last", anchor="nothing"),
-    "ema": Row(start="served", anchor="served"),
-    "ft": Row(start="served", anchor="base"),
-    "zs": Row(start="base", anchor="served"),
+def timeline(name: str, **settings: Any) -> Timeline:
+    """The timeline of a name with these settings.
+
+    Raises:
+        ValueError: an unknown name, or a setting that is not allowed.
+    """
+    return Timeline.model_validate({"name": name, **settings})
+
+
+def needs(start: str, serve: str, row: Row) -> frozenset[str]:
+    """Which settings two places and a rule need."""
+    places = {start, serve}
+    found = {"lifetime"} if start == "last" else set()
+    if places & {"ema", "patched", "all"}:
+        found.add("rule")
+        found |= {"w"} if row.weighs and places & {"ema", "patched"} else set()
+        found |= {"chain"} if "ema" in places else set()
+        found |= {"recency"} if row.weighs and "all" in places else set()
+    return frozenset(found)
+
+
+def recency_weights(recency: Recency, count: int) -> tuple[float, ...]:
+    """Weights of `count` updates, oldest first, with sum 1: i, sqrt(i), i^2, 2^i or ln(i + 1) of update i from 1.
+
+    Source: the weightings of arXiv 2412.06712 for offline merging.
+    """
+    kind = recency.removeprefix("reversed_")
+    raw = [_WEIGHTS[kind](i, count) for i in range(1, count + 1)]
+    if recency != kind:
+        raw.reverse()
+    return tuple(one / math.fsum(raw) for one in raw)
+
+
+_WEIGHTS = {
+    "uniform": lambda _, __: 1.0,
+    "linear": lambda i, _: float(i),
+    "sqrt": lambda i, _: math.sqrt(i),
+    "quadratic": lambda i, _: float(i * i),
+    "exponential": lambda i, count: 2.0 ** (i - count),  # 2^i of hundreds of tasks is beyond floats
+    "log": lambda i, _: math.log(i + 1),
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class History:
-    """What a cycle has reached: the base, the last update (at first the base) and the served weights."""
+def _places(value: dict[str, Any]) -> tuple[str, str]:
+    name, start, serve = (value.get(key) for key in ("name", "start", "serve"))
+    if name is not None and name not in TIMELINES:
+        allowed = f"allowed: {', '.join(NAMED)}, or a start and a serve such as last-all"
+        raise ValueError(f"name: {name!r} is unknown; {allowed}")
+    if name is None and (start is None or serve is None):
+        raise ValueError("name: missing; give a name, or both start and serve")
+    named = (None, None) if name is None else TIMELINES[name]
+    start, serve = start or named[0], serve or named[1]
+    if name is not None and (start, serve) != named:
+        raise ValueError(f"name: {name} starts from {named[0]} and serves {named[1]}; give it, or start and serve, not both")
+    if serve == "base":
+        raise ValueError(
+            "serve: 'base' would serve the pretrained weights for ever, which is the anchor zeroshot; to serve each "
+            "update merged with the base say patched, or wise_ft"
+        )
+    return str(start), str(serve)
 
-    base: Base
-    last: Weights
-    served: Weights
+
+def _name(start: str, serve: str) -> str:
+    return next((name for name, places in TIMELINES.items() if places == (start, serve)), f"{start}-{serve}")
 
 
-def start(timeline: Finetune | Merging, history: History) -> Weights:
-    """Weights that the next task starts from."""
-    at: dict[str, Weights] = {"base": history.base, "last": history.last, "served": history.served}
-    return at[TIMELINES[timeline.name].start]
+def _rule_name(value: dict[str, Any]) -> str:
+    """Name of a rule that may not be valid yet."""
+    rule = value.get("rule")
+    return str(rule.name if isinstance(rule, MergeRule) else rule.get("name", "lerp") if isinstance(rule, dict) else "lerp")
 
 
-def serve(timeline: Finetune | Merging, history: History, update: Update) -> Weights:
-    """Weights that are served after `update`."""
-    match timeline, TIMELINES[timeline.name].anchor:
-        case Merging(rule=rule, w=w), "base":
-            return Merge(rule=rule, w=w, old=history.base, new=update)
-        case Merging(rule=rule, w=w), _:
-            return Merge(rule=rule, w=w, old=history.served, new=update)
-        case _:
-            return update
+def _chain(row: Row) -> str:
+    return "first" if row.kind in ("fisher", "model_stock") else "base"
+

@@ -1,0 +1,191 @@
+"""A merge rule as a value: a row of `ROWS` with its settings. TIES, DARE and the like are sparsify x consensus x scale.
+
+    theta = base + scale * consensus(sparsify(theta_1 - base), ..., sparsify(theta_k - base))
+
+Rules that need no base (weighted average, SLERP, Fisher) combine the weights themselves. `rules` computes them.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from trainables.frozen import Frozen
+
+Sparsify = Literal["none", "magnitude", "drop", "breadcrumbs"]
+Consensus = Literal["sum", "elect", "largest", "mask", "random"]
+Kind = Literal["average", "slerp", "fisher", "model_stock", "task_vectors"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A named rule.
+
+    Attributes:
+        kind: how it combines; `sparsify` and `consensus` belong to "task_vectors".
+        sparsify: which entries of a task vector stay: all, the largest by magnitude (of the whole model), a random share
+            that is scaled up by 1 / density, or those that are neither among the smallest nor the largest of a tensor.
+        consensus: how task vectors become one: their sum; the mean of the entries that agree with the elected sign; the
+            entry of largest magnitude; their sum where enough of them matter; that of a random one.
+        defaults: its settings with their defaults.
+        source: arXiv id.
+        meaning: in words.
+    """
+
+    kind: Kind
+    sparsify: Sparsify = "none"
+    consensus: Consensus = "sum"
+    defaults: dict[str, float] = field(default_factory=dict)
+    source: str
+    meaning: str
+
+    @property
+    def weighs(self) -> bool:
+        """Whether its inputs have weights: w for the old of two, recency for many."""
+        return self.kind in ("average", "slerp", "fisher")
+
+    @property
+    def needs_base(self) -> bool:
+        """Whether it works on differences from the base."""
+        return self.kind in ("model_stock", "task_vectors")
+
+    @property
+    def most(self) -> int | None:
+        """The largest number of inputs."""
+        return 2 if self.kind == "slerp" else None
+
+    @property
+    def grows(self) -> bool:
+        """Whether it adds task vectors up, so that a chain can grow without bound."""
+        return self.kind == "task_vectors" and self.consensus in ("sum", "mask")
+
+
+def _vectors(
+    sparsify: Sparsify, consensus: Consensus, source: str, meaning: str, *, scale: float = 1.0, **own: float
+) -> Row:
+    return Row(
+        kind="task_vectors",
+        sparsify=sparsify,
+        consensus=consensus,
+        defaults={**own, "scale": scale},
+        source=source,
+        meaning=meaning,
+    )
+
+
+ROWS: dict[str, Row] = {
+    "lerp": Row(kind="average", source="2203.05482", meaning="weighted average; of two w * old + (1 - w) * new"),
+    "slerp": Row(kind="slerp", source="2412.06712", meaning="along the arc between two, tensor by tensor"),
+    "fisher": Row(kind="fisher", source="2111.09832", meaning="average weighted by diagonal Fisher matrices"),
+    "model_stock": Row(kind="model_stock", source="2403.19522", meaning="average, pulled to the base by their angle"),
+    "task_arithmetic": _vectors("none", "sum", "2212.04089", "sum of task vectors"),
+    "ties": _vectors("magnitude", "elect", "2306.01708", "trim, elect signs, mean of those that agree", density=0.3),
+    "dare": _vectors("drop", "sum", "2311.03099", "drop entries, scale up the others, sum", density=0.3),
+    "dare_ties": _vectors("drop", "elect", "2311.03099", "drop and scale up, then signs and mean of TIES", density=0.3),
+    "breadcrumbs": _vectors(
+        "breadcrumbs", "sum", "2312.06795", "without smallest and largest entries, sum", density=0.3, prune_top=0.01
+    ),
+    "breadcrumbs_ties": _vectors(
+        "breadcrumbs", "elect", "2312.06795", "breadcrumbs, then signs and mean of TIES", density=0.3, prune_top=0.01
+    ),
+    "magmax": _vectors("none", "largest", "2407.06322", "the entry of largest magnitude"),
+    "tall_masks": _vectors(
+        "none", "mask", "2405.07813", "sum where enough task vectors matter", mask_strength=0.4, agree=2
+    ),
+    "random": _vectors("none", "random", "2412.06712", "the entry of a random model: a control"),
+}
+"""The named rules. TIES keeps 30 % (the reference of arXiv 2408.14471 prunes .7); 2306.01708 recommends 20 %."""
+
+LINES = ("linear", "quadratic", "sqrt")
+SETTINGS = ("density", "prune_top", "mask_strength", "agree", "scale", "lines", "lines_first", "lines_more")
+
+
+class MergeRule(Frozen):
+    """A rule with its settings; those that its row lacks are None.
+
+    With `lines`, LiNeS (arXiv 2410.17146, eq. 3): block l of L moves `lines_first + lines_more * (l / (L - 1))^e` of the
+    merged move away from the base, e = 1, 2 or 1/2; what is in no block moves `lines_first`. It takes the place of
+    `scale`.
+    """
+
+    name: Literal[
+        "lerp",
+        "slerp",
+        "fisher",
+        "model_stock",
+        "task_arithmetic",
+        "ties",
+        "dare",
+        "dare_ties",
+        "breadcrumbs",
+        "breadcrumbs_ties",
+        "magmax",
+        "tall_masks",
+        "random",
+    ] = "lerp"
+    density: float | None = Field(default=None, gt=0, le=1, description="share of a task vector's entries that stay")
+    prune_top: float | None = Field(
+        default=None, ge=0, lt=1, description="share of the largest entries that breadcrumbs drops"
+    )
+    mask_strength: float | None = Field(default=None, ge=0, description="lambda of TALL masks")
+    agree: int | None = Field(default=None, ge=1, description="how many TALL masks an entry needs to stay")
+    scale: float | None = Field(default=None, description="factor of the merged task vector")
+    lines: Literal["linear", "quadratic", "sqrt"] | None = Field(
+        default=None, description="LiNeS, in place of the scale: linear, quadratic, sqrt"
+    )
+    lines_first: float | None = Field(default=None, description="LiNeS: factor of the first block, and outside blocks")
+    lines_more: float | None = Field(default=None, description="LiNeS: what the last block has on top")
+    logit_scale: Literal["merge", "base", "latest"] = Field(
+        default="merge", description="the temperature of the loss: merge, base, latest"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults(cls, value: Any) -> Any:
+        """Fill in what the row has, and refuse what it has not."""
+        if not isinstance(value, dict) or value.get("name", "lerp") not in ROWS:
+            return value
+        name = value.get("name", "lerp")
+        defaults: dict[str, Any] = dict(ROWS[name].defaults)
+        if value.get("lines") not in (None, "none"):
+            defaults.pop("scale", None)
+            defaults |= {"lines": value["lines"], "lines_first": 0.5, "lines_more": 0.5}
+        given = {key: one for key, one in value.items() if key in SETTINGS and one not in (None, "none")}
+        for key in given:
+            if key not in defaults and key != "lines":
+                allowed = ", ".join([*defaults, "lines", "logit_scale"])
+                instead = "lines takes its place" if key == "scale" and "lines" in defaults else f"allowed: {allowed}"
+                raise ValueError(f"{key}: the rule {name} has none; {instead}")
+        own = {key: one for key, one in value.items() if key not in SETTINGS}
+        return {**own, **defaults, **given}
+
+    @model_validator(mode="after")
+    def _breadcrumbs_stay(self) -> Self:
+        if self.density is not None and self.prune_top is not None and self.density + self.prune_top > 1:
+            raise ValueError(
+                f"density: {self.density:g} stay and prune_top drops {self.prune_top:g}: together more than all; "
+                "lower one of them"
+            )
+        return self
+
+    @property
+    def row(self) -> Row:
+        """What the rule does."""
+        return ROWS[self.name]
+
+    @property
+    def needs_base(self) -> bool:
+        """Whether it needs the base: for task vectors, for LiNeS, or to keep the temperature."""
+        return self.row.needs_base or self.lines is not None or self.logit_scale == "base"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a weighted average and nothing else."""
+        return self == MergeRule()
+
+    @property
+    def words(self) -> str:
+        """The rule as people write it: ties, density .3, scale 1."""
+        values = {key: getattr(self, key) for key in (*SETTINGS, "logit_scale")}
+        own = [f"{key} {one}" for key, one in values.items() if one is not None and (key, one) != ("logit_scale", "merge")]
+        return ", ".join([self.name, *own])
