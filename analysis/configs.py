@@ -14,7 +14,7 @@ import pandas as pd
 AxisValue = str | float | int | bool | None
 
 NOT_AXES = frozenset({"trial", "kind", "config_id", "block", "seed", "order", "status", "error", "reason", "message"})
-WHOLE = frozenset({"rank", "n", "fisher_samples", "gap", "block_size", "frequencies"})
+WHOLE = frozenset({"rank", "n", "fisher_samples", "gap", "block_size", "frequencies", "agree"})
 KNOWN_AXES = ("method", "rank", "timeline", "rule", "w", "lr")
 METHODS: Mapping[str, tuple[str, str]] = {
     "full": ("full fine-tuning", "full"),
@@ -65,13 +65,20 @@ METHOD_AXES = frozenset(
     }
 )
 """Axes that say what a method is and how it is set, and not how all methods of a study are trained."""
-MERGE_AXES = frozenset({"timeline", "rule", "w"})
+MERGE_AXES = frozenset(
+    {
+        *("timeline", "start", "serve", "rule", "w", "chain", "recency", "wise_ft", "merge_scale", "merge_logit_scale"),
+        *("density", "prune_top", "mask_strength", "agree", "lines", "lines_first", "lines_more"),
+    }
+)
+"""Axes that say what is merged, and how."""
 PLAIN = "finetune"
 TIMELINE_NAMES: Mapping[str, str] = {
     "finetune": "no merging",
     "ema": "EMA-merge",
     "ft": "FT-merge",
     "zs": "ZS-merge",
+    "offline": "offline merge",
 }
 
 
@@ -93,7 +100,7 @@ class Config:
     @property
     def timeline_name(self) -> str:
         """The timeline in words."""
-        return "-" if self.timeline is None else TIMELINE_NAMES.get(self.timeline, self.timeline)
+        return "-" if self.timeline is None else timeline_name(self.timeline)
 
     @property
     def trained(self) -> bool:
@@ -174,6 +181,14 @@ def method_name(method: str) -> str:
     return METHODS[method][0] if method in METHODS else method
 
 
+def timeline_name(timeline: str) -> str:
+    """A timeline in words: its own name, or where it starts and what it serves."""
+    if timeline in TIMELINE_NAMES:
+        return TIMELINE_NAMES[timeline]
+    start, _, serve = timeline.partition("-")
+    return f"start {start}, serve {serve}" if serve else timeline
+
+
 def family_name(axes: Mapping[str, AxisValue]) -> str:
     """Method with its rank and with what it is composed with, such as "LoRA r16 + EWC"."""
     name = method_name(str(axes["method"]))
@@ -239,7 +254,7 @@ def _varying(configs: Iterable[Mapping[str, AxisValue]]) -> set[str]:
 
 def _setting(axes: Mapping[str, AxisValue], names: Sequence[str]) -> str:
     """Axes that neither the family's nor the timeline's name says."""
-    said = {"method", "rank", "timeline", "w", "n", "peft_type", "penalty", "projection"}
+    said = {"method", "rank", "timeline", "start", "serve", "w", "n", "peft_type", "penalty", "projection"}
     return ", ".join(_axis(name, axes[name]) for name in names if name not in said and axes[name] is not None)
 
 
@@ -253,8 +268,7 @@ def _axis(name: str, value: AxisValue) -> str:
 def _label(family: str, axes: Mapping[str, AxisValue], setting: str) -> str:
     parts = [family]
     if axes["timeline"] not in (None, PLAIN):
-        timeline = TIMELINE_NAMES.get(str(axes["timeline"]), str(axes["timeline"]))
-        parts.append(f"{timeline} {_weight(axes)}".strip())
+        parts.append(f"{timeline_name(str(axes['timeline']))} {_weight(axes)}".strip())
     return ", ".join([*parts, *([setting] if setting else [])])
 
 

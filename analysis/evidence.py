@@ -17,7 +17,7 @@ from analysis.uncertainty import (
 )
 
 Verdict = Literal["held", "did not hold", "undecided", "not tested"]
-Quantity = Literal["AKA", "AZS", "gain"]
+Quantity = Literal["AKA", "AZS", "GM", "gain"]
 
 NEGLIGIBLE = 0.001
 """0.1 accuracy points: an interval that ends below this refutes a claim."""
@@ -85,6 +85,8 @@ class Case:
 class Evidence:
     """Configs and their values (configs, blocks); for the gain these are pseudo-values. `zero_shot_aka` is (blocks,).
 
+    `paths` is AKA and AZS after every task (configs, blocks, tasks + 1, 2); None where numbers of tasks differ.
+
     `criterion` is what the best config of a method is chosen by, among those that `learned` on the other blocks.
     """
 
@@ -93,6 +95,7 @@ class Evidence:
     criterion: FloatArray
     learned: BoolArray | None
     zero_shot_aka: FloatArray
+    paths: FloatArray | None = None
 
     def rows(self, *, method: str | None = None, timeline: str | None = None, rank: float | None = None) -> list[int]:
         """Trained configs with these values, all of them where a value is not given.
@@ -119,7 +122,7 @@ class Evidence:
 def evidence_of(frontier: Frontier) -> Evidence:
     """The evidence of a study."""
     samples = frontier.samples
-    values: dict[Quantity, FloatArray] = {"AKA": samples.aka, "AZS": samples.azs}
+    values: dict[Quantity, FloatArray] = {"AKA": samples.aka, "AZS": samples.azs, "GM": samples.gm}
     if samples.gain is not None:
         values["gain"] = samples.gain
     return Evidence(
@@ -128,6 +131,7 @@ def evidence_of(frontier: Frontier) -> Evidence:
         criterion=samples.gm if samples.gain is None else samples.gain,
         learned=samples.learned,
         zero_shot_aka=samples.zero_shot[:, 0],
+        paths=samples.paths,
     )
 
 
@@ -178,6 +182,7 @@ def of_best(
     *,
     left: str,
     right: str,
+    margin: float | None = None,
 ) -> Comparison:
     """Best of the left minus best of the right rows of each contest, in the quantity itself.
 
@@ -187,7 +192,8 @@ def of_best(
     def best(rows: Sequence[int]) -> IntArray:
         return np.asarray(rows)[honest_choice(evidence.values[quantity][list(rows)])]
 
-    return _of_choices(evidence, [(best(a), best(b)) for a, b in contests], quantity, left=left, right=right)
+    choices = [(best(a), best(b)) for a, b in contests]
+    return _of_choices(evidence, choices, quantity, left=left, right=right, margin=margin)
 
 
 def per_group(
@@ -223,6 +229,7 @@ def _of_choices(
     left: str,
     right: str,
     scope: str | None = None,
+    margin: float | None = None,
 ) -> Comparison:
     """Mean over contests of the chosen left minus the chosen right rows, each of them (blocks,)."""
     left_KS, right_KS = (np.asarray(rows) for rows in zip(*choices, strict=True))
@@ -237,6 +244,7 @@ def _of_choices(
         left=left,
         right=right,
         scope=scope,
+        margin=margin,
         points=((mean("AKA", left_KS), mean("AZS", left_KS)), (mean("AKA", right_KS), mean("AZS", right_KS))),
     )
 

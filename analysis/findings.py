@@ -17,6 +17,15 @@ from dataclasses import dataclass
 
 from analysis.evidence import Case, Comparison, Evidence, Verdict, evidence_of
 from analysis.frontier import Frontier
+from analysis.merge_claims import (
+    advantage_grows_with_tasks,
+    first_update_of_merging_is_free,
+    larger_merge_weight_lowers_accumulation,
+    merging_ends_above_the_line,
+    offline_merging_is_worse,
+    places_change_much,
+    rules_change_little,
+)
 from analysis.method_claims import (
     adapters_lie_between,
     ewc_holds_on,
@@ -53,6 +62,7 @@ Claim = Callable[[Evidence], Case | str]
 
 METHODS_PART = "arXiv 2408.14471, section 5"
 RECIPES_PART = "arXiv 2408.14471, section 6"
+TIME = "arXiv 2412.06712"
 
 CLAIMS: tuple[tuple[str, str, Claim], ...] = (
     (
@@ -103,6 +113,29 @@ CLAIMS: tuple[tuple[str, str, Claim], ...] = (
         ema_merge_gains_over_finetuning,
     ),
     ("A larger merge weight w raises retention (AZS).", METHODS_PART, larger_merge_weight_raises_retention),
+    ("A larger merge weight w lowers accumulation (AKA).", METHODS_PART, larger_merge_weight_lowers_accumulation),
+    (
+        "EMA-merge and ZS-merge end above the trade-off line, with at least the AKA of fine-tuning.",
+        METHODS_PART,
+        merging_ends_above_the_line,
+    ),
+    (
+        "The first update of EMA-merge and ZS-merge costs no AZS, and brings more AKA than a later one.",
+        METHODS_PART,
+        first_update_of_merging_is_free,
+    ),
+    ("Offline merging of all updates is worse than EMA-merge.", TIME, offline_merging_is_worse),
+    (
+        "With start and serve fixed, the merge rule changes little against the weighted average.",
+        TIME,
+        rules_change_little,
+    ),
+    (
+        "Where tasks start and what is served changes more than the rule does, and EMA/EMA is best.",
+        TIME,
+        places_change_much,
+    ),
+    ("The lead of EMA-merge over fine-tuning grows with the number of tasks.", TIME, advantage_grows_with_tasks),
 )
 
 

@@ -103,7 +103,8 @@ class Samples:
 
     For AKA, AZS and GM these are plain block values, for the gain jackknife pseudo-values (None if it is undefined).
     The zero-shot point is (blocks, 2). `learned` says, for each config and block, whether it learned according to the
-    OTHER blocks (None if nothing says how much that is).
+    OTHER blocks (None if nothing says how much that is). `paths` is AKA and AZS after every task, from zero-shot on
+    (configs, blocks, tasks + 1, 2); None where configs have other numbers of tasks.
     """
 
     aka: FloatArray
@@ -112,6 +113,7 @@ class Samples:
     gain: FloatArray | None
     zero_shot: FloatArray
     learned: pareto.BoolArray | None
+    paths: FloatArray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +192,7 @@ def build_frontier(tables: Tables) -> Frontier:
         gain=None if gain_CS is None else gain_CS[rows],
         zero_shot=points.zero_shot,
         learned=_learned(points) if anchors.no_line is None else None,
+        paths=_paths(tables, [ids[row] for row in order]),
     )
     return Frontier(
         zero_shot=anchors.zero_shot,
@@ -228,6 +231,17 @@ def _matrix(rows: pd.DataFrame, column: str, ids: Sequence[str], blocks: Sequenc
     values = table.to_numpy(dtype=float)
     assert np.isfinite(values).all(), "tables are balanced when they are made"
     return values
+
+
+def _paths(tables: Tables, ids: Sequence[str]) -> FloatArray | None:
+    rows = tables.tasks.merge(tables.trials[["trial", "config_id", "block"]], on="trial")
+    rows = rows[rows["config_id"].isin(ids) & rows["block"].isin(tables.blocks)]
+    if rows.groupby("trial")["task"].max().nunique() != 1:
+        return None
+    found = []
+    for _, at_task in sorted(iter(rows.groupby("task")), key=lambda item: int(str(item[0]))):
+        found.append(np.stack([_matrix(at_task, name, ids, tables.blocks) for name in ("aka", "azs")], axis=-1))
+    return np.stack(found, axis=2)
 
 
 def _gains(points: _Points) -> tuple[FloatArray, FloatArray]:

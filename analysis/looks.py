@@ -9,7 +9,7 @@ from analysis.frontier import Frontier, MethodSummary, Result
 
 COLOURS = 8
 MARKERS = ("circle", "diamond", "square", "triangle", "down", "cross", "star")
-TIMELINE_ORDER = ("finetune", "ema", "zs", "ft")
+TIMELINE_ORDER = ("finetune", "ema", "zs", "ft", "offline")
 GROUP_LOOKS: Mapping[str, tuple[int, str]] = {
     "full": (0, "star"),
     "selective": (2, "square"),

@@ -267,7 +267,9 @@ def _with_axis_names(message: str) -> str:
     for setting, axis in _RULE_AXES.items():
         message = message.replace(f": timeline.rule: {setting}:", f".{axis}:")
     message = message.replace(": the whole document: timeline.rule: ", ".rule: ")
-    message = message.replace(": timeline.rule: ", ".").replace(": timeline: ", ".").replace(": recipe: online", ".online")
+    message = (
+        message.replace(": timeline.rule: ", ".").replace(": timeline: ", ".").replace(": recipe: online", ".online")
+    )
     for name, axis in sorted(AXES.items(), key=lambda item: -len(item[1].path)):
         message = message.replace(f": {'.'.join(axis.path)}:", f".{name}:")
     return message.replace(": recipe.mixture:", ": pool_share, new_share, buffer_share:")

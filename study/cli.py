@@ -1,4 +1,4 @@
-"""The command line: methods, plan, run, status, report, export.
+"""The command line: methods, plan, run, status, report, export, merge.
 
 Exit status: 0 when everything asked for is done, 1 when something failed, 2 for wrong input, 130 when interrupted.
 """
@@ -26,11 +26,34 @@ from study.status import describe, failures, status
 from study.tables import Tables, done_in, make_tables, trial_row, write
 from trainables.config import Pocket
 from trainables.frozen import ConfigError
+from trainables.merging.rule import ROWS, MergeRule
 from trainables.runtime import Runtime, TrainingError
 from trainables.store import MemoryStore, StoreError
 
 _ROUNDS = 3
 """More than one only when a file of the store is damaged while the study runs."""
+
+AVERAGE = "average"
+"""A name of `lerp` for more than two files."""
+
+MERGE_EXAMPLES = """Examples:
+
+retune merge --rule lerp --w 0.9 OLD NEW --out OUT
+
+retune merge --rule ties --density 0.3 --base BASE M1 M2 --out OUT
+
+retune merge --rule task_arithmetic --scale 0.4 --base BASE M1 M2 M3 --out OUT
+
+The instruction residual (arXiv 2410.10739), MOVED + (INSTRUCT - BASE):
+retune merge --rule task_arithmetic --base BASE MOVED INSTRUCT --out OUT"""
+
+
+def _meaning(setting: str) -> str:
+    """Help of a rule's setting, with the rules that have it."""
+    text = str(MergeRule.model_fields[setting].description)
+    rules = [name for name, row in ROWS.items() if setting in row.defaults]
+    return f"{text[:1].upper()}{text[1:]}" + (f" ({', '.join(rules)})." if rules else ".")
+
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -54,7 +77,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON object, f
 def plan(study: StudyArgument, folder: DirOption = None, as_json: JsonOption = False) -> None:
     """Say what would run: trials, unique updates, FLOPs, time, bytes. Nothing is run or written.
 
-    Updates that trials share are trained once, and what the study's folder holds already is not trained again.
+    Updates that trials share are trained once, and what the study's folder holds already is not trained again. Trials
+    that start from the base, or from the last update, share one set of updates, whatever they merge and serve.
     """
     definition, source = load(study)
     full = make_plan(definition, source)
@@ -65,6 +89,8 @@ def plan(study: StudyArgument, folder: DirOption = None, as_json: JsonOption = F
 
     workers = max(1, int(usable_cpus() / definition.resources.cpus))
     counts = estimate(full, have, workers=workers, runtime=runtime_of(definition.resources, gpus=0))
+    for line in counts.warnings:
+        _warn(line)
     if as_json:
         typer.echo(counts.as_json())
         return
@@ -78,6 +104,12 @@ def plan(study: StudyArgument, folder: DirOption = None, as_json: JsonOption = F
         f"updates   {counts.updates_unique} unique of {counts.updates_total} ({shared} shared), "
         f"{counts.updates_in_store} in the store; {counts.steps_unique} steps"
     )
+    if len(counts.by_start) > 1:
+        for start, group in counts.by_start.items():
+            typer.echo(
+                f"          start {start + ':':8} {group.trials} trials need {group.updates_total} updates, "
+                f"{group.updates_unique} unique"
+            )
     typer.echo(f"scores    {counts.evaluations_unique} evaluations, {counts.evaluations_in_store} in the store")
     typer.echo(f"FLOPs     {counts.flops:.3g}, memory-adjusted {counts.mafs:.3g}; to do {counts.flops_to_do:.3g}")
     typer.echo(f"time      about {clock_time(counts.seconds_to_do)} on {counts.workers} workers here")
@@ -107,6 +139,8 @@ def run(
     with claim(_folder_of(definition, folder), definition, source) as (home, changed):
         for line in changed:
             typer.echo(f"changed since the last run: {line}", err=True)
+        for line in full.warnings:
+            _warn(line)
         executor: Executor = "inline" if inline else "ray"
         try:
             with gentle_end():
@@ -157,6 +191,81 @@ def methods(as_json: JsonOption = False) -> None:
 
     rows = listed(open_workload(Pocket(), Runtime()))
     typer.echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else "\n".join(table(rows)))
+
+
+@app.command("merge", epilog=MERGE_EXAMPLES)
+def merge_weights(
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Weights, OLDEST first.", show_default=False, exists=True)
+    ],
+    out: Annotated[Path, typer.Option(help="A .safetensors file to write.", show_default=False)],
+    rule: Annotated[str, typer.Option(help=f"One of {', '.join((*ROWS, AVERAGE))}.")] = "lerp",
+    base: Annotated[
+        Path | None, typer.Option(help="What differences are taken from.", exists=True, show_default="none")
+    ] = None,
+    w: Annotated[float | None, typer.Option(help="Weight of the OLD of two files, 0 to 1.", show_default=False)] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Weights of all files, such as 1,1,2.", show_default="all the same")
+    ] = None,
+    scale: Annotated[float | None, typer.Option(help=_meaning("scale"), show_default="1")] = None,
+    density: Annotated[float | None, typer.Option(help=_meaning("density"), show_default="0.3")] = None,
+    prune_top: Annotated[float | None, typer.Option(help=_meaning("prune_top"), show_default="0.01")] = None,
+    mask_strength: Annotated[float | None, typer.Option(help=_meaning("mask_strength"), show_default="0.4")] = None,
+    agree: Annotated[int | None, typer.Option(help=_meaning("agree"), show_default="2")] = None,
+    lines: Annotated[str | None, typer.Option(help=_meaning("lines"), show_default="none")] = None,
+    lines_first: Annotated[float | None, typer.Option(help=_meaning("lines_first"), show_default="0.5")] = None,
+    lines_more: Annotated[float | None, typer.Option(help=_meaning("lines_more"), show_default="0.5")] = None,
+    fisher: Annotated[
+        list[Path] | None, typer.Option(help="Diagonal Fisher matrices, one file for each input.", exists=True)
+    ] = None,
+    logit_scale: Annotated[str, typer.Option(help=_meaning("logit_scale"))] = "merge",
+    integers: Annotated[str, typer.Option(help="Where integer tensors come from: latest, oldest, base.")] = "latest",
+    seed: Annotated[int, typer.Option(help="Of rules that draw.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it is there.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Merge files of weights, without a study: safetensors, or PyTorch files that load with weights only.
+
+    w weighs the OLD weights, in every rule that has one: w * OLD + (1 - w) * NEW. One tensor is in memory at a time. A
+    record of rule, weights, digests of the inputs and the move of each tensor is written beside the output.
+    """
+    from study.merge import merge_named, rule_named
+    from trainables.merging.files import record_of
+
+    chosen = rule_named(
+        "lerp" if rule == AVERAGE else rule,
+        scale=scale,
+        density=density,
+        prune_top=prune_top,
+        mask_strength=mask_strength,
+        agree=agree,
+        lines=lines,
+        lines_first=lines_first,
+        lines_more=lines_more,
+        logit_scale=logit_scale,
+    )
+    record = merge_named(
+        chosen,
+        inputs,
+        out,
+        base=base,
+        w=w,
+        weights=weights,
+        fishers=fisher or [],
+        seed=seed,
+        integers=integers,
+        overwrite=overwrite,
+        two=rule == "lerp",
+    )
+    if as_json:
+        typer.echo(record.as_json())
+        return
+    moves = [one["relative"] for one in record.tensors.values() if one]
+    typer.echo(f"{out}: {chosen.words} of {len(inputs)} files, {record.output['bytes'] / 1e6:.0f} MB")
+    typer.echo(
+        f"moved away from the {record.moved_from} by {100 * sum(moves) / max(1, len(moves)):.3g} % of a tensor's norm "
+        f"on average, at most {100 * max(moves, default=0.0):.3g} %; record: {record_of(out)}"
+    )
 
 
 @app.command()

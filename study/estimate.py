@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from study.plan import Known, Plan
+from study.plan import Known, Plan, PlannedTrial
 from trainables.budget import cost_per_step, forward_flops, update_bytes
 from trainables.config import Pocket
 from trainables.frozen import digest
@@ -28,6 +28,15 @@ _CALIBRATION_STEPS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
+class Group:
+    """Trials of one start, and their updates with and without sharing."""
+
+    trials: int
+    updates_total: int
+    updates_unique: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """Counts of a plan, and what is still to be done.
 
@@ -39,6 +48,8 @@ class Estimate:
         flops: FLOPs of all unique updates; `flops_to_do`: of those that are missing.
         seconds_to_do: estimated time on this machine.
         bytes_to_do: estimated growth of the store.
+        by_start: for each place that tasks start from, who shares what among the trials of the grid.
+        warnings: what is allowed and will hardly be meant.
     """
 
     trials: int
@@ -59,6 +70,8 @@ class Estimate:
     seconds_to_do: float
     bytes_to_do: int
     workers: int
+    by_start: dict[str, Group]
+    warnings: tuple[str, ...]
 
     def as_json(self) -> str:
         """All counts as a JSON object."""
@@ -103,7 +116,24 @@ def estimate(plan: Plan, known: Known, *, workers: int, runtime: Runtime) -> Est
         seconds_to_do=seconds + _STARTUP_SECONDS if missing or evaluations_missing else 0.0,
         bytes_to_do=new_bytes + evaluations_missing * 4096,
         workers=workers,
+        by_start=_by_start(own),
+        warnings=plan.warnings,
     )
+
+
+def _by_start(trials: list[PlannedTrial]) -> dict[str, Group]:
+    groups: dict[str, list[PlannedTrial]] = {}
+    for planned in trials:
+        if planned.updates:
+            groups.setdefault(planned.trial.config.timeline.start, []).append(planned)
+    return {
+        start: Group(
+            trials=len(members),
+            updates_total=sum(len(planned.updates) for planned in members),
+            updates_unique=len({key for planned in members for key in planned.updates}),
+        )
+        for start, members in groups.items()
+    }
 
 
 def _rates(workload: Workload, batch_size: int, config: Pocket, runtime: Runtime) -> tuple[float, float]:

@@ -65,6 +65,11 @@ class Plan:
         return found
 
     @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed and will hardly be meant: merges that make what was learnt grow with every task."""
+        return tuple(dict.fromkeys(_growth(planned.trial) for planned in self.trials if _growth(planned.trial)))
+
+    @cached_property
     def unique_scores(self) -> frozenset[str]:
         """Each evaluation once."""
         return frozenset(step.scores for planned in self.trials for step in planned.steps)
@@ -72,6 +77,22 @@ class Plan:
     def missing(self, known: Known) -> tuple[PlannedTrial, ...]:
         """Trials that are not done."""
         return tuple(planned for planned in self.trials if not planned.is_done(known))
+
+
+def _growth(trial: Trial) -> str:
+    timeline, tasks = trial.config.timeline, trial.config.stream.tasks
+    factor = timeline.growth
+    if factor <= 1 or timeline.rule is None or tasks < 2:
+        return ""
+    instead = (
+        "a merge_scale of 0.5 does not"
+        if timeline.start == "ema"
+        else "a rule that averages, or another start, does not"
+    )
+    return (
+        f"start {timeline.start} with rule {timeline.rule.words}: merging alone makes what was learnt grow by a factor of "
+        f"{factor:g} a task, {factor ** (tasks - 1):.3g} in {tasks} tasks; {instead}"
+    )
 
 
 def make_plan(definition: StudyDefinition, source: str) -> Plan:

@@ -167,7 +167,10 @@ WRONG: dict[str, tuple[list[dict[str, Values]], str]] = {
         "s.yaml: grid[0].timeline: a name and serve and start given; ",
     ),
     "serving the base": ([{"start": "last", "serve": "base"}], "s.yaml: grid[0].serve: 'base' would serve the "),
-    "unknown start": ([{"start": "first", "serve": "all"}], "s.yaml: grid[0].start: 'first' given; allowed: 'base', 'last', "),
+    "unknown start": (
+        [{"start": "first", "serve": "all"}],
+        "s.yaml: grid[0].start: 'first' given; allowed: 'base', 'last', ",
+    ),
     "unknown rule": ([{"timeline": "offline", "rule": "tie"}], "s.yaml: grid[0].rule: 'tie' is unknown; allowed: lerp"),
     "rule without a merge": ([{"rule": "ties"}], "s.yaml: grid[0].rule: applies to no config of this grid"),
     "density above 1": (

@@ -144,11 +144,13 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
         {**MINIMAL, "timeline": {"name": "ema", "w": 1.5}},
         "f.json: timeline.w: 1.5 given; allowed: less than or equal to 1",
     ),
-    "w missing": ({**MINIMAL, "timeline": {"name": "zs"}}, "f.json: timeline: w: missing; it has no default: the merge weight of the OLD weights, 0 to 1"),
+    "w missing": (
+        {**MINIMAL, "timeline": {"name": "zs"}},
+        "f.json: timeline: w: missing; it has no default: the merge weight of the OLD weights, 0 to 1",
+    ),
     "unknown rule": (
         {**MINIMAL, "timeline": {"name": "ema", "w": 0.5, "rule": "slurp"}},
-        "f.json: timeline.rule.name: 'slurp' given; "
-        f"allowed: {', '.join(map(repr, list(ROWS)[:-1]))} or 'random'",
+        f"f.json: timeline.rule.name: 'slurp' given; allowed: {', '.join(map(repr, list(ROWS)[:-1]))} or 'random'",
     ),
     "negative lr": (
         recipe(optimiser={"lr": -1e-5}),

@@ -187,5 +187,7 @@ class MergeRule(Frozen):
     def words(self) -> str:
         """The rule as people write it: ties, density .3, scale 1."""
         values = {key: getattr(self, key) for key in (*SETTINGS, "logit_scale")}
-        own = [f"{key} {one}" for key, one in values.items() if one is not None and (key, one) != ("logit_scale", "merge")]
+        own = [
+            f"{key} {one}" for key, one in values.items() if one is not None and (key, one) != ("logit_scale", "merge")
+        ]
         return ", ".join([self.name, *own])

@@ -100,7 +100,7 @@ def stored(state: State, like: State) -> dict[str, Tensor]:
     return {name: tensor.to(like[name].dtype) for name, tensor in state.items()}
 
 
-def combination(rule: MergeRule, sources: Sources) -> Callable[[str], Tensor]:
+def combination(rule: MergeRule, sources: Sources) -> "Combine":
     """The merged tensor of a name, for every name once and in the order of the latest input.
 
     Raises:
@@ -128,39 +128,37 @@ def combination(rule: MergeRule, sources: Sources) -> Callable[[str], Tensor]:
 
 # -- rules that combine weights ----------------------------------------------------------------------------------------
 
-_Combine = Callable[[str], Tensor]
+Combine = Callable[[str], Tensor]
+"""The merged tensor of a name."""
 
 
-def _average(_: MergeRule, sources: Sources) -> _Combine:
+def average(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """sum of weight_i * theta_i / sum of weights, as a running mean: equal inputs stay what they are, to the bit."""
-    weights = _weights(sources)
+    total, result, own = weights[0], wide(tensors[0]), False
+    for tensor, weight in zip(tensors[1:], weights[1:], strict=True):
+        before, total = total, total + weight
+        # Exact at both ends: weight 0 gives the new, weight 1 the old, to the bit.
+        share = before / total if total else 0.5
+        result = torch.lerp(wide(tensor), result, share, out=result if own else None)
+        own = True
+    return result if own else result.clone()
 
-    def average(name: str) -> Tensor:
-        total, result = weights[0], wide(sources.states[0][name])
-        own = False
-        for state, weight in zip(sources.states[1:], weights[1:], strict=True):
-            before, total = total, total + weight
-            # Exact at both ends: weight 0 gives the new, weight 1 the old, to the bit.
-            share = before / total if total else 0.5
-            result = torch.lerp(wide(state[name]), result, share, out=result if own else None)
-            own = True
-        return result if own else result.clone()
 
-    return average
+def _average(_: MergeRule, sources: Sources) -> Combine:
+    return lambda name: average([state[name] for state in sources.states], weights_of(sources))
 
 
 _PARALLEL = 0.9995
 """From this cosine on an arc is a line (the reference of arXiv 2408.14471)."""
 
 
-def _slerp(_: MergeRule, sources: Sources) -> _Combine:
+def _slerp(_: MergeRule, sources: Sources) -> Combine:
     """old * sin(w * a) / sin(a) + new * sin((1 - w) * a) / sin(a), with a the angle between the tensors.
 
     w weighs the old, as everywhere; in the reference of arXiv 2408.14471 its coefficient is turned round for this rule.
     """
-    weights = _weights(sources)
+    weights, linear = weights_of(sources), _average(MergeRule(), sources)
     w = weights[0] / sum(weights)
-    linear = _average(MergeRule(), sources)
 
     def slerp(name: str) -> Tensor:
         old, new = (wide(state[name]) for state in sources.states)
@@ -174,32 +172,32 @@ def _slerp(_: MergeRule, sources: Sources) -> _Combine:
     return slerp
 
 
-def _fisher(_: MergeRule, sources: Sources) -> _Combine:
+def _fisher(_: MergeRule, sources: Sources) -> Combine:
     """sum of weight_i * F_i * theta_i / sum of weight_i * F_i (arXiv 2111.09832, eq. 4); the average where all F are 0."""
     assert sources.fishers is not None
-    weights, plain = _weights(sources), _average(MergeRule(), sources)
+    weights, plain = weights_of(sources), _average(MergeRule(), sources)
 
     def fisher(name: str) -> Tensor:
-        average = plain(name)
+        mean = plain(name)
         if any(name not in matrices for matrices in sources.fishers or ()):
-            return average
-        weighted, total = torch.zeros_like(average), torch.zeros_like(average)
+            return mean
+        weighted, total = torch.zeros_like(mean), torch.zeros_like(mean)
         for state, matrices, weight in zip(sources.states, sources.fishers or (), weights, strict=True):
             precision = wide(matrices[name]) * weight
             total += precision
-            weighted.addcmul_(precision, wide(state[name]) - average)  # from the average: small, so exact where equal
-        return torch.where(total > 0, average + weighted / total, average)
+            weighted.addcmul_(precision, wide(state[name]) - mean)  # from the mean: small, so exact where equal
+        return torch.where(total > 0, mean + weighted / total, mean)
 
     return fisher
 
 
-def _model_stock(_: MergeRule, sources: Sources) -> _Combine:
+def _model_stock(_: MergeRule, sources: Sources) -> Combine:
     """base + r * (average - base), r = k cos / (1 + (k - 1) cos), tensor by tensor (arXiv 2403.19522, eq. 2 and 5).
 
     cos is the mean cosine between the k task vectors, taken as 0 where it is negative or a vector is 0.
     """
     assert sources.base is not None
-    average = _average(MergeRule(), Sources(states=sources.states))
+    mean = _average(MergeRule(), Sources(states=sources.states))
     count = len(sources.states)
 
     def model_stock(name: str) -> Tensor:
@@ -209,7 +207,7 @@ def _model_stock(_: MergeRule, sources: Sources) -> _Combine:
         vectors = [wide(state[name]) - base for state in sources.states]
         cosines = [_cosine(one, other) or 0.0 for one, other in combinations(vectors, 2)]
         cosine = max(0.0, sum(cosines) / len(cosines))
-        return torch.lerp(base, average(name), count * cosine / (1 + (count - 1) * cosine))
+        return torch.lerp(base, mean(name), count * cosine / (1 + (count - 1) * cosine))
 
     return model_stock
 
@@ -217,7 +215,7 @@ def _model_stock(_: MergeRule, sources: Sources) -> _Combine:
 # -- rules that combine task vectors -----------------------------------------------------------------------------------
 
 
-def _task_vectors(rule: MergeRule, sources: Sources) -> _Combine:
+def _task_vectors(rule: MergeRule, sources: Sources) -> Combine:
     """base + scale * consensus(sparsify(theta_i - base))."""
     assert sources.base is not None
     base, states, row = sources.base, sources.states, rule.row
@@ -306,7 +304,7 @@ def _random(vectors: Sequence[Tensor], *, seed: Callable[[int], torch.Generator]
     return chosen
 
 
-_KINDS: dict[str, Callable[[MergeRule, Sources], _Combine]] = {
+_KINDS: dict[str, Callable[[MergeRule, Sources], Combine]] = {
     "average": _average,
     "slerp": _slerp,
     "fisher": _fisher,
@@ -334,7 +332,9 @@ def _factors(rule: MergeRule, names: Sequence[str]) -> dict[str, float]:
         return dict.fromkeys(names, 1.0 if rule.scale is None else rule.scale)
     places = {name: match for name in names if (match := _BLOCK.match(name))}
     if not places:
-        raise MergeError("lines: no tensor lies in a numbered block (such as resblocks.0.), so there is no depth to scale by")
+        raise MergeError(
+            "lines: no tensor lies in a numbered block (such as resblocks.0.), so there is no depth to scale by"
+        )
     depth: dict[str, int] = {}
     for match in places.values():
         depth[match["tower"]] = max(depth.get(match["tower"], 0), int(match["index"]))
@@ -393,7 +393,8 @@ def _require_inputs(rule: MergeRule, sources: Sources) -> None:
         raise MergeError(f"weights: {sources.weights} given for {count} inputs; one each, none below 0, not all 0")
 
 
-def _weights(sources: Sources) -> tuple[float, ...]:
+def weights_of(sources: Sources) -> tuple[float, ...]:
+    """Weights of the inputs, oldest first."""
     return sources.weights if sources.weights is not None else (1.0,) * len(sources.states)
 
 

@@ -32,10 +32,7 @@ NAMED: dict[str, tuple[Place, Served]] = {
     "offline": ("base", "all"),
 }
 TIMELINES: dict[str, tuple[str, str]] = NAMED | {
-    f"{start}-{serve}": (start, serve)
-    for start in PLACES
-    for serve in SERVED
-    if (start, serve) not in NAMED.values()
+    f"{start}-{serve}": (start, serve) for start in PLACES for serve in SERVED if (start, serve) not in NAMED.values()
 }
 """All timelines by name."""
 
@@ -188,7 +185,9 @@ def _places(value: dict[str, Any]) -> tuple[str, str]:
     named = (None, None) if name is None else TIMELINES[name]
     start, serve = start or named[0], serve or named[1]
     if name is not None and (start, serve) != named:
-        raise ValueError(f"name: {name} starts from {named[0]} and serves {named[1]}; give it, or start and serve, not both")
+        raise ValueError(
+            f"name: {name} starts from {named[0]} and serves {named[1]}; give it, or start and serve, not both"
+        )
     if serve == "base":
         raise ValueError(
             "serve: 'base' would serve the pretrained weights for ever, which is the anchor zeroshot; to serve each "
@@ -204,9 +203,10 @@ def _name(start: str, serve: str) -> str:
 def _rule_name(value: dict[str, Any]) -> str:
     """Name of a rule that may not be valid yet."""
     rule = value.get("rule")
-    return str(rule.name if isinstance(rule, MergeRule) else rule.get("name", "lerp") if isinstance(rule, dict) else "lerp")
+    return str(
+        rule.name if isinstance(rule, MergeRule) else rule.get("name", "lerp") if isinstance(rule, dict) else "lerp"
+    )
 
 
 def _chain(row: Row) -> str:
     return "first" if row.kind in ("fisher", "model_stock") else "base"
-

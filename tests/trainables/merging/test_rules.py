@@ -16,7 +16,13 @@ from trainables.merging.rule import ROWS, MergeRule
 from trainables.merging.rules import MergeError, Sources, lerp, lerp_, merge, stored
 
 Floats = NDArray[np.float64]
-SHAPES = {"blocks.0.weight": (5, 7), "blocks.1.weight": (6, 9), "blocks.2.bias": (11,), "head": (4, 3), "logit_scale": ()}
+SHAPES = {
+    "blocks.0.weight": (5, 7),
+    "blocks.1.weight": (6, 9),
+    "blocks.2.bias": (11,),
+    "head": (4, 3),
+    "logit_scale": (),
+}
 PAIRS = [name for name in ROWS if name != "fisher"]
 
 
@@ -390,9 +396,11 @@ def test_ties_keeps_exactly_its_share_of_the_model(density: float, seed: int, co
     merged = merge(MergeRule(name="ties", density=density), Sources(states=(tau,), base=zero))
     total = sum(tensor.numel() for tensor in tau.values())
     assert sum(int(torch.count_nonzero(tensor)) for tensor in merged.values()) == round(density * total)
-    dropped_most = max(float(tau[n].abs()[merged[n] == 0].max()) for n in tau if bool((merged[n] == 0).any())) if (
-        round(density * total) < total
-    ) else 0.0
+    dropped_most = (
+        max(float(tau[n].abs()[merged[n] == 0].max()) for n in tau if bool((merged[n] == 0).any()))
+        if (round(density * total) < total)
+        else 0.0
+    )
     kept_least = min(float(tau[n].abs()[merged[n] != 0].min()) for n in tau if bool((merged[n] != 0).any()))
     assert kept_least >= dropped_most
 
@@ -496,7 +504,9 @@ def test_lines_counts_blocks_of_each_tower() -> None:
 
 def test_lines_without_blocks_is_refused() -> None:
     with pytest.raises(MergeError, match="numbered block"):
-        merge(MergeRule(name="lerp", lines="linear"), Sources(states=({"x": torch.ones(1)},), base={"x": torch.ones(1)}))
+        merge(
+            MergeRule(name="lerp", lines="linear"), Sources(states=({"x": torch.ones(1)},), base={"x": torch.ones(1)})
+        )
 
 
 # -- the instruction residual ------------------------------------------------------------------------------------------

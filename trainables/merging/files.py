@@ -1,0 +1,362 @@
+"""Merging files of weights: memory-mapped in and out, one tensor in memory at a time, a record beside the output.
+
+safetensors is read and written in place: 8 bytes with the length of a JSON header, the header, then the tensors' bytes.
+Pages that are done with are given back at once, so that memory stays that of one tensor whatever the size of the files.
+PyTorch files are loaded whole, and through `weights_only` alone: nothing of them is executed.
+"""
+
+import hashlib
+import json
+import mmap
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainables.merging.rule import MergeRule
+from trainables.merging.rules import Combine, MergeError, Source, Sources, State, average, combination, weights_of, wide
+
+_TYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+_NAMES = {dtype: name for name, dtype in _TYPES.items()}
+_CHUNK = 1 << 18
+"""Numbers that are merged at once where a rule looks at each entry alone: what stays in the processor's cache."""
+
+TORCH = (".pt", ".pth", ".bin")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What made a merged file, as it stands in the JSON file beside it.
+
+    Attributes:
+        rule: its name and settings.
+        weights: of the inputs, oldest first; null where the rule does not weigh.
+        inputs: path, SHA-256 and bytes of each, oldest first, and of the base.
+        tensors: by name, the norm of the move away from `moved_from`, and that norm over the norm of the tensor there.
+        moved_from: "base", or "oldest" where there is none.
+    """
+
+    rule: dict[str, Any]
+    weights: list[float] | None
+    inputs: list[dict[str, Any]]
+    base: dict[str, Any] | None
+    fishers: list[dict[str, Any]]
+    seed: str
+    integers: str
+    output: dict[str, Any]
+    moved_from: str
+    tensors: dict[str, dict[str, float]]
+    wall_seconds: float
+
+    def as_json(self) -> str:
+        """The record as a JSON object."""
+        return json.dumps(self.__dict__, indent=2)
+
+
+def merge_files(
+    rule: MergeRule,
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    weights: tuple[float, ...] | None = None,
+    base: Path | None = None,
+    fishers: Sequence[Path] = (),
+    seed: int = 0,
+    integers: Source = "latest",
+) -> Record:
+    """Merge weights of files, oldest first, into a safetensors file with the storage types of the latest.
+
+    The output appears under its name when it is complete; its record is `out` with ".json" after it.
+
+    Raises:
+        MergeError: a file cannot be read as weights, or the weights cannot be merged; names what and where.
+    """
+    began = time.perf_counter()
+    paths = [*inputs, *([] if base is None else [base]), *fishers]
+    if out.resolve() in {path.resolve() for path in paths}:
+        raise MergeError(f"{out}: the output is one of the inputs; name another file")
+    with ExitStack() as stack:
+        hashes = stack.enter_context(_Digests(paths))  # beside the merge, on another core
+        states = [stack.enter_context(opened(path)) for path in paths]
+        count = len(inputs)
+        sources = Sources(
+            states=tuple(states[:count]),
+            weights=weights,
+            base=states[count] if base is not None else None,
+            fishers=tuple(states[len(paths) - len(fishers) :]) if fishers else None,
+            seed=str(seed),
+            integers=integers,
+        )
+        tensors = _write(rule, sources, out)
+        digests = hashes.all()
+    files = [
+        {"path": str(path), "sha256": digest, "bytes": path.stat().st_size}
+        for path, digest in zip(paths, digests, strict=True)
+    ]
+    record = Record(
+        rule={name: value for name, value in rule.canonical().items() if value is not None},
+        weights=None if weights is None else list(weights),
+        inputs=files[:count],
+        base=None if base is None else files[count],
+        fishers=files[len(paths) - len(fishers) :] if fishers else [],
+        seed=sources.seed,
+        integers=integers,
+        output={"path": str(out), "bytes": out.stat().st_size},
+        moved_from="oldest" if base is None else "base",
+        tensors=tensors,
+        wall_seconds=time.perf_counter() - began,
+    )
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.json.tmp")
+    temporary.write_text(record.as_json())
+    temporary.replace(record_of(out))
+    return record
+
+
+def record_of(out: Path) -> Path:
+    """Where the record of a merged file stands."""
+    return out.with_name(f"{out.name}.json")
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[State]:
+    """The weights in a file, by name.
+
+    Raises:
+        MergeError: it cannot be read as weights.
+    """
+    if path.suffix in TORCH:
+        yield _load_torch(path)
+        return
+    mapped = _mapped(path)
+    try:
+        yield mapped
+    finally:
+        mapped.close()
+
+
+class Mapped(Mapping[str, Tensor]):
+    """Tensors of a safetensors file, read when asked for. To ask for one gives back the pages of the one before."""
+
+    def __init__(self, path: Path, pages: mmap.mmap, header: dict[str, Any], start: int) -> None:
+        self.path = path
+        self._pages, self._start = pages, start
+        self._entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+        self._last: str | None = None
+
+    def __getitem__(self, name: str) -> Tensor:
+        if self._last not in (None, name):
+            before = self._entries[self._last]["data_offsets"]
+            _give_back(self._pages, self._start + before[0], self._start + before[1])
+        self._last = name
+        entry = self._entries[name]
+        begin, end = entry["data_offsets"]
+        dtype = _TYPES[entry["dtype"]]
+        if end == begin:
+            return torch.empty(entry["shape"], dtype=dtype)
+        raw = torch.frombuffer(self._pages, dtype=torch.uint8, count=end - begin, offset=self._start + begin)
+        if raw.data_ptr() % dtype.itemsize:  # a header of odd length: views of wider types need aligned memory
+            raw = raw.clone()
+        return raw.view(dtype).view(entry["shape"])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def close(self) -> None:
+        """Give everything back; the mapping itself ends with the last tensor that points at it."""
+        self._pages.madvise(mmap.MADV_DONTNEED)
+
+
+def _mapped(path: Path) -> Mapped:
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            size = os.fstat(file.fileno()).st_size
+            if not 2 <= length <= size - 8:
+                raise ValueError("its first 8 bytes are no length of a header")
+            header = json.loads(file.read(length))
+            # A private mapping may be written to in memory, as torch wants of a buffer; the file never changes.
+            pages = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    except OSError as error:
+        raise MergeError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        kinds = ", ".join((".safetensors", *TORCH))
+        raise MergeError(f"{path}: no safetensors file: {error}; give one of {kinds}") from error
+    _check_header(path, header, size - 8 - length)
+    return Mapped(path, pages, header, 8 + length)
+
+
+def _check_header(path: Path, header: Any, size: int) -> None:
+    """Nothing of a header is believed: types, shapes and offsets have to fit each other and the file."""
+    if not isinstance(header, dict):
+        raise MergeError(f"{path}: no safetensors file: its header is no JSON object")
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        try:
+            dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+            fits = 0 <= begin <= end <= size and prod(shape) * _TYPES[dtype].itemsize == end - begin
+        except KeyError as error:
+            raise MergeError(
+                f"{path}: {name}: {error} is no type that can be merged; allowed: {', '.join(_TYPES)}"
+            ) from error
+        except (TypeError, ValueError) as error:
+            raise MergeError(f"{path}: {name}: its entry in the header is damaged") from error
+        if not fits:
+            raise MergeError(f"{path}: {name}: its bytes do not fit its shape or the file, which may be cut off")
+
+
+def _load_torch(path: Path) -> State:
+    """A PyTorch file; of a checkpoint with more in it the entry `state_dict`, as open_clip writes it."""
+    try:
+        value = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except OSError as error:
+        raise MergeError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # unpickling fails in many ways, and all of them mean the same to the user
+        raise MergeError(
+            f"{path}: no weights that can be loaded safely ({str(error).splitlines()[0][:120]}); save its state_dict "
+            "alone, or as .safetensors"
+        ) from error
+    state = value.get("state_dict", value) if isinstance(value, Mapping) else value
+    if not isinstance(state, Mapping) or not all(isinstance(one, Tensor) for one in state.values()):
+        raise MergeError(f"{path}: it holds no state dict; save the model's state_dict()")
+    return {str(name): tensor for name, tensor in state.items()}
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+def _write(rule: MergeRule, sources: Sources, out: Path) -> dict[str, dict[str, float]]:
+    """Write the merged tensors in the order of the latest input; returns how far each has moved."""
+    combine = combination(rule, sources)
+    latest = sources.states[-1]
+    origin = sources.states[0] if sources.base is None else sources.base
+    header, size = _header(latest, rule)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    moved: dict[str, dict[str, float]] = {}
+    try:
+        with temporary.open("w+b") as file:
+            file.write(header)
+            file.truncate(len(header) + size)
+            file.flush()
+            pages = mmap.mmap(file.fileno(), len(header) + size)
+            at = len(header)
+            for name in latest:
+                like = latest[name]
+                end = at + like.numel() * like.element_size()
+                if end > at:
+                    target = torch.frombuffer(pages, dtype=torch.uint8, count=end - at, offset=at)
+                    target = target.view(like.dtype).view(like.shape)
+                    moved[name] = _merge_into(target, name, combine, rule, sources, origin)
+                    del target
+                _give_back(pages, at, end)
+                at = end
+            os.fsync(file.fileno())
+        temporary.replace(out)
+    except OSError as error:
+        raise MergeError(f"{out}: cannot be written: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return moved
+
+
+def _header(latest: State, rule: MergeRule) -> tuple[bytes, int]:
+    """Length and JSON header of the output, padded so that tensors are aligned, and the bytes of all tensors."""
+    entries: dict[str, Any] = {"__metadata__": {"format": "pt", "merged_by": rule.words}}
+    at = 0
+    for name, tensor in latest.items():
+        end = at + tensor.numel() * tensor.element_size()
+        if tensor.dtype not in _NAMES:
+            raise MergeError(f"{name}: {tensor.dtype} is no type that can be merged; allowed: {', '.join(_TYPES)}")
+        entries[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-(len(text) + 8) % 64)
+    return len(text).to_bytes(8, "little") + text, at
+
+
+def _merge_into(
+    target: Tensor, name: str, combine: Combine, rule: MergeRule, sources: Sources, origin: State
+) -> dict[str, float]:
+    """Write one merged tensor; a plain average in pieces that stay in the processor's cache."""
+    if not target.is_floating_point():
+        target.copy_(combine(name))
+        return {}
+    if not rule.is_plain:
+        merged = combine(name)
+        target.copy_(merged)
+        was = wide(origin[name])
+        return _moved(float(torch.linalg.vector_norm(merged - was)) ** 2, float(torch.linalg.vector_norm(was)) ** 2)
+    flat = [state[name].reshape(-1) for state in sources.states]
+    out, start = target.view(-1), origin[name].reshape(-1)
+    moves, norms = 0.0, 0.0
+    for i in range(0, len(out), _CHUNK):
+        piece = slice(i, i + _CHUNK)
+        merged, was = average([tensor[piece] for tensor in flat], weights_of(sources)), wide(start[piece])
+        out[piece] = merged
+        norms += float(torch.dot(was, was))
+        merged -= was
+        moves += float(torch.dot(merged, merged))
+    return _moved(moves, norms)
+
+
+def _moved(squares: float, of: float) -> dict[str, float]:
+    return {"norm": squares**0.5, "relative": (squares / of) ** 0.5 if of else 0.0}
+
+
+def _give_back(pages: mmap.mmap, begin: int, end: int) -> None:
+    """Let the system take whole pages between two bytes; what was written to a file stays in the file."""
+    first = -(-begin // mmap.PAGESIZE) * mmap.PAGESIZE
+    length = end // mmap.PAGESIZE * mmap.PAGESIZE - first
+    if length > 0:
+        pages.madvise(mmap.MADV_DONTNEED, first, length)
+
+
+class _Digests:
+    """SHA-256 of files, computed beside other work."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1)
+        self._futures = [self._executor.submit(_digest, path) for path in paths]
+
+    def __enter__(self) -> "_Digests":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown(cancel_futures=True)
+
+    def all(self) -> list[str]:
+        """The digests, when they are done."""
+        return [future.result() for future in self._futures]
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise MergeError(f"{path}: cannot be read: {error.strerror}") from error
