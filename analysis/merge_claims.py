@@ -1,7 +1,7 @@
 """Claims about merging over time, of arXiv 2408.14471, section 5.2, and of TIME, arXiv 2412.06712.
 
-A timeline or a rule is judged at its best settings (w, learning rate, density, ...), which are chosen on the blocks that
-do not score it: by GM, as TIME ranks, or by gain where the claim is about the trade-off line.
+A timeline or a rule is judged at its best settings (w, learning rate, density, ...), which are chosen on the blocks
+that do not score it: by GM, as TIME ranks, or by gain where the claim is about the trade-off line.
 """
 
 from collections.abc import Sequence
@@ -125,8 +125,9 @@ def offline_merging_is_worse(evidence: Evidence) -> Case | str:
         return "it needs EMA-merge and offline merging of the same updates"
     uniform = [row for row in offline if evidence.configs[row].axes.get("recency") in (None, "uniform")]
     recent = [row for row in offline if row not in uniform]
-    sides = {"left": "EMA-merge at its best", "right": "offline merging at its best"}
-    further = [of_best(evidence, contests, name, **sides) for name in ("AKA", "AZS")]
+    left, right = "EMA-merge at its best", "offline merging at its best"
+    axes: tuple[Quantity, ...] = ("AKA", "AZS")
+    further = [of_best(evidence, contests, name, left=left, right=right) for name in axes]
     if weighted := _contests(evidence, recent, uniform):
         further.append(
             of_best(evidence, weighted, "GM", left="offline merging weighted by recency", right="offline, all alike")
@@ -138,11 +139,11 @@ def offline_merging_is_worse(evidence: Evidence) -> Case | str:
     ]
     if replay := [(some, none) for some, none in replay if some and none]:
         further.append(of_best(evidence, replay, "GM", left="offline merging with replay", right="without"))
-    return Case(decisive=(of_best(evidence, contests, "GM", **sides),), further=tuple(further))
+    return Case(decisive=(of_best(evidence, contests, "GM", left=left, right=right),), further=tuple(further))
 
 
 def rules_change_little(evidence: Evidence) -> Case | str:
-    """With start and serve fixed, the best of all other rules against the weighted average, to within `MARGIN` of GM."""
+    """With start and serve fixed, the best of all other rules equals the weighted average to within `MARGIN`."""
     contests, rules = _by_rule(evidence)
     if not contests:
         return f"it needs another rule beside {AVERAGE} (other than the control, {CONTROL}) in one timeline"

@@ -264,8 +264,8 @@ def _with_axis_names(message: str) -> str:
     for part in _PARTS_OF_METHOD:
         message = message.replace(f": recipe.method.{part}.", ": recipe.method.")
     message = message.replace(": recipe.method: name:", ".method:").replace(": recipe.method: ", ".")
-    for setting, axis in _RULE_AXES.items():
-        message = message.replace(f": timeline.rule: {setting}:", f".{axis}:")
+    for setting, flat in _RULE_AXES.items():
+        message = message.replace(f": timeline.rule: {setting}:", f".{flat}:")
     message = message.replace(": the whole document: timeline.rule: ", ".rule: ")
     message = (
         message.replace(": timeline.rule: ", ".").replace(": timeline: ", ".").replace(": recipe: online", ".online")

@@ -90,8 +90,8 @@ def _growth(trial: Trial) -> str:
         else "a rule that averages, or another start, does not"
     )
     return (
-        f"start {timeline.start} with rule {timeline.rule.words}: merging alone makes what was learnt grow by a factor of "
-        f"{factor:g} a task, {factor ** (tasks - 1):.3g} in {tasks} tasks; {instead}"
+        f"start {timeline.start} with rule {timeline.rule.words}: merging alone makes what was learnt grow by a factor "
+        f"of {factor:g} a task, {factor ** (tasks - 1):.3g} in {tasks} tasks; {instead}"
     )
 
 

@@ -99,7 +99,7 @@ class Builder:
         return cost
 
     def _merge(self, node: Merge) -> State:
-        """Merged weights. A chain of interpolations is walked in place from the last link in memory: one lerp a link."""
+        """Merged weights. A chain of interpolations is walked in place from the last link in memory: a lerp a link."""
         if not _is_lerp(node):
             return self._merge_all(node)
         links: list[Merge] = []
@@ -125,7 +125,7 @@ class Builder:
         return merge(node.rule, sources)
 
     def _fisher(self, node: Weights) -> State:
-        """Diagonal Fisher matrices of weights: what EWC keeps of an update, and of a merge the weighted sum of its inputs'.
+        """Diagonal Fisher matrices: what EWC keeps of an update, and of a merge the weighted sum of its inputs' ones.
 
         The sum is the precision of the merged posterior (arXiv 2111.09832, section 3).
         """

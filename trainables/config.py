@@ -1,7 +1,8 @@
 """What a trial is: every value that changes its numbers, validated, frozen, in canonical form.
 
 A `TrialConfig` holds nothing else: device, threads and paths are `Runtime`, and never enter a key. A field exists only
-in the variant that it belongs to (`rank` in `LowRank`), or is None where it does not apply (`w` without merging), so a config has one form.
+in the variant that it belongs to (`rank` in `LowRank`), or is None where it does not apply (`w` without merging), so a
+config has one form.
 """
 
 from typing import Literal, Self

@@ -12,11 +12,12 @@ from safetensors.torch import load
 from search_spaces.space import Scalar
 from tests.trainables import toys
 from trainables import cycle
-from trainables.build import CARRY, Builder
+from trainables.build import CARRY, FISHER, Builder
 from trainables.config import TrialConfig
 from trainables.cycle import Step, lineage
 from trainables.lineage import Update, scores_key
-from trainables.merging.rules import lerp
+from trainables.merging.rule import MergeRule
+from trainables.merging.rules import Sources, lerp, lerp_, merge
 from trainables.metrics import Score
 from trainables.runtime import Runtime
 from trainables.store import Kind, LocalStore, MemoryStore, Store
@@ -32,6 +33,12 @@ CYCLES: dict[str, dict[str, Scalar]] = {
     "lora continued": {"method": "lora", "rank": 2},
     "ewc": {"method": "ewc", "timeline": "ema", "w": 0.5},
     "si": {"method": "si", "strength": 10.0},
+    "offline": {"timeline": "offline"},
+    "dare over all": {"timeline": "all-all", "rule": "dare_ties"},
+    "model stock": {"timeline": "last-ema", "rule": "model_stock", "wise_ft": 0.2},
+    "fisher": {"timeline": "offline", "rule": "fisher", "penalty": "ewc", "strength": 0.0},
+    "average over steps": {"online_ema": 0.7, "method": "ewc"},
+    "lora served merged": {"method": "lora", "rank": 2, "timeline": "last-all"},
 }
 
 
@@ -232,6 +239,106 @@ def test_served_weights_are_the_merge_of_the_stored_ones() -> None:
         served = lerp(served, new, w=0.5)
         got = builder.weights(step.served)
         assert all(torch.equal(got[name], tensor) for name, tensor in served.items())
+
+
+def test_merge_of_all_is_the_rule_over_the_stored_updates() -> None:
+    store = MemoryStore()
+    config = toys.trial(timeline="offline", rule="ties", lines="linear", merge_logit_scale="base")
+    run(config, store)
+    experts = [{**WORKLOAD.base(), **load(store.get("updates", one.key) or b"")} for one in updates(config)]
+    served = list(lineage(config, toys.IDENTITY))[-1].served
+    rule = MergeRule(name="ties", lines="linear", logit_scale="base")
+    expected = merge(rule, Sources(states=tuple(experts), base=WORKLOAD.base()))
+    got = Builder(WORKLOAD, store, Runtime()).weights(served)
+    assert all(torch.equal(got[name], tensor) for name, tensor in expected.items())
+
+
+def test_fisher_merge_weighs_by_what_ewc_keeps() -> None:
+    """A chain's precision is the weighted sum of its inputs' Fisher matrices (2111.09832, section 3)."""
+    store = MemoryStore()
+    config = toys.trial(timeline="ema", rule="fisher", w=0.25, penalty="ewc", strength=0.0)
+    run(config, store)
+    stored = [load(store.get("updates", one.key) or b"") for one in updates(config)]
+    states = [{**WORKLOAD.base(), **{k: t for k, t in one.items() if not k.startswith(CARRY)}} for one in stored]
+    prefix = f"{CARRY}{FISHER}"
+    fishers = [{k.removeprefix(prefix): t for k, t in one.items() if k.startswith(prefix)} for one in stored]
+    rule = MergeRule(name="fisher")
+    two = merge(rule, Sources(states=tuple(states[:2]), weights=(0.25, 0.75), fishers=tuple(fishers[:2])))
+    both = {name: 0.25 * fishers[0][name] + 0.75 * fishers[1][name] for name in fishers[0]}
+    three = merge(rule, Sources(states=(two, states[2]), weights=(0.25, 0.75), fishers=(both, fishers[2])))
+    builder = Builder(WORKLOAD, store, Runtime())
+    for step, expected in zip(list(lineage(config, toys.IDENTITY))[2:], (two, three), strict=True):
+        got = builder.weights(step.served)
+        for name, tensor in expected.items():
+            torch.testing.assert_close(got[name], tensor, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["ema", "zs", "offline"])
+def test_cycle_of_t_tasks_costs_t_interpolations(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Task by task, and when the last merge alone is asked for; averages that were stored are not read twice."""
+    tasks = 6
+    config = toys.trial(tasks=tasks, steps=1, timeline=name, **({} if name == "offline" else {"w": 0.5}))
+    calls = 0
+
+    def counted(*given: object, **options: object) -> None:
+        nonlocal calls
+        calls += 1
+        lerp_(*given, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("trainables.build.lerp_", counted)
+    store = MemoryStore()
+    run(config, store)
+    links = tasks - 1 if name == "offline" else tasks
+    assert calls == links
+    calls = 0
+    Builder(WORKLOAD, store, Runtime()).weights(list(lineage(config, toys.IDENTITY))[-1].served)
+    assert calls == links
+
+
+def test_chain_in_place_has_the_bits_of_single_merges() -> None:
+    """Also where a link of it is in memory, which must stay what it is."""
+    store = MemoryStore()
+    config = toys.trial(tasks=5, steps=1, timeline="zs", w=0.3)
+    run(config, store)
+    served = [step.served for step in lineage(config, toys.IDENTITY)][1:]
+    one_by_one = Builder(WORKLOAD, store, Runtime())
+    expected = [{name: t.clone() for name, t in one_by_one.weights(node).items()} for node in served]
+    at_once = Builder(WORKLOAD, store, Runtime())
+    for i in (2, 4, 2, 0, 4):
+        got = at_once.weights(served[i])
+        assert all(torch.equal(got[name], tensor) for name, tensor in expected[i].items())
+
+
+def test_average_over_steps_is_that_of_the_weights_after_every_step() -> None:
+    """The same training, stopped after each step by its schedule-free twin, gives the weights to average."""
+    axes: dict[str, Scalar] = {"tasks": 1, "schedule": "constant", "warmup": 0.0}
+    builder = Builder(WORKLOAD, MemoryStore(), Runtime())
+    average = {name: tensor.double() for name, tensor in WORKLOAD.base().items()}
+    for steps in (1, 2, 3):
+        after = builder.weights(updates(toys.trial(steps=steps, **axes))[0])
+        average = {name: 0.75 * tensor + 0.25 * after[name].double() for name, tensor in average.items()}
+    got = builder.weights(updates(toys.trial(steps=3, online_ema=0.75, **axes))[0])
+    for name, tensor in average.items():
+        torch.testing.assert_close(got[name].double(), tensor, atol=1e-6, rtol=1e-6)
+
+
+def test_starts_that_are_not_merged_train_once_for_all_that_is_served() -> None:
+    store = MemoryStore()
+    builder = Builder(WORKLOAD, store, Runtime())
+    for start in ("base", "last"):
+        for axes in (
+            {"serve": "last"},
+            {"serve": "last", "wise_ft": 0.5},
+            {"serve": "ema", "w": 0.5},
+            {"serve": "ema", "w": 0.9},
+            {"serve": "ema", "rule": "ties"},
+            {"serve": "patched", "w": 0.5},
+            {"serve": "all"},
+            {"serve": "all", "rule": "magmax"},
+            {"serve": "all", "recency": "reversed_linear"},
+        ):
+            cycle.run(toys.trial(start=start, steps=1, **axes), builder, lambda *_: None)  # type: ignore[arg-type]
+    assert builder.trained == 1 + 2 + 2
 
 
 def test_adapter_updates_store_the_adapter_and_no_weights() -> None:

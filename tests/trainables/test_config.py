@@ -125,7 +125,8 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
     ),
     "unknown timeline": (
         {**MINIMAL, "timeline": {"name": "emma"}},
-        "f.json: timeline: name: 'emma' is unknown; allowed: finetune, ema, ft, zs, offline, or a start and a serve such as last-all",
+        "f.json: timeline: name: 'emma' is unknown; allowed: finetune, ema, ft, zs, offline, or a start and a serve "
+        "such as last-all",
     ),
     "rank 0": (
         recipe(method={"name": "lora", "rank": 0}),

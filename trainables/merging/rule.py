@@ -23,8 +23,8 @@ class Row:
 
     Attributes:
         kind: how it combines; `sparsify` and `consensus` belong to "task_vectors".
-        sparsify: which entries of a task vector stay: all, the largest by magnitude (of the whole model), a random share
-            that is scaled up by 1 / density, or those that are neither among the smallest nor the largest of a tensor.
+        sparsify: which entries of a task vector stay: all, the largest by magnitude (of the whole model), a random
+            share, scaled up by 1 / density, or those that are neither among the smallest nor the largest of a tensor.
         consensus: how task vectors become one: their sum; the mean of the entries that agree with the elected sign; the
             entry of largest magnitude; their sum where enough of them matter; that of a random one.
         defaults: its settings with their defaults.
@@ -103,9 +103,9 @@ SETTINGS = ("density", "prune_top", "mask_strength", "agree", "scale", "lines", 
 class MergeRule(Frozen):
     """A rule with its settings; those that its row lacks are None.
 
-    With `lines`, LiNeS (arXiv 2410.17146, eq. 3): block l of L moves `lines_first + lines_more * (l / (L - 1))^e` of the
-    merged move away from the base, e = 1, 2 or 1/2; what is in no block moves `lines_first`. It takes the place of
-    `scale`.
+    With `lines`, LiNeS (arXiv 2410.17146, eq. 3): block l of L, counted from 0, makes the share
+    `lines_first + lines_more * (l / (L - 1))^e` of the merged move away from the base, e = 1, 2 or 1/2; what is in no
+    block makes the share `lines_first` (as in the reference of 2412.06712). It takes the place of `scale`.
     """
 
     name: Literal[

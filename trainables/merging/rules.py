@@ -58,7 +58,7 @@ class Sources:
 
 
 def lerp(old: State, new: State, *, w: float) -> dict[str, Tensor]:
-    """w * old + (1 - w) * new, tensor by tensor (EMA-merge of arXiv 2408.14471, section 5.2)."""
+    """Return w * old + (1 - w) * new, tensor by tensor (EMA-merge of arXiv 2408.14471, section 5.2)."""
     return merge(MergeRule(name="lerp"), Sources(states=(old, new), weights=(w, 1 - w)))
 
 
@@ -72,7 +72,7 @@ def lerp_(total: dict[str, Tensor], new: State, *, w: float) -> None:
 
 
 def merge(rule: MergeRule, sources: Sources) -> dict[str, Tensor]:
-    """Merged weights, in the order of the latest input's names; floating tensors in fp32 (or in a wider type of theirs).
+    """Merged weights, in the order of the latest input's names; floating tensors in fp32, or a wider type of theirs.
 
     Raises:
         MergeError: names, shapes or types differ, or the rule lacks something that it needs.
@@ -133,7 +133,7 @@ Combine = Callable[[str], Tensor]
 
 
 def average(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """sum of weight_i * theta_i / sum of weights, as a running mean: equal inputs stay what they are, to the bit."""
+    """The sum of weight_i * theta_i / sum of weights, as a running mean: equal inputs stay, to the bit."""
     total, result, own = weights[0], wide(tensors[0]), False
     for tensor, weight in zip(tensors[1:], weights[1:], strict=True):
         before, total = total, total + weight
@@ -153,7 +153,7 @@ _PARALLEL = 0.9995
 
 
 def _slerp(_: MergeRule, sources: Sources) -> Combine:
-    """old * sin(w * a) / sin(a) + new * sin((1 - w) * a) / sin(a), with a the angle between the tensors.
+    """Return old * sin(w * a) / sin(a) + new * sin((1 - w) * a) / sin(a), with a the angle between the tensors.
 
     w weighs the old, as everywhere; in the reference of arXiv 2408.14471 its coefficient is turned round for this rule.
     """
@@ -173,7 +173,10 @@ def _slerp(_: MergeRule, sources: Sources) -> Combine:
 
 
 def _fisher(_: MergeRule, sources: Sources) -> Combine:
-    """sum of weight_i * F_i * theta_i / sum of weight_i * F_i (arXiv 2111.09832, eq. 4); the average where all F are 0."""
+    """The sum of weight_i * F_i * theta_i / sum of weight_i * F_i (arXiv 2111.09832, eq. 4).
+
+    Where all F are 0, or an input has none, it is the average.
+    """
     assert sources.fishers is not None
     weights, plain = weights_of(sources), _average(MergeRule(), sources)
 
@@ -192,9 +195,10 @@ def _fisher(_: MergeRule, sources: Sources) -> Combine:
 
 
 def _model_stock(_: MergeRule, sources: Sources) -> Combine:
-    """base + r * (average - base), r = k cos / (1 + (k - 1) cos), tensor by tensor (arXiv 2403.19522, eq. 2 and 5).
+    """Return base + r * (average - base), r = k cos / (1 + (k - 1) cos), tensor by tensor.
 
-    cos is the mean cosine between the k task vectors, taken as 0 where it is negative or a vector is 0.
+    Source: arXiv 2403.19522, eqs. 2 and 5. cos is the mean cosine between the k task vectors, taken as 0 where it is
+    negative or a vector is 0.
     """
     assert sources.base is not None
     mean = _average(MergeRule(), Sources(states=sources.states))
@@ -216,7 +220,7 @@ def _model_stock(_: MergeRule, sources: Sources) -> Combine:
 
 
 def _task_vectors(rule: MergeRule, sources: Sources) -> Combine:
-    """base + scale * consensus(sparsify(theta_i - base))."""
+    """Return base + scale * consensus(sparsify(theta_i - base))."""
     assert sources.base is not None
     base, states, row = sources.base, sources.states, rule.row
     names = [name for name, tensor in states[-1].items() if tensor.is_floating_point()]
@@ -284,7 +288,7 @@ def _largest(vectors: Sequence[Tensor], **_: object) -> Tensor:
 
 
 def _mask(vectors: Sequence[Tensor], *, rule: MergeRule, **_: object) -> Tensor:
-    """sum of tau, where at least `agree` have |tau_i| >= strength * |sum - tau_i| (arXiv 2405.07813, eqs. 4 to 6).
+    """The sum of tau where at least `agree` have |tau_i| >= strength * |sum - tau_i| (arXiv 2405.07813, eqs. 4 to 6).
 
     Of fewer task vectors than that, all have to.
     """

@@ -1,8 +1,8 @@
 """Which entries of a task vector stay: exactly a share of them, found without sorting.
 
-Sorting is not needed for a share: a sample brackets the threshold, one pass counts what lies outside of the bracket, and
-only the few entries inside are ordered (Floyd and Rivest 1975). Equal entries are kept in the order of their position,
-so a share is exact also where storage types of few bits make many entries equal.
+Sorting is not needed for a share: a sample brackets the threshold, one pass counts what lies outside of the bracket,
+and only the few entries inside are ordered (Floyd and Rivest 1975). Equal entries are kept in the order of their
+position, so a share is exact also where storage types of few bits make many entries equal.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -42,17 +42,28 @@ def largest(magnitudes: Callable[[], Iterator[Tensor]], size: int, keep: int) ->
         return Threshold(float("inf"), 0)
     low, high = _bracket(magnitudes, size, keep)
     while True:
-        above, inside = 0, []
+        above, at_high, inside, at_low = 0, 0, [], 0
         for tensor in magnitudes():
             flat = tensor.reshape(-1)
-            above += int(torch.count_nonzero(flat > high))
-            inside.append(flat[(flat >= low) & (flat <= high)])
-        middle = torch.cat(inside)
-        rank = keep - above  # the rank-th largest of the middle is the threshold
-        if 1 <= rank <= middle.numel():
-            value = float(middle.kthvalue(middle.numel() - rank + 1).values)
-            return Threshold(value, rank - int(torch.count_nonzero(middle > value)))
-        low, high = (low, float("inf")) if rank < 1 else (-1.0, high)
+            over = int(torch.count_nonzero(flat > high))
+            middle = flat[(flat > low) & (flat < high)]
+            from_low = int(torch.count_nonzero(flat >= low))
+            equal = int(torch.count_nonzero(flat == high)) if high > low else from_low - over
+            above, at_high = above + over, at_high + equal
+            at_low += from_low - over - equal - middle.numel()
+            inside.append(middle)
+        between = torch.cat(inside)
+        rank = keep - above  # among what is not above the bracket; the entries equal to its ends are only counted
+        if 1 <= rank <= at_high:
+            return Threshold(high, rank)
+        rank -= at_high
+        if 1 <= rank <= between.numel():
+            value = float(between.kthvalue(between.numel() - rank + 1).values)
+            return Threshold(value, rank - int(torch.count_nonzero(between > value)))
+        rank -= between.numel()
+        if 1 <= rank <= at_low:
+            return Threshold(low, rank)
+        low, high = (low, float("inf")) if keep <= above else (-1.0, high)
 
 
 def _bracket(magnitudes: Callable[[], Iterator[Tensor]], size: int, keep: int) -> tuple[float, float]:
@@ -96,7 +107,7 @@ def dropped(vector: Tensor, density: float, generator: torch.Generator) -> Tenso
 
 
 def crumbs(vector: Tensor, density: float, prune_top: float) -> Tensor:
-    """Breadcrumbs: the share `density` of the entries just below the largest `prune_top` of this tensor (2312.06795)."""
+    """Breadcrumbs: the share `density` of the entries just below the largest `prune_top` of a tensor (2312.06795)."""
     size, magnitude = vector.numel(), vector.abs()
     top = kept(size, prune_top)
     bottom = min(size, top + kept(size, density))
@@ -107,7 +118,7 @@ def crumbs(vector: Tensor, density: float, prune_top: float) -> Tensor:
 def thresholds(
     names: list[str], vectors: Callable[[int, str], Tensor], inputs: int, *, sizes: Mapping[str, int], density: float
 ) -> list[Large]:
-    """TIES: for every input, what is large among all entries of its task vector (arXiv 2306.01708, section 3, step 1)."""
+    """TIES: for every input, what is large in its whole task vector (arXiv 2306.01708, section 3, step 1)."""
     total = sum(sizes[name] for name in names)
     return [
         Large(largest(lambda i=i: (vectors(i, name).abs() for name in names), total, kept(total, density)))  # type: ignore[misc]

@@ -12,6 +12,7 @@ initialisations and deployments of 2412.06712 (TIME). `history` makes weights of
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
@@ -165,7 +166,7 @@ def recency_weights(recency: Recency, count: int) -> tuple[float, ...]:
     return tuple(one / math.fsum(raw) for one in raw)
 
 
-_WEIGHTS = {
+_WEIGHTS: dict[str, Callable[[int, int], float]] = {
     "uniform": lambda _, __: 1.0,
     "linear": lambda i, _: float(i),
     "sqrt": lambda i, _: math.sqrt(i),

@@ -296,7 +296,7 @@ def test_integers_come_from_a_named_source(name: str) -> None:
         assert merged["n"].dtype == torch.int64
         assert merged["on"].item() is (expected > 1)
         merged["n"].zero_()
-    assert given["states"][1]["n"].item() == 2  # type: ignore[index,call-overload]
+    assert given["states"][1]["n"].item() == 2  # type: ignore[index]
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -471,7 +471,7 @@ def test_model_stock_of_orthogonal_or_opposite_vectors_is_the_base() -> None:
 
 
 def test_model_stock_at_sixty_degrees() -> None:
-    """cos = 1/2, so r = 2/3 of the average (1.5, .866) / 2."""
+    """Cos = 1/2, so r = 2/3 of the average (1.5, .866) / 2."""
     assert stock([1.0, 0.0], [0.5, math.sqrt(0.75)]) == pytest.approx([0.5, math.sqrt(0.75) / 3])
 
 
@@ -513,7 +513,7 @@ def test_lines_without_blocks_is_refused() -> None:
 
 
 def test_instruction_residual_is_task_arithmetic_on_named_checkpoints() -> None:
-    """arXiv 2410.10739: what instruction tuning added to a base is added to the base that was trained on."""
+    """ArXiv 2410.10739: what instruction tuning added to a base is added to the base that was trained on."""
     base, instruct, moved = state(0), near(state(0), 1), near(state(0), 2)
     got = merge(MergeRule(name="task_arithmetic"), Sources(states=(moved, instruct), base=base))
     for name in SHAPES:
