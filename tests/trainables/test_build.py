@@ -337,7 +337,7 @@ def test_starts_that_are_not_merged_train_once_for_all_that_is_served() -> None:
             {"serve": "all", "rule": "magmax"},
             {"serve": "all", "recency": "reversed_linear"},
         ):
-            cycle.run(toys.trial(start=start, steps=1, **axes), builder, lambda *_: None)  # type: ignore[arg-type]
+            cycle.run(toys.trial(start=start, steps=1, **axes), builder, lambda *_: None)
     assert builder.trained == 1 + 2 + 2
 
 
