@@ -69,12 +69,11 @@ def test_growth_is_warned_about() -> None:
     (warning,) = plan({"timeline": "ema", "rule": "task_arithmetic"}).warnings
     assert "start ema with rule task_arithmetic, scale 1.0" in warning
     assert "by a factor of 2 a task, 32 in 6 tasks; a merge_scale of 0.5 does not" in warning
-    calm: dict[str, object]
     for calm in (
-        {"timeline": "ema", "rule": "task_arithmetic", "merge_scale": 0.5},
-        {"timeline": "zs", "rule": "task_arithmetic"},
-        {"timeline": "ema", "rule": "ties"},
-        {"timeline": "ema", "w": 0.5},
+        plan({"timeline": "ema", "rule": "task_arithmetic", "merge_scale": 0.5}),
+        plan({"timeline": "zs", "rule": "task_arithmetic"}),
+        plan({"timeline": "ema", "rule": "ties"}),
+        plan({"timeline": "ema", "w": 0.5}),
     ):
-        assert not plan(calm).warnings
+        assert not calm.warnings
     assert not plan({"timeline": "ema", "rule": "task_arithmetic"}, tasks=1).warnings
