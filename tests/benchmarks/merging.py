@@ -131,7 +131,7 @@ def _in_files(folder: Path, base: State, old: State, new: State, rounds: int) ->
 
 def _peak(folder: Path, name: str) -> int:
     code = f"""
-import resource, torch
+import re, torch
 from pathlib import Path
 from safetensors.torch import save_file
 from trainables.merging.files import merge_files
@@ -141,7 +141,7 @@ folder, rule = Path({str(folder)!r}), MergeRule(name={name!r})
 def run(old, new, base):
     weights = (.9, .1) if rule.row.weighs else None
     merge_files(rule, [old, new], folder / "peak.safetensors", weights=weights, base=base if rule.needs_base else None)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return 1024 * int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
 small = [folder / f"small{{i}}.safetensors" for i in range(3)]
 for path in small:
     save_file({{"w": torch.randn(1000)}}, path)

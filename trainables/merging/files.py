@@ -23,6 +23,7 @@ from torch import Tensor
 
 from trainables.merging.rule import MergeRule
 from trainables.merging.rules import Combine, MergeError, Source, Sources, State, average, combination, weights_of, wide
+from trainables.merging.sparsify import pieces
 
 _TYPES = {
     "F64": torch.float64,
@@ -37,9 +38,6 @@ _TYPES = {
     "BOOL": torch.bool,
 }
 _NAMES = {dtype: name for name, dtype in _TYPES.items()}
-_CHUNK = 1 << 18
-"""Numbers that are merged at once where a rule looks at each entry alone: what stays in the processor's cache."""
-
 TORCH = (".pt", ".pth", ".bin")
 
 
@@ -314,8 +312,7 @@ def _merge_into(
     flat = [state[name].reshape(-1) for state in sources.states]
     out, start = target.view(-1), origin[name].reshape(-1)
     moves, norms = 0.0, 0.0
-    for i in range(0, len(out), _CHUNK):
-        piece = slice(i, i + _CHUNK)
+    for piece in pieces(len(out)):
         merged, was = average([tensor[piece] for tensor in flat], weights_of(sources)), wide(start[piece])
         out[piece] = merged
         norms += float(torch.dot(was, was))

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from trainables.merging.rule import MergeRule
-from trainables.merging.sparsify import Large, crumbs, dropped, thresholds
+from trainables.merging.sparsify import Large, crumbs, dropped, pieces, thresholds
 from trainables.randomness import entropy
 
 State = Mapping[str, Tensor]
@@ -148,6 +148,18 @@ def _average(_: MergeRule, sources: Sources) -> Combine:
     return lambda name: average([state[name] for state in sources.states], weights_of(sources))
 
 
+_ALL = slice(None)
+
+
+def _by_pieces(like: Tensor, piece_of: Callable[[slice], Tensor]) -> Tensor:
+    """A tensor of entries that are merged each alone, made in pieces that stay in the processor's cache."""
+    out = torch.empty_like(wide(like), memory_format=torch.contiguous_format)
+    flat = out.view(-1)
+    for piece in pieces(flat.numel()):
+        flat[piece] = piece_of(piece)
+    return out
+
+
 _PARALLEL = 0.9995
 """From this cosine on an arc is a line (the reference of arXiv 2408.14471)."""
 
@@ -181,15 +193,21 @@ def _fisher(_: MergeRule, sources: Sources) -> Combine:
     weights, plain = weights_of(sources), _average(MergeRule(), sources)
 
     def fisher(name: str) -> Tensor:
-        mean = plain(name)
         if any(name not in matrices for matrices in sources.fishers or ()):
-            return mean
-        weighted, total = torch.zeros_like(mean), torch.zeros_like(mean)
-        for state, matrices, weight in zip(sources.states, sources.fishers or (), weights, strict=True):
-            precision = wide(matrices[name]) * weight
-            total += precision
-            weighted.addcmul_(precision, wide(state[name]) - mean)  # from the mean: small, so exact where equal
-        return torch.where(total > 0, mean + weighted / total, mean)
+            return plain(name)
+        states = [state[name].reshape(-1) for state in sources.states]
+        precisions = [matrices[name].reshape(-1) for matrices in sources.fishers or ()]
+
+        def merge_piece(piece: slice) -> Tensor:
+            mean = average([state[piece] for state in states], weights)
+            weighted, total = torch.zeros_like(mean), torch.zeros_like(mean)
+            for state, matrix, weight in zip(states, precisions, weights, strict=True):
+                precision = wide(matrix[piece]) * weight
+                total += precision
+                weighted.addcmul_(precision, wide(state[piece]) - mean)  # from the mean: small, so exact where equal
+            return torch.where(total > 0, mean + weighted / total, mean)
+
+        return _by_pieces(sources.states[-1][name], merge_piece)
 
     return fisher
 
@@ -223,89 +241,116 @@ def _task_vectors(rule: MergeRule, sources: Sources) -> Combine:
     """Return base + scale * consensus(sparsify(theta_i - base))."""
     assert sources.base is not None
     base, states, row = sources.base, sources.states, rule.row
-    names = [name for name, tensor in states[-1].items() if tensor.is_floating_point()]
-    factors = _factors(rule, names)
+    sizes = {name: tensor.numel() for name, tensor in states[-1].items() if tensor.is_floating_point()}
+    factors = _factors(rule, list(sizes))
 
-    def vector(i: int, name: str) -> Tensor:
-        return wide(states[i][name]) - wide(base[name])
+    def vector(i: int, name: str, piece: slice) -> Tensor:
+        return wide(states[i][name].reshape(-1)[piece]) - wide(base[name].reshape(-1)[piece])
 
     large: list[Large] = []
     if row.sparsify == "magnitude":
-        assert rule.density is not None
-        sizes = {name: states[-1][name].numel() for name in names}
-        large = thresholds(names, vector, len(states), sizes=sizes, density=rule.density)
+        large = thresholds(vector, len(states), sizes=sizes, density=rule.density or 1.0)
+
+    def sparse(i: int, name: str) -> Callable[[slice], Tensor]:
+        """The sparsified task vector of an input, piece by piece."""
+        match row.sparsify:
+            case "magnitude":
+                return lambda piece: large[i].trim(vector(i, name, piece))
+            case "drop":
+                return dropped(
+                    vector(i, name, _ALL), rule.density or 1.0, _generator(sources.seed, name, i)
+                ).__getitem__
+            case "breadcrumbs":
+                return crumbs(vector(i, name, _ALL), rule.density or 1.0, rule.prune_top or 0.0).__getitem__
+            case _:
+                return partial(vector, i, name)
 
     def task_vectors(name: str) -> Tensor:
-        vectors = []
-        for i in range(len(states)):
-            one = vector(i, name)
-            match row.sparsify:
-                case "magnitude":
-                    one *= large[i].of(one.abs())
-                case "drop":
-                    one = dropped(one, rule.density or 1.0, _generator(sources.seed, name, i))
-                case "breadcrumbs":
-                    one = crumbs(one, rule.density or 1.0, rule.prune_top or 0.0)
-                case _:
-                    pass
-            vectors.append(one)
-        merged_vector = _CONSENSUS[row.consensus](vectors, rule=rule, seed=partial(_generator, sources.seed, name))
-        return torch.add(wide(base[name]), merged_vector, alpha=factors[name])
+        vectors = [sparse(i, name) for i in range(len(states))]
+        consensus = _CONSENSUS[row.consensus](rule, _generator(sources.seed, name, 0))
+        origin = base[name].reshape(-1)
+
+        def merge_piece(piece: slice) -> Tensor:
+            merged_vector = consensus([one(piece) for one in vectors])
+            return torch.add(wide(origin[piece]), merged_vector, alpha=factors[name])
+
+        return _by_pieces(base[name], merge_piece)
 
     return task_vectors
 
 
-def _sum(vectors: Sequence[Tensor], **_: object) -> Tensor:
+Consensus = Callable[[Sequence[Tensor]], Tensor]
+"""One task vector of many, or one piece of them."""
+
+
+def _sum(*_: object) -> Consensus:
+    return _total
+
+
+def _total(vectors: Sequence[Tensor]) -> Tensor:
     total = vectors[0].clone()
     for one in vectors[1:]:
         total += one
     return total
 
 
-def _elect(vectors: Sequence[Tensor], **_: object) -> Tensor:
-    """Mean of the entries that have the sign of their sum (arXiv 2306.01708, section 3, steps 2 and 3).
+def _elect(*_: object) -> Consensus:
+    """Mean of the entries that have the sign of their sum; 0 where that is 0 (arXiv 2306.01708, Algorithm 1).
 
-    Where the sum is 0 the sign of most entries of the tensor decides (in the reference: of the whole model).
+    Its code, and the reference of arXiv 2412.06712, give such an entry the sign of most others instead.
     """
-    signs = _sum(vectors).sign_()
-    cancelled = signs == 0
-    if bool(cancelled.any()):
-        signs[cancelled] = 1.0 if float(signs.sum()) >= 0 else -1.0
-    total, count = torch.zeros_like(signs), torch.zeros_like(signs)
-    for one in vectors:
-        agrees = one * signs > 0
-        total.addcmul_(one, agrees)
-        count += agrees
-    return total.div_(count.clamp_(min=1))
+
+    def elect(vectors: Sequence[Tensor]) -> Tensor:
+        signs = _total(vectors).sign_()
+        total, count = torch.zeros_like(signs), torch.zeros_like(signs)
+        for one in vectors:
+            agreeing = (one * signs).clamp_(min=0)
+            total += agreeing
+            count += agreeing.sign_()
+        return total.mul_(signs).div_(count.clamp_(min=1))
+
+    return elect
 
 
-def _largest(vectors: Sequence[Tensor], **_: object) -> Tensor:
+def _largest(*_: object) -> Consensus:
     """The entry of largest magnitude (arXiv 2407.06322, eq. 2); of two that are equal the older."""
-    chosen = vectors[0]
-    for one in vectors[1:]:
-        chosen = torch.where(one.abs() > chosen.abs(), one, chosen)
-    return chosen
+
+    def largest(vectors: Sequence[Tensor]) -> Tensor:
+        chosen = vectors[0]
+        for one in vectors[1:]:
+            chosen = torch.where(one.abs() > chosen.abs(), one, chosen)
+        return chosen
+
+    return largest
 
 
-def _mask(vectors: Sequence[Tensor], *, rule: MergeRule, **_: object) -> Tensor:
+def _mask(rule: MergeRule, _: object) -> Consensus:
     """The sum of tau where at least `agree` have |tau_i| >= strength * |sum - tau_i| (arXiv 2405.07813, eqs. 4 to 6).
 
     Of fewer task vectors than that, all have to.
     """
-    total = _sum(vectors)
-    active = torch.zeros_like(total)
-    for one in vectors:
-        active += one.abs() >= (rule.mask_strength or 0.0) * (total - one).abs()
-    return total * (active >= min(rule.agree or 1, len(vectors)))
+
+    def mask(vectors: Sequence[Tensor]) -> Tensor:
+        total = _total(vectors)
+        active = torch.zeros_like(total)
+        for one in vectors:
+            active += one.abs() >= (rule.mask_strength or 0.0) * (total - one).abs()
+        return total * (active >= min(rule.agree or 1, len(vectors)))
+
+    return mask
 
 
-def _random(vectors: Sequence[Tensor], *, seed: Callable[[int], torch.Generator], **_: object) -> Tensor:
+def _random(_: object, generator: torch.Generator) -> Consensus:
     """Entry by entry that of a random task vector."""
-    choice = torch.randint(len(vectors), vectors[0].shape, generator=seed(0), dtype=torch.uint8)
-    chosen = vectors[0].clone()
-    for i, one in enumerate(vectors[1:], start=1):
-        torch.where(choice == i, one, chosen, out=chosen)
-    return chosen
+
+    def random(vectors: Sequence[Tensor]) -> Tensor:
+        choice = torch.randint(len(vectors), vectors[0].shape, generator=generator, dtype=torch.uint8)
+        chosen = vectors[0].clone()
+        for i, one in enumerate(vectors[1:], start=1):
+            torch.where(choice == i, one, chosen, out=chosen)
+        return chosen
+
+    return random
 
 
 _KINDS: dict[str, Callable[[MergeRule, Sources], Combine]] = {
@@ -315,7 +360,7 @@ _KINDS: dict[str, Callable[[MergeRule, Sources], Combine]] = {
     "model_stock": _model_stock,
     "task_vectors": _task_vectors,
 }
-_CONSENSUS: dict[str, Callable[..., Tensor]] = {
+_CONSENSUS: dict[str, Callable[[MergeRule, torch.Generator], Consensus]] = {
     "sum": _sum,
     "elect": _elect,
     "largest": _largest,

@@ -2,18 +2,28 @@
 
 Sorting is not needed for a share: a sample brackets the threshold, one pass counts what lies outside of the bracket,
 and only the few entries inside are ordered (Floyd and Rivest 1975). Equal entries are kept in the order of their
-position, so a share is exact also where storage types of few bits make many entries equal.
+position, so a share is exact also where storage types of few bits make many entries equal. Entries are compared and
+counted by numpy, which is 4 to 8 times as fast at it as torch.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import hardshrink
+
+PIECE = 1 << 16
+"""Entries that are worked on at once where each is looked at alone: what stays in the processor's cache."""
 
 _SAMPLE = 1 << 16
 _SPREAD = 6
 """Half the bracket's width in standard deviations of a sampled rank; a miss costs time, never exactness."""
+
+Magnitudes = Callable[[int], Iterator[Tensor]]
+"""Every n-th entry of all tensors, piece by piece: given anew at every call, so that one piece has to be in memory."""
 
 
 class Threshold(NamedTuple):
@@ -28,11 +38,16 @@ def kept(size: int, share: float) -> int:
     return round(size * share)
 
 
-def largest(magnitudes: Callable[[], Iterator[Tensor]], size: int, keep: int) -> Threshold:
-    """The threshold that makes exactly `keep` of `size` magnitudes large.
+def pieces(size: int) -> Iterator[slice]:
+    """Slices that cover `size` entries."""
+    return (slice(begin, min(begin + PIECE, size)) for begin in range(0, size, PIECE))
+
+
+def largest(magnitudes: Magnitudes, size: int, keep: int) -> Threshold:
+    """The threshold that makes exactly `keep` of `size` magnitudes large; what is not a number comes last.
 
     Args:
-        magnitudes: gives the tensors anew at every call, so that one of them at a time has to be in memory.
+        magnitudes: of the tensors, flat.
         size: entries of all tensors.
         keep: how many are to be large, 0 to size.
     """
@@ -42,55 +57,83 @@ def largest(magnitudes: Callable[[], Iterator[Tensor]], size: int, keep: int) ->
         return Threshold(float("inf"), 0)
     low, high = _bracket(magnitudes, size, keep)
     while True:
-        above, at_high, inside, at_low = 0, 0, [], 0
-        for tensor in magnitudes():
-            flat = tensor.reshape(-1)
-            over = int(torch.count_nonzero(flat > high))
-            middle = flat[(flat > low) & (flat < high)]
-            from_low = int(torch.count_nonzero(flat >= low))
-            equal = int(torch.count_nonzero(flat == high)) if high > low else from_low - over
-            above, at_high = above + over, at_high + equal
-            at_low += from_low - over - equal - middle.numel()
-            inside.append(middle)
-        between = torch.cat(inside)
+        above, at_high, at_low, inside = 0, 0, 0, []
+        for tensor in magnitudes(1):
+            flat = tensor.numpy()
+            above += int(np.count_nonzero(flat > high))
+            at_high += int(np.count_nonzero(flat == high))
+            at_low += int(np.count_nonzero(flat == low)) if low < high else 0
+            inside.append(flat[(flat > low) & (flat < high)])
+        between = np.concatenate(inside)
         rank = keep - above  # among what is not above the bracket; the entries equal to its ends are only counted
         if 1 <= rank <= at_high:
-            return Threshold(high, rank)
+            return _threshold(high, rank, at_high, between.dtype)
         rank -= at_high
-        if 1 <= rank <= between.numel():
-            value = float(between.kthvalue(between.numel() - rank + 1).values)
-            return Threshold(value, rank - int(torch.count_nonzero(between > value)))
-        rank -= between.numel()
+        if 1 <= rank <= between.size:
+            value = float(np.partition(between, between.size - rank)[between.size - rank])
+            equal = int(np.count_nonzero(between == value))
+            return _threshold(value, rank - int(np.count_nonzero(between > value)), equal, between.dtype)
+        rank -= between.size
         if 1 <= rank <= at_low:
-            return Threshold(low, rank)
+            return _threshold(low, rank, at_low, between.dtype)
+        if low < 0 and high == float("inf"):
+            return Threshold(-1.0, 0)
         low, high = (low, float("inf")) if keep <= above else (-1.0, high)
 
 
-def _bracket(magnitudes: Callable[[], Iterator[Tensor]], size: int, keep: int) -> tuple[float, float]:
+def _threshold(value: float, ties: int, equal: int, dtype: np.dtype[np.generic]) -> Threshold:
+    """Where all entries that are equal to a value are large, the next value below says so without counting them."""
+    if ties < equal or dtype != np.float32:
+        return Threshold(value, ties)
+    return Threshold(float(np.nextafter(np.float32(value), np.float32(-1))), 0)
+
+
+def _bracket(magnitudes: Magnitudes, size: int, keep: int) -> tuple[float, float]:
     """Values between which the threshold nearly always lies, from a regular sample."""
-    stride = max(1, size // _SAMPLE)
-    sample = torch.cat([tensor.reshape(-1)[::stride] for tensor in magnitudes()]).sort(descending=True).values
-    share = keep / size
-    place, slack = share * len(sample), _SPREAD * (share * (1 - share) * len(sample)) ** 0.5 + 1
-    first, last = int(place - slack), int(place + slack)
-    high = float(sample[first]) if first >= 0 else float("inf")
-    return (float(sample[last]) if last < len(sample) else -1.0), high
+    sample = np.concatenate([tensor.numpy() for tensor in magnitudes(max(1, size // _SAMPLE))])
+    count, share = len(sample), keep / size
+    place, slack = share * count, _SPREAD * (share * (1 - share) * count) ** 0.5 + 1
+    first, last = int(place - slack), int(place + slack)  # ranks from the largest on
+    ends = np.partition(sample, [count - 1 - max(first, 0), max(count - 1 - last, 0)])
+    high = float(ends[count - 1 - first]) if first >= 0 else float("inf")
+    return (float(ends[count - 1 - last]) if last < count else -1.0), high
 
 
 class Large:
-    """Asked tensor by tensor, in the order in which the threshold was found, it says which entries are large."""
+    """Asked piece by piece, in the order in which the threshold was found, it says which entries are large."""
 
     def __init__(self, threshold: Threshold) -> None:
         self._value, self._left = threshold
 
     def of(self, magnitude: Tensor) -> Tensor:
-        """A mask of the large entries."""
-        mask = magnitude > self._value
+        """1 for the large entries of a flat tensor of magnitudes, else 0."""
+        mask = hardshrink(magnitude, self._value).sign_()
         if self._left:
-            equal = (magnitude == self._value).reshape(-1).nonzero().squeeze(1)[: self._left]
-            mask.view(-1)[equal] = True
-            self._left -= equal.numel()
+            self._keep_ties(magnitude, mask, torch.ones_like(mask))
         return mask
+
+    def trim(self, vector: Tensor) -> Tensor:
+        """A flat vector with its small entries set to 0."""
+        trimmed = hardshrink(vector, self._value)
+        if self._left:
+            self._keep_ties(vector.abs(), trimmed, vector)
+        return trimmed
+
+    def _keep_ties(self, magnitude: Tensor, out: Tensor, large: Tensor) -> None:
+        equal = torch.from_numpy(np.flatnonzero(magnitude.numpy() == self._value)[: self._left])
+        out[equal] = large[equal]
+        self._left -= len(equal)
+
+
+def _mask(magnitude: Tensor, keep: int) -> Tensor:
+    """1 for the `keep` largest entries of a flat tensor, else 0."""
+
+    def magnitudes(step: int) -> Iterator[Tensor]:
+        yield magnitude[::step]
+
+    if keep >= magnitude.numel():
+        return torch.ones_like(magnitude)
+    return Large(largest(magnitudes, magnitude.numel(), keep)).of(magnitude)
 
 
 def dropped(vector: Tensor, density: float, generator: torch.Generator) -> Tensor:
@@ -102,25 +145,33 @@ def dropped(vector: Tensor, density: float, generator: torch.Generator) -> Tenso
     if keep >= vector.numel():
         return vector
     draws = torch.rand(vector.numel(), generator=generator)
-    mask = Large(largest(lambda: iter([draws]), vector.numel(), keep)).of(draws).view(vector.shape)
-    return vector * mask / density
+    return _mask(draws, keep).mul_(vector).div_(density)
 
 
 def crumbs(vector: Tensor, density: float, prune_top: float) -> Tensor:
     """Breadcrumbs: the share `density` of the entries just below the largest `prune_top` of a tensor (2312.06795)."""
     size, magnitude = vector.numel(), vector.abs()
     top = kept(size, prune_top)
-    bottom = min(size, top + kept(size, density))
-    masks = [Large(largest(lambda: iter([magnitude]), size, count)).of(magnitude) for count in (top, bottom)]
-    return vector * (masks[1] & ~masks[0])
+    stay = _mask(magnitude, min(size, top + kept(size, density)))
+    return stay.sub_(_mask(magnitude, top)).mul_(vector)
 
 
 def thresholds(
-    names: list[str], vectors: Callable[[int, str], Tensor], inputs: int, *, sizes: Mapping[str, int], density: float
+    vectors: Callable[[int, str, slice], Tensor], inputs: int, *, sizes: Mapping[str, int], density: float
 ) -> list[Large]:
-    """TIES: for every input, what is large in its whole task vector (arXiv 2306.01708, section 3, step 1)."""
-    total = sum(sizes[name] for name in names)
-    return [
-        Large(largest(lambda i=i: (vectors(i, name).abs() for name in names), total, kept(total, density)))  # type: ignore[misc]
-        for i in range(inputs)
-    ]
+    """TIES: for every input, what is large in its whole task vector (arXiv 2306.01708, section 3, step 1).
+
+    Args:
+        vectors: some entries, flat, of an input's task vector of a name.
+        inputs: how many there are.
+        sizes: entries by name, in the order in which they will be asked for.
+        density: share of the entries that are large.
+    """
+    total = sum(sizes.values())
+
+    def magnitudes(i: int, step: int) -> Iterator[Tensor]:
+        for name, size in sizes.items():
+            for piece in pieces(size) if step == 1 else [slice(0, size, step)]:
+                yield vectors(i, name, piece).abs_()
+
+    return [Large(largest(partial(magnitudes, i), total, kept(total, density))) for i in range(inputs)]
