@@ -76,9 +76,12 @@ def largest(magnitudes: Magnitudes, size: int, keep: int) -> Threshold:
         rank -= between.size
         if 1 <= rank <= at_low:
             return _threshold(low, rank, at_low, between.dtype)
-        if low < 0 and high == float("inf"):
-            return Threshold(-1.0, 0)
-        low, high = (low, float("inf")) if keep <= above else (-1.0, high)
+        if keep <= above:
+            high = float("inf")
+        elif low < 0:
+            return Threshold(-1.0, 0)  # fewer than `keep` are numbers
+        else:
+            low = -1.0
 
 
 def _threshold(value: float, ties: int, equal: int, dtype: np.dtype[np.generic]) -> Threshold:
@@ -91,6 +94,7 @@ def _threshold(value: float, ties: int, equal: int, dtype: np.dtype[np.generic])
 def _bracket(magnitudes: Magnitudes, size: int, keep: int) -> tuple[float, float]:
     """Values between which the threshold nearly always lies, from a regular sample."""
     sample = np.concatenate([tensor.numpy() for tensor in magnitudes(max(1, size // _SAMPLE))])
+    sample = np.nan_to_num(sample, copy=False, nan=-1.0, posinf=np.inf)
     count, share = len(sample), keep / size
     place, slack = share * count, _SPREAD * (share * (1 - share) * count) ** 0.5 + 1
     first, last = int(place - slack), int(place + slack)  # ranks from the largest on

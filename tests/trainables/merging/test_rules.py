@@ -452,6 +452,47 @@ def test_thresholds_of_large_tensors_are_exact() -> None:
     assert torch.equal(kept, order.sort().values)
 
 
+@pytest.mark.parametrize("name", ["task_arithmetic", "magmax", "tall_masks", "fisher"])
+def test_large_tensors_merge_as_their_parts_do(name: str) -> None:
+    """Entries that are merged each alone do not know where a piece of a large tensor ends."""
+    rng = torch.Generator().manual_seed(0)
+    states = tuple({"x": torch.randn(150_001, generator=rng)} for _ in range(3))
+    base, fishers = {"x": torch.randn(150_001, generator=rng)}, tuple({"x": one["x"].square()} for one in states)
+
+    def part(of: Mapping[str, Tensor], begin: int, end: int) -> dict[str, Tensor]:
+        return {"x": of["x"][begin:end]}
+
+    def merge_part(begin: int, end: int) -> Tensor:
+        return merge(
+            MergeRule.model_validate({"name": name}),
+            Sources(
+                states=tuple(part(one, begin, end) for one in states),
+                base=part(base, begin, end),
+                fishers=tuple(part(one, begin, end) for one in fishers),
+            ),
+        )["x"]
+
+    parts = [merge_part(0, 40_000), merge_part(40_000, 40_007), merge_part(40_007, 150_001)]
+    assert torch.equal(merge_part(0, 150_001), torch.cat(parts))
+
+
+def test_signs_that_cancel_leave_nothing() -> None:
+    """Algorithm 1 of 2306.01708: the sign of 0 is 0, and no entry agrees with it."""
+    states = ({"x": torch.tensor([1.0, 2.0])}, {"x": torch.tensor([-1.0, 3.0])})
+    rule = MergeRule(name="ties", density=1.0)
+    assert merge(rule, Sources(states=states, base={"x": torch.zeros(2)}))["x"].tolist() == [0.0, 2.5]
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if name != "fisher"])
+def test_what_is_not_a_number_shows_in_the_merge(name: str) -> None:
+    """Sparsifying must not hide it: where no entry is a number, none of the merged ones is."""
+    rule = MergeRule.model_validate({"name": name})
+    states = ({"x": torch.full((100,), math.nan)}, {"x": torch.full((100,), math.nan)})
+    base = {"x": torch.zeros(100)}
+    merged = merge(rule, Sources(states=states, base=base if rule.needs_base else None))["x"]
+    assert bool(merged.isnan().any())
+
+
 # -- Model Stock, TALL masks, LiNeS ------------------------------------------------------------------------------------
 
 
