@@ -72,6 +72,12 @@ MERGE_AXES = frozenset(
     }
 )
 """Axes that say what is merged, and how."""
+OF_RULE = frozenset(
+    {"chain", "merge_scale", "density", "prune_top", "mask_strength", "agree", "lines_first", "lines_more"}
+)
+"""Axes whose defaults differ from rule to rule, so that only configs with the same rule differ in them."""
+SWITCHES = frozenset({"wise_ft", "online_ema", "lines"})
+"""Axes that are off where they have no value."""
 PLAIN = "finetune"
 TIMELINE_NAMES: Mapping[str, str] = {
     "finetune": "no merging",
@@ -116,7 +122,8 @@ class Config:
 def configs_of(trials: pd.DataFrame) -> tuple[Config, ...]:
     """The configs of a trials table, by config_id.
 
-    A label names the axes that vary within the family, and the learning rate wherever the study varies it.
+    A label names the axes that vary within the family, and the learning rate wherever the study varies it; what merges
+    goes without the family where the study has only one.
     """
     names = axis_names(trials)
     firsts = trials.sort_values(["config_id", "block"]).drop_duplicates("config_id")
@@ -125,15 +132,19 @@ def configs_of(trials: pd.DataFrame) -> tuple[Config, ...]:
     }
     families = {config_id: family_name(values) for config_id, values in axes.items()}
     everywhere = {"lr"} & _varying(axes.values())
-    varying = {
-        family: everywhere | _varying([axes[config_id] for config_id in families if families[config_id] == family])
-        for family in set(families.values())
+    of_family, of_rule = (
+        {key: _varying([axes[config_id] for config_id in axes if keys[config_id] == key]) for key in set(keys.values())}
+        for keys in (families, {config_id: (families[config_id], axes[config_id].get("rule")) for config_id in axes})
+    )
+    settings = {}
+    for config_id, values in axes.items():
+        family = families[config_id]
+        shown = everywhere | (of_family[family] - OF_RULE) | (of_rule[family, values.get("rule")] & OF_RULE)
+        settings[config_id] = _setting(values, [name for name in names if name in shown])
+    alone = len(set(families.values())) == 1
+    labels = {
+        config_id: _label(families[config_id], axes[config_id], settings[config_id], alone=alone) for config_id in axes
     }
-    settings = {
-        config_id: _setting(values, [name for name in names if name in varying[families[config_id]]])
-        for config_id, values in axes.items()
-    }
-    labels = {config_id: _label(families[config_id], axes[config_id], settings[config_id]) for config_id in axes}
     counted = Counter(labels.values())
     return tuple(
         Config(
@@ -243,11 +254,11 @@ def _value(value: object, name: str) -> AxisValue:
 
 
 def _varying(configs: Iterable[Mapping[str, AxisValue]]) -> set[str]:
-    """Axes with more than one value among some configs; one that does not apply has none."""
+    """Axes with more than one value among some configs; one that does not apply has none, which counts for switches."""
     found: dict[str, set[AxisValue]] = {}
     for axes in configs:
         for name, value in axes.items():
-            if value is not None:
+            if value is not None or name in SWITCHES:
                 found.setdefault(name, set()).add(value)
     return {name for name, values in found.items() if len(values) > 1}
 
@@ -265,10 +276,11 @@ def _axis(name: str, value: AxisValue) -> str:
     return f"{words} {short(value)}"
 
 
-def _label(family: str, axes: Mapping[str, AxisValue], setting: str) -> str:
+def _label(family: str, axes: Mapping[str, AxisValue], setting: str, *, alone: bool) -> str:
     parts = [family]
     if axes["timeline"] not in (None, PLAIN):
-        parts.append(f"{timeline_name(str(axes['timeline']))} {_weight(axes)}".strip())
+        timeline = f"{timeline_name(str(axes['timeline']))} {_weight(axes)}".strip()
+        parts = [timeline] if alone else [family, timeline]
     return ", ".join([*parts, *([setting] if setting else [])])
 
 

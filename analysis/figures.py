@@ -121,7 +121,7 @@ def gains_figure(gains: Gains) -> Figure:
     axes.set_xlim(gains.x_range)
     axes.grid(visible=False, axis="y")
     note = f" ({gains.half_is})" if gains.half_is else ""
-    axes.set_xlabel(f"gain over the trade-off line, AZS points{note}")
+    axes.set_xlabel(f"gain over the trade-off line, AZS points{note}", loc="right")  # names take much of the width
     return figure
 
 
@@ -188,10 +188,11 @@ def _legend(figure: Figure, look: Look) -> None:
         )
         for entry in look.legend
     ]
+    longest = max(len(entry.name) for entry in look.legend)
     figure.legend(
         handles=handles,
         loc="outside upper center",
-        ncols=min(6, len(handles)),
+        ncols=min(len(handles), max(1, int(figure.get_figwidth() / (0.4 + 0.068 * longest)))),
         fontsize=8,
         handletextpad=0.1,
         markerscale=0.8,

@@ -9,6 +9,8 @@ from analysis.frontier import Frontier, MethodSummary, Result
 
 COLOURS = 8
 MARKERS = ("circle", "diamond", "square", "triangle", "down", "cross", "star")
+SHARED = MARKERS[-1]
+"""Shape of the timelines that are left when all others are taken."""
 TIMELINE_ORDER = ("finetune", "ema", "zs", "ft", "offline")
 GROUP_LOOKS: Mapping[str, tuple[int, str]] = {
     "full": (0, "star"),
@@ -87,6 +89,10 @@ def look_of(frontier: Frontier) -> Look:
         )
     shapes = _timeline_shapes(set(timelines))
     of_timelines = [Entry(timelines[name], None, shape) for name, shape in shapes.items()]
+    sharing = [entry for entry in of_timelines if entry.shape == SHARED]
+    if len(sharing) > 1:
+        of_timelines = [entry for entry in of_timelines if entry.shape != SHARED]
+        of_timelines.append(Entry("other start and serve", None, SHARED))
     return Look(
         colours=colours,
         shapes={key: shapes[key[1]] for key in keys},
@@ -102,5 +108,6 @@ def _timeline_shapes(timelines: Collection[str]) -> Mapping[str, str]:
     known = [name for name in TIMELINE_ORDER if name in timelines]
     ordered = [*known, *sorted(set(timelines) - set(known))]
     fixed = {name: MARKERS[i] for i, name in enumerate(TIMELINE_ORDER)}
-    spare = [marker for marker in MARKERS if marker not in {fixed.get(name) for name in ordered}]
-    return {name: fixed.get(name) or (spare.pop(0) if spare else MARKERS[-1]) for name in ordered}
+    spare = [marker for marker in MARKERS if marker not in {fixed.get(name) for name in known}]
+    others = {name: spare[i] if i < len(spare) else SHARED for i, name in enumerate(ordered[len(known) :])}
+    return {name: fixed.get(name) or others[name] for name in ordered}

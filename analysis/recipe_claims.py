@@ -55,10 +55,15 @@ def larger_learning_rate_lowers_retention(evidence: Evidence) -> Case | str:
 
 
 def ema_merge_gains_over_finetuning(evidence: Evidence) -> Case | str:
-    """Gain of EMA-merge (best w, chosen on the other blocks; then every w) minus fine-tuning's, same method and lr."""
+    """Gain of EMA-merge (best w, chosen on the other blocks; then every w) minus fine-tuning's, same method and lr.
+
+    EMA-merge as in arXiv 2408.14471, which averages weights; other rules have claims of their own.
+    """
     if "gain" not in evidence.values:
         return "the gain is not defined without a joint anchor that learned"
-    ema, plain = evidence.rows(timeline="ema"), evidence.rows(timeline="finetune")
+    averages = [row for row, config in enumerate(evidence.configs) if config.axes.get("rule") in (None, "lerp")]
+    ema = [row for row in evidence.rows(timeline="ema") if row in averages]
+    plain = evidence.rows(timeline="finetune")
     if not ema or not plain:
         return "it needs EMA-merge and plain fine-tuning"
     # Merging folds adapters after each task: its twin is the fine-tuning that folds them, where there is one.

@@ -95,3 +95,25 @@ def test_equal_labels_are_told_apart() -> None:
     again = trials.assign(config_id="another-config", trial=trials["trial"] + "x")
     configs = configs_of(pd.concat([trials, again]))
     assert len({config.label for config in configs}) == len(configs)
+
+
+def test_labels_of_one_family_that_merges_go_without_it() -> None:
+    trials = frames(World(rates=(3e-4,), learned={("full", None): 0.5}, weights=(0.8,)))["trials"]
+    trials = trials[trials["kind"] == "trial"]
+    assert {config.label for config in configs_of(trials)} == {"full fine-tuning", "EMA-merge w=0.8", "ZS-merge w=0.8"}
+
+
+def test_defaults_of_rules_are_not_named_and_switches_are() -> None:
+    """Scales and beginnings of chains that only follow from the rule say nothing; LiNeS off and on does."""
+    trials = frames(World(rates=(3e-4,), learned={("full", None): 0.5}, timelines=("ema",), weights=(0.8,)))["trials"]
+    first = trials[trials["kind"] == "trial"]
+    rules = [("ties", 1.0, "base", None), ("model_stock", None, "first", None), ("ties", 1.0, "base", "linear")]
+    rows = [
+        first.assign(config_id=f"c{i}", rule=rule, merge_scale=scale, chain=chain, lines=lines, w=np.nan)
+        for i, (rule, scale, chain, lines) in enumerate(rules)
+    ]
+    assert {config.label for config in configs_of(pd.concat(rows))} == {
+        "EMA-merge, rule ties",
+        "EMA-merge, rule model_stock",
+        "EMA-merge, rule ties, lines linear",
+    }

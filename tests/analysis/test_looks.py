@@ -19,6 +19,14 @@ def test_looks_do_not_run_out() -> None:
     assert not look.named
 
 
+def test_timelines_that_share_a_shape_share_its_place_in_the_legend() -> None:
+    others = tuple(f"{start}-last" for start in ("base", "ema", "all", "patched"))
+    look = look_of(frontier_of(frames(World(timelines=("finetune", "ema", "zs", "ft", "offline", *others), tasks=1))))
+    explained = [entry for entry in look.legend if entry.colour is None]
+    assert len({entry.shape for entry in explained}) == len(explained) == len(svg.SHAPES)
+    assert explained[-1] == ("other start and serve", None, "star")
+
+
 def test_few_families_have_their_own_colours_and_timelines_their_shapes(study: Frontier) -> None:
     look = look_of(study)
     assert not look.named

@@ -55,8 +55,8 @@ Recency = Literal[
 class Timeline(Frozen):
     """Where tasks start and what is served; a setting that the two places do not need is None.
 
-    A rule that needs an angle or a Fisher matrix of the base cannot have it there, so its chain begins at the first
-    update. An adapter goes on through tasks that start from the last update (`continue`, as in the reference of
+    A rule that needs an angle, a Fisher matrix or the consent of the base cannot have it there, so its chain begins at
+    the first update. An adapter goes on through tasks that start from the last update (`continue`, as in the reference of
     arXiv 2408.14471), or is folded into the weights after each (`fold`, what all other starts do).
     """
 
@@ -96,7 +96,12 @@ class Timeline(Frozen):
                 raise ValueError(f"{key}: has no effect in the timeline {_name(start, serve)}{with_rule}; remove it")
         if "w" in needed and "w" not in given:
             raise ValueError("w: missing; it has no default: the merge weight of the OLD weights, 0 to 1")
-        defaults = {"rule": {}, "chain": _chain(row), "recency": "uniform", "lifetime": "continue"}
+        defaults = {
+            "rule": {},
+            "chain": "first" if _refuses_base(row, given.get("rule")) else "base",
+            "recency": "uniform",
+            "lifetime": "continue",
+        }
         filled = {key: default for key, default in defaults.items() if key in needed}
         return {**filled, **given, "name": _name(start, serve), "start": start, "serve": serve}
 
@@ -107,8 +112,8 @@ class Timeline(Frozen):
         row, name = self.rule.row, self.rule.name
         if row.most is not None and "all" in self.places:
             raise ValueError(f"rule: {name} merges {row.most}, and `all` is any number of updates; lerp takes them all")
-        if _chain(row) == "first" and (self.chain == "base" or "patched" in self.places):
-            why = "the base has no Fisher matrix" if row.kind == "fisher" else "the base has no angle with itself"
+        why = _refuses_base(row, self.rule)
+        if why and (self.chain == "base" or "patched" in self.places):
             raise ValueError(
                 f"rule: {name} cannot merge with the base: {why}; use `chain: first` with ema, or lerp with patched"
             )
@@ -209,5 +214,13 @@ def _rule_name(value: dict[str, Any]) -> str:
     )
 
 
-def _chain(row: Row) -> str:
-    return "first" if row.kind in ("fisher", "model_stock") else "base"
+def _refuses_base(row: Row, rule: MergeRule | dict[str, Any] | None) -> str:
+    """Why the base cannot be an input of a rule; empty where it can."""
+    if row.kind == "fisher":
+        return "the base has no Fisher matrix"
+    if row.kind == "model_stock":
+        return "the base has no angle with itself"
+    agree = rule.agree if isinstance(rule, MergeRule) else (rule or {}).get("agree") or row.defaults.get("agree")
+    if row.consensus == "mask" and isinstance(agree, int) and agree > 1:
+        return f"{agree} task vectors have to agree, and that of the base is 0"
+    return ""
