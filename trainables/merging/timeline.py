@@ -56,8 +56,8 @@ class Timeline(Frozen):
     """Where tasks start and what is served; a setting that the two places do not need is None.
 
     A rule that needs an angle, a Fisher matrix or the consent of the base cannot have it there, so its chain begins at
-    the first update. An adapter goes on through tasks that start from the last update (`continue`, as in the reference of
-    arXiv 2408.14471), or is folded into the weights after each (`fold`, what all other starts do).
+    the first update. An adapter goes on through tasks that start from the last update (`continue`, as in the reference
+    of arXiv 2408.14471), or is folded into the weights after each (`fold`, what all other starts do).
     """
 
     name: str
