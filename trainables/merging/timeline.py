@@ -96,7 +96,7 @@ class Timeline(Frozen):
                 raise ValueError(f"{key}: has no effect in the timeline {_name(start, serve)}{with_rule}; remove it")
         if "w" in needed and "w" not in given:
             raise ValueError("w: missing; it has no default: the merge weight of the OLD weights, 0 to 1")
-        defaults = {
+        defaults: dict[str, Any] = {
             "rule": {},
             "chain": "first" if _refuses_base(row, given.get("rule")) else "base",
             "recency": "uniform",
