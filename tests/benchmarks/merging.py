@@ -13,8 +13,8 @@ Measured:
 * `lerp_` 45 GB/s, plain copy, add and scale 38 GB/s: 1.19 of its bandwidth; the naive comprehension takes 7 to 30 times
   as long as `lerp_`, most of it the system's, for pages of new memory.
 * In multiples of `lerp`, which takes 0.12 to 0.4 s for the same reason, at its 0.4 s: slerp 1.0, task_arithmetic 1.3,
-  fisher 2.2, magmax 2.9, model_stock 3.1, tall_masks 3.2, ties 3.6 (1.4 s), ties + LiNeS 3.7, random 3.8, breadcrumbs 7.5,
-  dare_ties 7.9, dare 8.1, breadcrumbs_ties 8.5.
+  fisher 2.2, magmax 2.9, model_stock 3.1, tall_masks 3.2, ties 3.6 (1.4 s), ties + LiNeS 3.7, random 3.8,
+  breadcrumbs 7.5, dare_ties 7.9, dare 8.1, breadcrumbs_ties 8.5.
 * Files: lerp 1.09 and ties 3.46 of copying both (0.74 s); peak memory 0.51 of one model for lerp, 0.85 for slerp, 1.10
   for ties, where 1.37 (1.2 and the largest tensor) is allowed.
 
