@@ -32,6 +32,8 @@ AVERAGE, CONTROL = "lerp", "random"
 NAMES = {"ema": "EMA-merge", "zs": "ZS-merge"}
 TEMPORAL = tuple(NAMES)
 PLACES = ("base", "last", "ema", "all")
+FORGETS = ("base", "last")
+"""Start and serve of the one pair that is not in the TIME table: what each task teaches is gone with the next."""
 
 
 def larger_merge_weight_lowers_accumulation(evidence: Evidence) -> Case | str:
@@ -51,15 +53,16 @@ def larger_merge_weight_lowers_accumulation(evidence: Evidence) -> Case | str:
 
 
 def merging_ends_above_the_line(evidence: Evidence) -> Case | str:
-    """Gain of EMA- and ZS-merge, and their AKA against fine-tuning's less `MARGIN`, each at its best gain."""
+    """Gain of EMA- and ZS-merge, each at its best gain; their AKA there against fine-tuning's highest less `MARGIN`."""
     if "gain" not in evidence.values:
         return "the gain is not defined without a joint anchor that learned"
     decisive: list[Comparison] = []
     for timeline in TEMPORAL:
-        contests = _contests(evidence, evidence.rows(timeline=timeline), evidence.rows(timeline=PLAIN))
+        contests = _contests(evidence, _averaging(evidence, timeline), _averaging(evidence, PLAIN))
         if not contests:
             continue
-        merged, plain = ([evidence.best(side) for side in sides] for sides in zip(*contests, strict=True))
+        merged = [evidence.best(ours) for ours, _ in contests]
+        plain = [_best(evidence, theirs, "AKA") for _, theirs in contests]
         name = f"{NAMES[timeline]} at its best"
         decisive.append(
             comparison_of(
@@ -88,7 +91,7 @@ def first_update_of_merging_is_free(evidence: Evidence) -> Case | str:
         return "it needs two tasks or more, as many in every config"
     decisive: list[Comparison] = []
     for timeline in TEMPORAL:
-        merged = [evidence.best(rows) for rows in by_context(evidence, evidence.rows(timeline=timeline), DIFFER)]
+        merged = [evidence.best(rows) for rows in by_context(evidence, _averaging(evidence, timeline), DIFFER)]
         if not merged:
             continue
         path_KSTQ = np.array([evidence.paths[chosen, np.arange(len(chosen))] for chosen in merged])
@@ -118,8 +121,7 @@ def first_update_of_merging_is_free(evidence: Evidence) -> Case | str:
 
 def offline_merging_is_worse(evidence: Evidence) -> Case | str:
     """EMA-merge minus offline merging of all updates; then with weights by recency, and what replay is worth to it."""
-    offline = evidence.rows(timeline="offline")
-    ema = evidence.rows(timeline="ema")
+    offline, ema = _averaging(evidence, "offline"), _averaging(evidence, "ema")
     contests = _contests(evidence, ema, offline)
     if not contests:
         return "it needs EMA-merge and offline merging of the same updates"
@@ -143,11 +145,20 @@ def offline_merging_is_worse(evidence: Evidence) -> Case | str:
 
 
 def rules_change_little(evidence: Evidence) -> Case | str:
-    """With start and serve fixed, the best of all other rules equals the weighted average to within `MARGIN`."""
+    """With start and serve fixed, the weighted average plus `MARGIN` against the best of all other rules."""
     contests, rules = _by_rule(evidence)
     if not contests:
         return f"it needs another rule beside {AVERAGE} (other than the control, {CONTROL}) in one timeline"
-    best = of_best(evidence, contests, "GM", left="the best other rule", right="the weighted average", margin=MARGIN)
+    average, other = (
+        [_best(evidence, rows) for rows in side] for side in zip(*(c[::-1] for c in contests), strict=True)
+    )
+    best = comparison_of(
+        _values(evidence, "GM", average) - _values(evidence, "GM", other) + MARGIN,
+        "GM",
+        left=f"the weighted average plus {100 * MARGIN:g} point",
+        right="the best other rule",
+        points=(_point(evidence, average), _point(evidence, other)),
+    )
     further = tuple(
         of_best(evidence, pairs, "GM", left=f"rule {rule}", right="the weighted average")
         for rule in rules
@@ -159,7 +170,7 @@ def rules_change_little(evidence: Evidence) -> Case | str:
 
 def places_change_much(evidence: Evidence) -> Case | str:
     """For the weighted average: EMA/EMA against the best other pair of places; their spread against that of rules."""
-    cells = _cells(evidence, [row for row in _in_table(evidence) if _rule(evidence, row) in (AVERAGE, None)])
+    cells = _cells(evidence, [row for row in _in_table(evidence) if row in _averaging(evidence)])
     if ("ema", "ema") not in cells or len(cells) < 3:
         return "it needs EMA-merge and at least two other pairs of start and serve, with the weighted average"
     others = [row for cell, rows in cells.items() if cell != ("ema", "ema") for row in rows]
@@ -193,8 +204,8 @@ def places_change_much(evidence: Evidence) -> Case | str:
 
 
 def advantage_grows_with_tasks(evidence: Evidence) -> Case | str:
-    """GM of EMA-merge minus GM of fine-tuning, each at its best: after the last task, less after half of them."""
-    contests = _contests(evidence, evidence.rows(timeline="ema"), evidence.rows(timeline=PLAIN))
+    """GM of EMA-merge minus that of fine-tuning, each at its best by then: after the last task, less after half."""
+    contests = _contests(evidence, _averaging(evidence, "ema"), _averaging(evidence, PLAIN))
     if not contests:
         return "it needs EMA-merge and fine-tuning"
     if evidence.paths is None or evidence.paths.shape[2] < 5:
@@ -205,7 +216,7 @@ def advantage_grows_with_tasks(evidence: Evidence) -> Case | str:
     def advantage(task: int) -> FloatArray:
         ahead = []
         for ema, plain in contests:
-            chosen = [_best(evidence, rows) for rows in (ema, plain)]
+            chosen = [np.asarray(rows)[honest_choice(gm_CST[rows, :, task])] for rows in (ema, plain)]
             blocks = np.arange(len(chosen[0]))
             ahead.append(gm_CST[chosen[0], blocks, task] - gm_CST[chosen[1], blocks, task])
         return np.array(ahead)
@@ -234,13 +245,26 @@ def _contests(evidence: Evidence, left: Sequence[int], right: Sequence[int]) -> 
     return [(ours, theirs) for ours, theirs in pairs if ours and theirs]
 
 
+def _averaging(evidence: Evidence, timeline: str | None = None) -> list[int]:
+    """Configs that merge by a weighted average alone, or not at all; nothing is interpolated with the base on top."""
+    return [
+        row
+        for row in evidence.rows(timeline=timeline)
+        if (axes := evidence.configs[row].axes).get("rule") in (None, AVERAGE)
+        and axes.get("lines") is None
+        and axes.get("wise_ft") is None
+        and axes.get("merge_logit_scale") in (None, "merge")
+    ]
+
+
 def _in_table(evidence: Evidence) -> list[int]:
     """Configs of the TIME table: no interpolation with the base on top, and places that stand in it."""
     return [
         row
         for row in evidence.rows()
-        if evidence.configs[row].axes.get("wise_ft") is None
-        and {evidence.configs[row].axes.get(axis) for axis in ("start", "serve")} <= set(PLACES)
+        if (axes := evidence.configs[row].axes).get("wise_ft") is None
+        and {axes.get("start"), axes.get("serve")} <= set(PLACES)
+        and (axes.get("start"), axes.get("serve")) != FORGETS
     ]
 
 
@@ -257,10 +281,11 @@ def _cells(evidence: Evidence, rows: Sequence[int]) -> dict[tuple[str, str], lis
 def _by_rule(evidence: Evidence) -> tuple[list[tuple[list[int], list[int]]], list[str]]:
     """For every pair of places the rows of all other rules and those of the weighted average; the other rules."""
     merged = [row for row in _in_table(evidence) if _rule(evidence, row) is not None]
+    averaging = _averaging(evidence)
     differ = tuple(name for name in DIFFER if name not in ("start", "serve", "timeline"))
     contests = []
     for group in by_context(evidence, merged, differ):
-        plain = [row for row in group if _rule(evidence, row) == AVERAGE]
+        plain = [row for row in group if row in averaging]
         others = [row for row in group if _rule(evidence, row) not in (AVERAGE, CONTROL)]
         if plain and others:
             contests.append((others, plain))
@@ -272,9 +297,9 @@ def _rule(evidence: Evidence, row: int) -> str | None:
     return None if rule is None else str(rule)
 
 
-def _best(evidence: Evidence, rows: Sequence[int]) -> IntArray:
-    """Per block, the row of the highest GM on the other blocks."""
-    return np.asarray(rows)[honest_choice(evidence.values["GM"][list(rows)])]
+def _best(evidence: Evidence, rows: Sequence[int], quantity: Quantity = "GM") -> IntArray:
+    """Per block, the row of the highest value on the other blocks."""
+    return np.asarray(rows)[honest_choice(evidence.values[quantity][list(rows)])]
 
 
 def _spread(evidence: Evidence, ways: Sequence[Sequence[int]]) -> FloatArray:

@@ -182,11 +182,13 @@ def product(grid: Mapping[str, Values], where: str) -> Iterator[dict[str, Scalar
 
 def _with_places(values: Mapping[str, Scalar], source: str) -> Mapping[str, Scalar]:
     """Values that say the timeline one way: by its name (finetune where nothing says more), or by start and serve."""
-    places = {name for name in ("start", "serve") if values.get(name) is not None}
+    said = ("timeline", "start", "serve")
+    values = {name: value for name, value in values.items() if name not in said or value is not None}
+    places = {name for name in ("start", "serve") if name in values}
     if not places:
         return {"timeline": "finetune", **values}
     named = TIMELINES.get(str(values.get("timeline")))
-    if values.get("timeline") is not None and named != (values.get("start"), values.get("serve")):
+    if "timeline" in values and named != (values.get("start"), values.get("serve")):
         raise ConfigError(f"{source}.timeline: a name and {' and '.join(sorted(places))} given; give one or the other")
     for missing in {"start", "serve"} - places:
         raise ConfigError(f"{source}.{missing}: missing beside {places.pop()}; a timeline has both, or a name")

@@ -260,7 +260,7 @@ def merge_weights(
     if as_json:
         typer.echo(record.as_json())
         return
-    moves = [one["relative"] for one in record.tensors.values() if one]
+    moves = [move for one in record.tensors.values() if (move := one.get("relative")) is not None]
     typer.echo(f"{out}: {chosen.words} of {len(inputs)} files, {record.output['bytes'] / 1e6:.0f} MB")
     typer.echo(
         f"moved away from the {record.moved_from} by {100 * sum(moves) / max(1, len(moves)):.3g} % of a tensor's norm "

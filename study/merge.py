@@ -57,6 +57,8 @@ def merge_named(
         raise ConfigError(f"{_WHERE}: --out: there is no folder {out.parent}; make it first")
     if integers not in get_args(Source):
         raise ConfigError(f"{_WHERE}: --integers: {integers!r} given; allowed: {', '.join(get_args(Source))}")
+    if fishers and rule.row.kind != "fisher":
+        raise ConfigError(f"{_WHERE}: --fisher: the rule {rule.name} uses no Fisher matrices; leave them out")
     shares = _weights(rule, len(inputs), w=w, weights=weights, two=two)
     torch.set_num_threads(1)  # bits do not depend on the machine's cores, and memory is what limits
     try:
@@ -92,6 +94,6 @@ def _weights(
             what = f"{w:g} given; allowed: 0 to 1" if count == 2 else f"weighs the old of two files; there are {count}"
             raise ConfigError(f"{_WHERE}: --w: {what}")
         return w, 1 - w
-    if two and count == 2:
+    if (two or rule.row.most == 2) and count == 2:
         raise ConfigError(f"{_WHERE}: --w: missing; the weight of the OLD file, 0 to 1 (or --rule average)")
     return None

@@ -86,7 +86,7 @@ def _growth(trial: Trial) -> str:
         return ""
     instead = (
         "a merge_scale of 0.5 does not"
-        if timeline.start == "ema"
+        if timeline.start == "ema" and timeline.rule.lines is None
         else "a rule that averages, or another start, does not"
     )
     return (

@@ -145,6 +145,36 @@ def test_places_are_compared_at_the_weighted_average_alone() -> None:
     assert verdict(case) == "held"
 
 
+@pytest.mark.parametrize(
+    ("name", "tempting"),
+    [
+        ("above the line", way("last", "last", 0.9, 0.78, wise_ft=0.5)),
+        ("above the line", way("ema", "ema", 0.1, 0.79, rule="ties")),
+        ("tasks", way("last", "last", 0.9, 0.85, wise_ft=0.5)),
+        ("offline", way("base", "all", 0.9, 0.9, rule="ties")),
+        ("places", way("base", "all", 0.9, 0.9, lines="linear")),
+        ("places", way("base", "last", 0.1, 0.1)),
+    ],
+)
+def test_other_ways_to_serve_do_not_stand_for_averages_or_for_fine_tuning(name: str, tempting: Way) -> None:
+    claim, ways = HELD[name]
+    assert verdict(claim(evidence(*ways, tempting))) == "held"
+
+
+def test_merging_is_compared_with_what_fine_tuning_learns_at_most() -> None:
+    """Its config of the best gain learns less than EMA-merge; another one learns more."""
+    ways = [way("last", "last", 0.55, 0.72), way("last", "last", 0.8, 0.6, lr=1e-2), *EMA]
+    assert verdict(merging_ends_above_the_line(evidence(*ways))) == "did not hold"
+
+
+def test_leads_are_chosen_at_their_own_time() -> None:
+    """The lead shrinks from .1 to .06 of AKA, though the config that leads in the end had none at half time."""
+    late = way("ema", "ema", 0.66, 0.6, first=(0.45, 0.6), w=0.9)
+    early = way("ema", "ema", 0.62, 0.6, first=(0.64, 0.6), w=0.5)
+    plain = way("last", "last", 0.6, 0.6, first=(0.45, 0.6))
+    assert verdict(advantage_grows_with_tasks(evidence(plain, late, early))) == "did not hold"
+
+
 def test_wise_ft_is_no_cell_of_the_table() -> None:
     tempting = way("last", "last", 0.9, 0.9, wise_ft=0.5)
     assert verdict(places_change_much(evidence(FINETUNE, *EMA, ZS, OFFLINE, *RULES, tempting))) == "held"

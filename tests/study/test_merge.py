@@ -63,6 +63,9 @@ def test_rules(
     ("options", "said"),
     [
         ("old.safetensors new.safetensors", "--w: missing; the weight of the OLD file"),
+        ("--rule slerp old.safetensors new.safetensors", "--w: missing; the weight of the OLD file"),
+        ("--weights nan,1 old.safetensors new.safetensors", "none below 0"),
+        ("--w 0.5 --fisher base.safetensors old.safetensors new.safetensors", "--fisher: the rule lerp uses no Fisher"),
         ("--w 2 old.safetensors new.safetensors", "--w: 2 given; allowed: 0 to 1"),
         ("--w 0.5 old.safetensors new.safetensors base.safetensors", "--w: weighs the old of two files; there are 3"),
         ("--w 0.5 --weights 1,2 old.safetensors new.safetensors", "--w and --weights say the same"),

@@ -53,7 +53,7 @@ def test_estimate_says_who_shares() -> None:
 
 def test_preset_of_the_time_table_shows_its_sharing(tmp_path: Path) -> None:
     said = command.ok("plan", "time_axes", "--dir", tmp_path / "none")
-    assert "start base:    72 trials need 432 updates, 18 unique" in said
+    assert "start base:    69 trials need 414 updates, 18 unique" in said
     counts = json.loads(command.ok("plan", "time_axes", "--dir", tmp_path / "none", "--json"))
     assert counts["by_start"]["last"]["updates_unique"] == 36  # 18, and 18 of the average over steps
     assert counts["updates_unique"] < counts["updates_total"] / 5

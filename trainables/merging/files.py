@@ -2,7 +2,7 @@
 
 safetensors is read and written in place: 8 bytes with the length of a JSON header, the header, then the tensors' bytes.
 Pages that are done with are given back at once, so that memory stays that of one tensor whatever the size of the files.
-PyTorch files are loaded whole, and through `weights_only` alone: nothing of them is executed.
+PyTorch files are loaded through `weights_only` alone: nothing of them is executed.
 """
 
 import hashlib
@@ -14,15 +14,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from math import prod
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor
 
 from trainables.merging.rule import MergeRule
-from trainables.merging.rules import Combine, MergeError, Source, Sources, State, average, combination, weights_of, wide
+from trainables.merging.rules import (
+    Combine,
+    MergeError,
+    Source,
+    Sources,
+    State,
+    average,
+    combination,
+    tied,
+    weights_of,
+    wide,
+)
 from trainables.merging.sparsify import pieces
 
 _TYPES = {
@@ -38,6 +50,8 @@ _TYPES = {
     "BOOL": torch.bool,
 }
 _NAMES = {dtype: name for name, dtype in _TYPES.items()}
+Move = dict[str, float | None]
+
 TORCH = (".pt", ".pth", ".bin")
 
 
@@ -49,7 +63,8 @@ class Record:
         rule: its name and settings.
         weights: of the inputs, oldest first; null where the rule does not weigh.
         inputs: path, SHA-256 and bytes of each, oldest first, and of the base.
-        tensors: by name, the norm of the move away from `moved_from`, and that norm over the norm of the tensor there.
+        tensors: by name, the norm of the move away from `moved_from`, and that norm over the norm of the tensor there;
+            null where that is 0, or where something is not finite.
         moved_from: "base", or "oldest" where there is none.
     """
 
@@ -62,12 +77,12 @@ class Record:
     integers: str
     output: dict[str, Any]
     moved_from: str
-    tensors: dict[str, dict[str, float]]
+    tensors: dict[str, Move]
     wall_seconds: float
 
     def as_json(self) -> str:
         """The record as a JSON object."""
-        return json.dumps(self.__dict__, indent=2)
+        return json.dumps(self.__dict__, indent=2, allow_nan=False)
 
 
 def merge_files(
@@ -123,9 +138,11 @@ def merge_files(
         tensors=tensors,
         wall_seconds=time.perf_counter() - began,
     )
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.json.tmp")
-    temporary.write_text(record.as_json())
-    temporary.replace(record_of(out))
+    try:
+        with _replacing(record_of(out)) as temporary:
+            temporary.write_text(record.as_json())
+    except OSError as error:
+        raise MergeError(f"{record_of(out)}: cannot be written: {error.strerror}") from error
     return record
 
 
@@ -157,18 +174,23 @@ def opened(path: Path) -> Iterator[State]:
 class Mapped(Mapping[str, Tensor]):
     """Tensors of a safetensors file, read when asked for. To ask for one gives back the pages of the one before."""
 
-    def __init__(self, path: Path, pages: mmap.mmap, header: dict[str, Any], start: int) -> None:
-        self.path = path
+    def __init__(self, pages: mmap.mmap, header: dict[str, Any], start: int) -> None:
         self._pages, self._start = pages, start
         self._entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
-        self._last: str | None = None
+        self._last: tuple[str, Tensor] | None = None
 
     def __getitem__(self, name: str) -> Tensor:
-        if self._last not in (None, name):
-            before = self._entries[self._last]["data_offsets"]
-            _give_back(self._pages, self._start + before[0], self._start + before[1])
-        self._last = name
         entry = self._entries[name]
+        if self._last is not None:
+            last, tensor = self._last
+            if last == name:
+                return tensor
+            begin, end = self._entries[last]["data_offsets"]
+            _give_back(self._pages, self._start + begin, self._start + end)
+        self._last = name, self._read(entry)
+        return self._last[1]
+
+    def _read(self, entry: dict[str, Any]) -> Tensor:
         begin, end = entry["data_offsets"]
         dtype = _TYPES[entry["dtype"]]
         if end == begin:
@@ -178,6 +200,9 @@ class Mapped(Mapping[str, Tensor]):
             raw = raw.clone()
         return raw.view(dtype).view(entry["shape"])
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
@@ -186,6 +211,7 @@ class Mapped(Mapping[str, Tensor]):
 
     def close(self) -> None:
         """Give everything back; the mapping itself ends with the last tensor that points at it."""
+        self._last = None
         self._pages.madvise(mmap.MADV_DONTNEED)
 
 
@@ -201,11 +227,11 @@ def _mapped(path: Path) -> Mapped:
             pages = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
     except OSError as error:
         raise MergeError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         kinds = ", ".join((".safetensors", *TORCH))
         raise MergeError(f"{path}: no safetensors file: {error}; give one of {kinds}") from error
     _check_header(path, header, size - 8 - length)
-    return Mapped(path, pages, header, 8 + length)
+    return Mapped(pages, header, 8 + length)
 
 
 def _check_header(path: Path, header: Any, size: int) -> None:
@@ -217,21 +243,23 @@ def _check_header(path: Path, header: Any, size: int) -> None:
             continue
         try:
             dtype, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
-            fits = 0 <= begin <= end <= size and prod(shape) * _TYPES[dtype].itemsize == end - begin
-        except KeyError as error:
-            raise MergeError(
-                f"{path}: {name}: {error} is no type that can be merged; allowed: {', '.join(_TYPES)}"
-            ) from error
-        except (TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise MergeError(f"{path}: {name}: its entry in the header is damaged") from error
-        if not fits:
+        if not isinstance(shape, list) or not all(type(one) is int and one >= 0 for one in (*shape, begin, end)):
+            raise MergeError(f"{path}: {name}: its entry in the header is damaged")
+        if dtype not in _TYPES:
+            raise MergeError(f"{path}: {name}: {dtype!r} is no type that can be merged; allowed: {', '.join(_TYPES)}")
+        if not (begin <= end <= size and prod(shape) * _TYPES[dtype].itemsize == end - begin):
             raise MergeError(f"{path}: {name}: its bytes do not fit its shape or the file, which may be cut off")
 
 
 def _load_torch(path: Path) -> State:
-    """A PyTorch file; of a checkpoint with more in it the entry `state_dict`, as open_clip writes it."""
+    """A PyTorch file; of a checkpoint with more in it the entry `state_dict`, as open_clip writes it.
+
+    Files of before PyTorch 1.6, which are no zip archives, cannot be mapped and are read whole.
+    """
     try:
-        value = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        value = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except OSError as error:
         raise MergeError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:  # unpickling fails in many ways, and all of them mean the same to the user
@@ -242,44 +270,56 @@ def _load_torch(path: Path) -> State:
     state = value.get("state_dict", value) if isinstance(value, Mapping) else value
     if not isinstance(state, Mapping) or not all(isinstance(one, Tensor) for one in state.values()):
         raise MergeError(f"{path}: it holds no state dict; save the model's state_dict()")
-    return {str(name): tensor for name, tensor in state.items()}
+    return {str(name): tensor.detach() for name, tensor in state.items()}  # parameters, in some files
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def _write(rule: MergeRule, sources: Sources, out: Path) -> dict[str, dict[str, float]]:
+def _write(rule: MergeRule, sources: Sources, out: Path) -> dict[str, Move]:
     """Write the merged tensors in the order of the latest input; returns how far each has moved."""
     combine = combination(rule, sources)
     latest = sources.states[-1]
     origin = sources.states[0] if sources.base is None else sources.base
     header, size = _header(latest, rule)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    moved: dict[str, dict[str, float]] = {}
+    moved: dict[str, Move] = {}
     try:
-        with temporary.open("w+b") as file:
+        with _replacing(out) as temporary, temporary.open("w+b") as file:
             file.write(header)
-            file.truncate(len(header) + size)
             file.flush()
+            os.posix_fallocate(file.fileno(), 0, len(header) + size)  # a full disk is told here, not by a signal
             pages = mmap.mmap(file.fileno(), len(header) + size)
-            at = len(header)
-            for name in latest:
+            at, starts = len(header), {}
+            for name, first in tied(sources).items():
                 like = latest[name]
                 end = at + like.numel() * like.element_size()
-                if end > at:
+                starts[name] = at
+                if first != name:
+                    pages[at:end] = pages[starts[first] : starts[first] + end - at]
+                    moved[name] = moved[first]
+                elif end > at:
                     target = torch.frombuffer(pages, dtype=torch.uint8, count=end - at, offset=at)
                     target = target.view(like.dtype).view(like.shape)
                     moved[name] = _merge_into(target, name, combine, rule, sources, origin)
+                    _require_room(target, name)
                     del target
                 _give_back(pages, at, end)
                 at = end
             os.fsync(file.fileno())
-        temporary.replace(out)
     except OSError as error:
         raise MergeError(f"{out}: cannot be written: {error.strerror}") from error
+    return moved
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file beside `path` that takes its place when all went well, and is gone if not."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    return moved
 
 
 def _header(latest: State, rule: MergeRule) -> tuple[bytes, int]:
@@ -297,9 +337,7 @@ def _header(latest: State, rule: MergeRule) -> tuple[bytes, int]:
     return len(text).to_bytes(8, "little") + text, at
 
 
-def _merge_into(
-    target: Tensor, name: str, combine: Combine, rule: MergeRule, sources: Sources, origin: State
-) -> dict[str, float]:
+def _merge_into(target: Tensor, name: str, combine: Combine, rule: MergeRule, sources: Sources, origin: State) -> Move:
     """Write one merged tensor; a plain average in pieces that stay in the processor's cache."""
     if not target.is_floating_point():
         target.copy_(combine(name))
@@ -321,8 +359,17 @@ def _merge_into(
     return _moved(moves, norms)
 
 
-def _moved(squares: float, of: float) -> dict[str, float]:
-    return {"norm": squares**0.5, "relative": (squares / of) ** 0.5 if of else 0.0}
+def _moved(squares: float, of: float) -> Move:
+    """Of a tensor that was 0 there is no relative move, and no number says how far one that is none has moved."""
+    relative = 0.0 if squares == 0 else (squares / of) ** 0.5 if of else None
+    finite = isfinite(squares) and isfinite(of)
+    return {"norm": squares**0.5 if finite else None, "relative": relative if finite else None}
+
+
+def _require_room(stored: Tensor, name: str) -> None:
+    """Float16 ends at 65504: sums of task vectors can reach beyond what their inputs hold."""
+    if stored.dtype == torch.float16 and bool(stored.isinf().any()):
+        raise MergeError(f"{name}: merged values are beyond the range of float16; lower the scale, or store as float32")
 
 
 def _give_back(pages: mmap.mmap, begin: int, end: int) -> None:

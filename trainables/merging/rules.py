@@ -5,8 +5,8 @@ between merges loses small updates altogether. `stored` gives it the storage typ
 files: one tensor at a time is read of each. The formulas stand at their functions, the settings in `rule`.
 """
 
+import math
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -83,16 +83,14 @@ def merge(rule: MergeRule, sources: Sources) -> dict[str, Tensor]:
 def merged(rule: MergeRule, sources: Sources) -> Iterator[tuple[str, Tensor]]:
     """`merge`, tensor by tensor. Tensors that share their memory in every input are merged once, and share it again."""
     combine = combination(rule, sources)
-    ties = {name: _tie(sources, name) for name in sources.states[-1]}
-    repeated = {tie for tie, count in Counter(ties.values()).items() if count > 1 and tie is not None}
-    shared: dict[object, Tensor] = {}  # holds no other tensor: results of any size pass through
-    for name, tie in ties.items():
-        if tie not in repeated:
-            yield name, combine(name)
-            continue
-        if tie not in shared:
-            shared[tie] = combine(name)
-        yield name, shared[tie]
+    names = tied(sources)
+    repeated = {first for name, first in names.items() if first != name}
+    shared: dict[str, Tensor] = {}  # holds no other tensor: results of any size pass through
+    for name, first in names.items():
+        tensor = combine(name) if first == name else shared[first]
+        if name in repeated:
+            shared[name] = tensor
+        yield name, tensor
 
 
 def stored(state: State, like: State) -> dict[str, Tensor]:
@@ -108,6 +106,8 @@ def combination(rule: MergeRule, sources: Sources) -> "Combine":
     """
     _require_inputs(rule, sources)
     require_alike([*sources.states, *([] if sources.base is None else [sources.base])])
+    if rule.row.kind == "fisher":
+        _require_fishers(sources.fishers or (), sources.states[-1])
     combine = _KINDS[rule.row.kind](rule, sources)
     factors = _factors(rule, list(sources.states[-1]))
 
@@ -241,7 +241,8 @@ def _task_vectors(rule: MergeRule, sources: Sources) -> Combine:
     """Return base + scale * consensus(sparsify(theta_i - base))."""
     assert sources.base is not None
     base, states, row = sources.base, sources.states, rule.row
-    sizes = {name: tensor.numel() for name, tensor in states[-1].items() if tensor.is_floating_point()}
+    once = [name for name, first in tied(sources).items() if name == first]
+    sizes = {name: states[-1][name].numel() for name in once if states[-1][name].is_floating_point()}
     factors = _factors(rule, list(sizes))
 
     def vector(i: int, name: str, piece: slice) -> Tensor:
@@ -344,7 +345,7 @@ def _random(_: object, generator: torch.Generator) -> Consensus:
     """Entry by entry that of a random task vector."""
 
     def random(vectors: Sequence[Tensor]) -> Tensor:
-        choice = torch.randint(len(vectors), vectors[0].shape, generator=generator, dtype=torch.uint8)
+        choice = torch.randint(len(vectors), vectors[0].shape, generator=generator, dtype=torch.int16)
         chosen = vectors[0].clone()
         for i, one in enumerate(vectors[1:], start=1):
             torch.where(choice == i, one, chosen, out=chosen)
@@ -437,9 +438,26 @@ def _require_inputs(rule: MergeRule, sources: Sources) -> None:
     if sources.weights is not None and not row.weighs:
         raise MergeError(f"{rule.name}: its inputs have no weights; rules that weigh: lerp, slerp, fisher")
     if sources.weights is not None and (
-        len(sources.weights) != count or min(sources.weights) < 0 or sum(sources.weights) <= 0
+        len(sources.weights) != count
+        or not all(0 <= weight < math.inf for weight in sources.weights)
+        or sum(sources.weights) <= 0
     ):
         raise MergeError(f"weights: {sources.weights} given for {count} inputs; one each, none below 0, not all 0")
+
+
+def _require_fishers(fishers: Sequence[State], like: State) -> None:
+    """Raise MergeError where a Fisher matrix is that of another model."""
+    for i, matrices in enumerate(fishers):
+        common = [name for name in like if name in matrices and like[name].is_floating_point()]
+        if not common:
+            raise MergeError(f"fisher: matrices {i + 1} name no tensor of the weights; they need the weights' names")
+        differ = [
+            f"{name} {tuple(matrices[name].shape)} / {tuple(like[name].shape)}"
+            for name in common
+            if matrices[name].shape != like[name].shape
+        ]
+        if differ:
+            raise MergeError(f"fisher: matrices {i + 1} have other shapes than the weights: {_listed(differ)}")
 
 
 def weights_of(sources: Sources) -> tuple[float, ...]:
@@ -464,7 +482,18 @@ def _generator(seed: str, name: str, i: int) -> torch.Generator:
     return torch.Generator().manual_seed(entropy("merge", seed, name, i) % 2**63)
 
 
-def _tie(sources: Sources, name: str) -> object | None:
-    """What tensors have in common that share their memory in all inputs; None for one that has none to share."""
+def tied(sources: Sources) -> dict[str, str]:
+    """For every name the first one whose tensor shares its memory in all inputs: itself, where there is no other.
+
+    Tensors that are read when asked for share none.
+    """
+    names = list(sources.states[-1])
+    if not all(isinstance(state, dict) for state in sources.states):
+        return {name: name for name in names}
+    firsts: dict[object, str] = {}
+    return {name: firsts.setdefault(_memory(sources, name) or name, name) for name in names}
+
+
+def _memory(sources: Sources, name: str) -> object | None:
     tensors = [state[name] for state in sources.states]
-    return None if not tensors[0].numel() else tuple((t.data_ptr(), t.shape, t.stride(), t.dtype) for t in tensors)
+    return tuple((t.data_ptr(), t.shape, t.stride(), t.dtype) for t in tensors) if tensors[0].numel() else None

@@ -6,6 +6,7 @@ position, so a share is exact also where storage types of few bits make many ent
 counted by numpy, which is 4 to 8 times as fast at it as torch.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import NamedTuple
@@ -141,22 +142,27 @@ def _mask(magnitude: Tensor, keep: int) -> Tensor:
 
 
 def dropped(vector: Tensor, density: float, generator: torch.Generator) -> Tensor:
-    """DARE: exactly round(density * n) random entries stay, scaled up by 1 / density (arXiv 2311.03099, eq. 3).
+    """DARE: density * n random entries stay, scaled up by 1 / density (arXiv 2311.03099, eq. 3).
 
-    The paper drops each entry on its own; an exact share, as in the reference of 2408.14471, has less noise.
+    The paper drops each entry on its own; an exact share, as in the reference of 2408.14471, has less noise. What is
+    less than one entry stays with that probability, so that the mean over draws is the vector, of any size.
     """
-    keep = kept(vector.numel(), density)
-    if keep >= vector.numel():
+    if density >= 1:
         return vector
-    draws = torch.rand(vector.numel(), generator=generator)
+    draws, chance = torch.rand(vector.numel(), generator=generator), torch.rand((), generator=generator)
+    keep = math.floor(vector.numel() * density + 1e-9)
+    keep += float(chance) < vector.numel() * density - keep - 1e-9
     return _mask(draws, keep).mul_(vector).div_(density)
 
 
 def crumbs(vector: Tensor, density: float, prune_top: float) -> Tensor:
-    """Breadcrumbs: the share `density` of the entries just below the largest `prune_top` of a tensor (2312.06795)."""
+    """Breadcrumbs: the share `density` of the entries just below the largest `prune_top` of a tensor (2312.06795).
+
+    One entry at least stays, so that a scalar is merged, too.
+    """
     size, magnitude = vector.numel(), vector.abs()
     top = kept(size, prune_top)
-    stay = _mask(magnitude, min(size, top + kept(size, density)))
+    stay = _mask(magnitude, min(size, top + max(1, kept(size, density))))
     return stay.sub_(_mask(magnitude, top)).mul_(vector)
 
 

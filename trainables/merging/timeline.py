@@ -55,8 +55,8 @@ Recency = Literal[
 class Timeline(Frozen):
     """Where tasks start and what is served; a setting that the two places do not need is None.
 
-    A rule that needs an angle, a Fisher matrix or the consent of the base cannot have it there, so its chain begins at
-    the first update. An adapter goes on through tasks that start from the last update (`continue`, as in the reference
+    A rule that needs an angle or a Fisher matrix of the base cannot have it there, so its chain begins at the first
+    update. An adapter goes on through tasks that start from the last update (`continue`, as in the reference
     of arXiv 2408.14471), or is folded into the weights after each (`fold`, what all other starts do).
     """
 
@@ -98,7 +98,7 @@ class Timeline(Frozen):
             raise ValueError("w: missing; it has no default: the merge weight of the OLD weights, 0 to 1")
         defaults: dict[str, Any] = {
             "rule": {},
-            "chain": "first" if _refuses_base(row, given.get("rule")) else "base",
+            "chain": "first" if _refuses_base(row) else "base",
             "recency": "uniform",
             "lifetime": "continue",
         }
@@ -112,7 +112,12 @@ class Timeline(Frozen):
         row, name = self.rule.row, self.rule.name
         if row.most is not None and "all" in self.places:
             raise ValueError(f"rule: {name} merges {row.most}, and `all` is any number of updates; lerp takes them all")
-        why = _refuses_base(row, self.rule)
+        if self.rule.row.consensus == "mask" and (self.rule.agree or 1) > 1 and self.places & {"ema", "patched"}:
+            raise ValueError(
+                f"rule: {name} with agree {self.rule.agree} cannot merge two: an entry of the old that is masked to 0 "
+                "never agrees again, and all of the base's are; start and serve with all, or use agree 1"
+            )
+        why = _refuses_base(row)
         if why and (self.chain == "base" or "patched" in self.places):
             raise ValueError(
                 f"rule: {name} cannot merge with the base: {why}; use `chain: first` with ema, or lerp with patched"
@@ -135,7 +140,7 @@ class Timeline(Frozen):
             return 1.0
         lines = max(self.rule.lines_first or 0.0, (self.rule.lines_first or 0.0) + (self.rule.lines_more or 0.0))
         scale = lines if self.rule.scale is None else self.rule.scale
-        return 2 * scale if self.start == "ema" else 1 + scale
+        return abs(2 * scale if self.start == "ema" else 1 + scale)
 
 
 def timeline(name: str, **settings: Any) -> Timeline:
@@ -214,13 +219,10 @@ def _rule_name(value: dict[str, Any]) -> str:
     )
 
 
-def _refuses_base(row: Row, rule: MergeRule | dict[str, Any] | None) -> str:
+def _refuses_base(row: Row) -> str:
     """Why the base cannot be an input of a rule; empty where it can."""
     if row.kind == "fisher":
         return "the base has no Fisher matrix"
     if row.kind == "model_stock":
         return "the base has no angle with itself"
-    agree = rule.agree if isinstance(rule, MergeRule) else (rule or {}).get("agree") or row.defaults.get("agree")
-    if row.consensus == "mask" and isinstance(agree, int) and agree > 1:
-        return f"{agree} task vectors have to agree, and that of the base is 0"
     return ""

@@ -65,6 +65,89 @@ def test_file_holds_what_the_rule_gives_in_memory(name: str, files: tuple[Path, 
         assert got[key].dtype == tensor.dtype
 
 
+@pytest.mark.parametrize("lost", ["blocks.0.w", "blocks.1.w", "logit_scale"])
+def test_fisher_files_may_lack_a_tensor(lost: str, files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    """Only that one is averaged plainly."""
+    _, *inputs = files
+    matrices = [{k: t.square() + i for k, t in state(i + 5).items() if t.is_floating_point()} for i in range(2)]
+    del matrices[0][lost]
+    fishers = [write(tmp_path, f"f{i}.safetensors", one) for i, one in enumerate(matrices)]
+    merge_files(MergeRule(name="fisher"), inputs, tmp_path / "o.safetensors", fishers=fishers)
+    states = tuple(load_file(path) for path in inputs)
+    expected = merge(MergeRule(name="fisher"), Sources(states=states, fishers=tuple(matrices)))
+    got = load_file(tmp_path / "o.safetensors")
+    assert all(torch.equal(got[name], expected[name]) for name in got)
+    assert torch.equal(got[lost], merge(MergeRule(), Sources(states=states))[lost])
+
+
+@pytest.mark.parametrize("name", ["lerp", "ties", "dare", "random"])
+def test_tied_tensors_of_torch_files_stay_tied(name: str, tmp_path: Path) -> None:
+    paths = []
+    for i in range(3):
+        one = torch.randn(50, generator=torch.Generator().manual_seed(i))
+        paths.append(write(tmp_path, f"{i}.pt", {"emb": one, "other": one + 1, "head": one}))
+    rule = MergeRule.model_validate({"name": name})
+    merge_files(rule, paths[1:], tmp_path / "o.safetensors", base=paths[0])
+    got = load_file(tmp_path / "o.safetensors")
+    assert torch.equal(got["emb"], got["head"])
+    assert not torch.equal(got["emb"], got["other"])
+
+
+def test_parameters_and_old_torch_files_are_read(tmp_path: Path) -> None:
+    one, two = (torch.nn.Linear(3, 2) for _ in range(2))
+    torch.save(dict(one.named_parameters()), tmp_path / "1.pt")
+    torch.save(dict(two.named_parameters()), tmp_path / "2.pt", _use_new_zipfile_serialization=False)
+    paths = [tmp_path / "1.pt", tmp_path / "2.pt", tmp_path / "1.pt"]
+    merge_files(MergeRule(), paths, tmp_path / "o.safetensors")
+    expected = (2 * one.weight + two.weight).detach() / 3
+    torch.testing.assert_close(load_file(tmp_path / "o.safetensors")["weight"], expected)
+
+
+def test_sums_beyond_float16_are_refused(tmp_path: Path) -> None:
+    zero, large = torch.zeros(3, dtype=torch.float16), torch.full((3,), 6e4, dtype=torch.float16)
+    base, *inputs = (write(tmp_path, f"{i}.safetensors", {"w": one}) for i, one in enumerate((zero, large, large)))
+    with pytest.raises(MergeError, match="w: merged values are beyond the range of float16"):
+        merge_files(MergeRule(name="task_arithmetic"), inputs, tmp_path / "o.safetensors", base=base)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.safetensors", "1.safetensors", "2.safetensors"]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"dtype": "F32", "shape": [2.0, 2], "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": [True, 4], "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": [-2, -2], "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": [4], "data_offsets": [0.0, 16]},
+        {"dtype": "F32", "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": 4, "data_offsets": [0, 16]},
+    ],
+)
+def test_headers_are_not_believed(entry: dict[str, Any], tmp_path: Path) -> None:
+    header = json.dumps({"w": entry}).encode()
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
+    with pytest.raises(MergeError, match="w: its entry in the header is damaged"):
+        merge_files(MergeRule(), [path, path], tmp_path / "o.safetensors")
+
+
+def test_files_whose_tensors_are_not_aligned_are_read_once_a_tensor(tmp_path: Path) -> None:
+    """A header of odd length: the same numbers, and one copy of a tensor however many pieces are asked for."""
+    paths = []
+    for i in range(3):
+        values = torch.randn(300_000, generator=torch.Generator().manual_seed(i))
+        header = json.dumps({"w": {"dtype": "F32", "shape": [300_000], "data_offsets": [0, 1_200_000]}}).encode()
+        header += b" " * (1 - (len(header) + 8) % 2)
+        path = tmp_path / f"{i}.safetensors"
+        path.write_bytes(len(header).to_bytes(8, "little") + header + values.numpy().tobytes())
+        paths.append(path)
+    with opened(paths[0]) as weights:
+        assert weights["w"] is weights["w"]
+    merge_files(MergeRule(name="ties"), paths[1:], tmp_path / "o.safetensors", base=paths[0])
+    states = tuple(load_file(path) for path in paths)
+    expected = merge(MergeRule(name="ties"), Sources(states=states[1:], base=states[0]))
+    assert torch.equal(load_file(tmp_path / "o.safetensors")["w"], expected["w"])
+
+
 def test_storage_type_is_kept(tmp_path: Path) -> None:
     old, new = (write(tmp_path, f"{i}.safetensors", state(i, torch.bfloat16)) for i in (1, 2))
     merge_files(MergeRule(), [old, new], tmp_path / "o.safetensors", weights=(0.3, 0.7))

@@ -94,7 +94,7 @@ def breadcrumbs(density: float, top: float, *, elect: bool) -> dict[str, Floats]
             tau = (one[name] - BASE[name]).double().numpy().ravel()
             order = np.argsort(-np.abs(tau), kind="stable")
             first = round(top * tau.size)
-            stay = order[first : first + round(density * tau.size)]
+            stay = order[first : first + max(1, round(density * tau.size))]
             parts.append(np.where(np.isin(np.arange(tau.size), stay), tau, 0.0))
         rows.append(np.concatenate(parts))
     vectors = np.array(rows)
@@ -418,6 +418,50 @@ def test_dare_keeps_exactly_its_share_and_its_expectation(density: float) -> Non
     error = float(((total / 300 - tau["x"]) ** 2).mean().sqrt() / tau["x"].square().mean().sqrt())
     assert error < 1.2 * math.sqrt((1 / density - 1) / 300) + 1e-5  # of fp32 sums
     assert float(merged.sum()) == pytest.approx(float(tau["x"].sum()), abs=6 * 100 * math.sqrt(1 / density - 1) + 1e-3)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_dare_keeps_the_mean_of_small_tensors(size: int) -> None:
+    """A scalar stays with the probability that is the density: 2000 draws of ones have a mean within 5 sd of 1."""
+    tau, zero, rule = {"x": torch.ones(size)}, {"x": torch.zeros(size)}, MergeRule(name="dare", density=0.3)
+    merged = [merge(rule, Sources(states=(tau,), base=zero, seed=str(s)))["x"].mean() for s in range(2000)]
+    assert float(torch.stack(merged).mean()) == pytest.approx(1, abs=5 * math.sqrt((1 / 0.3 - 1) / 2000))
+
+
+def test_breadcrumbs_merge_scalars() -> None:
+    states = ({"logit_scale": torch.tensor(2.0)}, {"logit_scale": torch.tensor(3.0)})
+    merged = merge(MergeRule(name="breadcrumbs"), Sources(states=states, base={"logit_scale": torch.tensor(1.0)}))
+    assert float(merged["logit_scale"]) == 4.0
+
+
+@pytest.mark.parametrize("weights", [(math.nan, 1.0), (math.inf, 1.0), (-1.0, 2.0), (0.0, 0.0), (1.0,)])
+def test_weights_of_inputs_are_checked(weights: tuple[float, ...]) -> None:
+    with pytest.raises(MergeError, match="one each, none below 0"):
+        merge(MergeRule(), Sources(states=(state(1), state(2)), weights=weights))
+
+
+def test_fisher_matrices_of_another_model_are_refused() -> None:
+    states, own = (state(1), state(2)), fishers_of(2)
+    foreign = {name: torch.ones(9) for name in SHAPES}
+    with pytest.raises(MergeError, match=r"matrices 2 have other shapes than the weights: .*head \(9,\)"):
+        merge(MergeRule(name="fisher"), Sources(states=states, fishers=(own[0], foreign)))
+    with pytest.raises(MergeError, match="matrices 1 name no tensor"):
+        merge(MergeRule(name="fisher"), Sources(states=states, fishers=({"module.head": torch.ones(4)}, own[1])))
+
+
+def test_random_takes_from_any_number_of_models() -> None:
+    states = tuple({"x": torch.full((4000,), float(i))} for i in range(300))
+    merged = merge(MergeRule(name="random"), Sources(states=states, base={"x": torch.zeros(4000)}))["x"]
+    assert len(merged.unique()) > 280
+
+
+def test_tied_tensors_count_once_in_a_share() -> None:
+    one = torch.tensor([4.0, 3.0])
+    tau = {"a": one, "tied": one, "b": torch.tensor([2.0, 1.0])}
+    zero = {name: torch.zeros(2) for name in tau}
+    merged = merge(MergeRule(name="ties", density=0.75), Sources(states=(tau,), base=zero))
+    assert merged["tied"].tolist() == [4.0, 3.0]
+    assert merged["b"].tolist() == [2.0, 0.0]
 
 
 @pytest.mark.parametrize("name", ["dare", "dare_ties", "random"])

@@ -177,7 +177,7 @@ def test_starts_that_are_not_merged_share_their_updates() -> None:
         ({"name": "offline", "rule": {"name": "slerp"}}, "slerp merges 2"),
         ({"name": "ema", "chain": "base", "rule": {"name": "model_stock"}}, "no angle with itself"),
         ({"name": "ft", "rule": {"name": "model_stock"}}, "cannot merge with the base"),
-        ({"name": "ft", "rule": {"name": "tall_masks"}}, "2 task vectors have to agree"),
+        ({"name": "ft", "rule": {"name": "tall_masks"}}, "cannot merge two"),
         ({"name": "ema", "w": 0.5, "rule": {"name": "ties", "mask_strength": 1.0}}, "has no effect|ties has none"),
         ({"name": "ema", "rule": {"name": "ties", "lines": "linear", "scale": 1.0}}, "lines takes its place"),
         ({"name": "ema", "rule": {"name": "breadcrumbs", "density": 0.8, "prune_top": 0.3}}, "more than all"),
@@ -190,7 +190,6 @@ def test_wrong_settings_are_said(given: dict[str, Any], said: str) -> None:
 
 def test_rules_that_cannot_merge_with_the_base_begin_at_the_first_update() -> None:
     assert timeline("ema", rule={"name": "model_stock"}).chain == "first"
-    assert timeline("ema", rule={"name": "tall_masks"}).chain == "first"
     assert timeline("ema", rule={"name": "tall_masks", "agree": 1}).chain == "base"
     assert timeline("ema", w=0.5).chain == "base"
 
