@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast, get_args
 
-from trainables.config import Pocket, Recipe, TrialConfig
+from trainables.config import SCHEDULES, Pocket, Recipe, Schedule, Stream, TrialConfig
 from trainables.frozen import ConfigError, Frozen, parse
 from trainables.merging.rule import ROWS, SETTINGS, MergeRule
 from trainables.merging.timeline import NAMED, PLACES, SERVED, TIMELINES, Timeline, needs, timeline
@@ -70,8 +70,8 @@ AXES: dict[str, Axis] = {
     "lr": Axis(("recipe", "optimiser", "lr"), float, "peak learning rate"),
     "weight_decay": Axis(("recipe", "optimiser", "weight_decay"), float, "decoupled weight decay"),
     "clip_norm": Axis(("recipe", "optimiser", "clip_norm"), float, "largest norm of the gradient"),
-    "schedule": Axis(("recipe", "schedule", "name"), str, "learning rate within a task: cosine, constant"),
-    "warmup": Axis(("recipe", "schedule", "warmup"), float, "share of a task's steps that warm up"),
+    "schedule": Axis(("recipe", "schedule", "name"), str, "learning rate over steps: " + ", ".join(SCHEDULES)),
+    **{name: _of(Schedule, name, ("recipe", "schedule", name)) for name in ("warmup", "cooldown", "peaks")},
     "pool_share": Axis(("recipe", "mixture", "pool"), float, "share of pretraining samples in a batch"),
     "new_share": Axis(("recipe", "mixture", "new"), float, "share of the new task in a batch"),
     "buffer_share": Axis(("recipe", "mixture", "buffer"), float, "share of earlier tasks in a batch"),
@@ -80,6 +80,7 @@ AXES: dict[str, Axis] = {
     "precision": Axis(("recipe", "precision"), str, "matrix products in training: fp32, bf16"),
     "online_ema": _of(Recipe, "online_ema", ("recipe", "online_ema")),
     "tasks": Axis(("stream", "tasks"), int, "updates in the stream"),
+    "steps_factors": _of(Stream, "steps_factors", ("stream", "steps_factors")),
     "ordering": Axis(("stream", "ordering"), str, "order of the concepts: random"),
     **{
         kind: Axis(("recipe", "method", kind), str, f"a {kind} composed with another method: none, {', '.join(names)}")
@@ -201,6 +202,9 @@ def _applies(name: str, values: Mapping[str, Scalar], source: str) -> bool:
         return True
     if path[0] == "timeline":
         return path[-1] in _settings_of_timeline(values, source)
+    if name in ("cooldown", "peaks"):
+        schedule = _chosen("schedule", {"schedule": "cosine", **values}, source, SCHEDULES)
+        return name in SCHEDULES[schedule]
     if path[:-1] != ("recipe", "method"):
         return True
     method = _chosen("method", values, source, METHODS)
@@ -262,7 +266,9 @@ def _get(tree: Mapping[str, Any], path: tuple[str, ...]) -> Scalar:
 
 def _with_axis_names(message: str) -> str:
     """Paths inside a config as the flat names that the user wrote, longest path first."""
-    message = message.replace(": the whole document: recipe.method", ": recipe.method")
+    for part in ("recipe.method", "recipe.schedule"):
+        message = message.replace(f": the whole document: {part}", f": {part}")
+    message = message.replace(": recipe.schedule: ", ".").replace(": stream: ", ".")
     for part in _PARTS_OF_METHOD:
         message = message.replace(f": recipe.method.{part}.", ": recipe.method.")
     message = message.replace(": recipe.method: name:", ".method:").replace(": recipe.method: ", ".")

@@ -187,6 +187,8 @@ def _joint_values(asked: Mapping[str, Scalar], definition: StudyDefinition, firs
     own = {name: value for name, value in axis_values(first).items() if value is not None}
     values = {**own, **definition.fixed, **asked}
     values = {name: value for name, value in values.items() if not _is_of_updates(name)} | _JOINT
+    for name in ("steps_factors", "peaks"):
+        values.pop(name, None)
     pool = values["pool_share"]
     return {**values, "new_share": 1 - pool if isinstance(pool, int | float) else values["new_share"]}
 

@@ -81,12 +81,12 @@ class Estimate:
 def estimate(plan: Plan, known: Known, *, workers: int, runtime: Runtime) -> Estimate:
     """Count a plan and estimate what is missing of it."""
     own = [planned for planned in plan.trials if planned.trial.kind == "trial"]
-    configs = plan.unique_updates
+    recipes = plan.unique_updates
     missing = {key for planned in plan.missing(known) for key in planned.updates} - known.updates
     workload = open_workload(plan.trials[0].trial.config.workload, runtime)
     costs = {
         key: (recipe.passes, cost_per_step(recipe.method, workload, recipe.batch_size, averages=recipe.averages))
-        for key, recipe in ((key, config.recipe) for key, config in configs.items())
+        for key, recipe in recipes.items()
     }
     flops = {key: steps * cost.flops for key, (steps, cost) in costs.items()}
     evaluations = plan.unique_scores
@@ -96,7 +96,7 @@ def estimate(plan: Plan, known: Known, *, workers: int, runtime: Runtime) -> Est
     batch_size = plan.trials[0].trial.config.recipe.batch_size
     train_rate, evaluation_rate = _rates(workload, batch_size, plan.trials[0].trial.config.workload, runtime)
     seconds = (flops_to_do / train_rate + evaluations_missing * evaluation_flops / evaluation_rate) / workers
-    new_bytes = sum(update_bytes(configs[key].recipe.method, workload) for key in missing)
+    new_bytes = sum(update_bytes(recipes[key].method, workload) for key in missing)
     return Estimate(
         trials=len(own),
         anchors=len(plan.trials) - len(own),
@@ -104,12 +104,12 @@ def estimate(plan: Plan, known: Known, *, workers: int, runtime: Runtime) -> Est
         blocks=len({planned.trial.config.block for planned in own}),
         tasks=max(planned.trial.config.stream.tasks for planned in own),
         updates_total=sum(len(planned.updates) for planned in plan.trials),
-        updates_unique=len(configs),
-        updates_in_store=len(configs.keys() & known.updates),
+        updates_unique=len(recipes),
+        updates_in_store=len(recipes.keys() & known.updates),
         evaluations_unique=len(evaluations),
         evaluations_in_store=len(evaluations & known.scores),
-        steps_total=sum(len(planned.updates) * planned.trial.config.recipe.steps for planned in plan.trials),
-        steps_unique=sum(config.recipe.steps for config in configs.values()),
+        steps_total=sum(step.recipe.steps for one in plan.trials for step in one.steps if step.recipe is not None),
+        steps_unique=sum(recipe.steps for recipe in recipes.values()),
         flops=sum(flops.values()),
         mafs=sum(steps * cost.mafs for steps, cost in costs.values()),
         flops_to_do=flops_to_do,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from study.definition import StudyDefinition, Trial, trials
-from trainables.config import TrialConfig
+from trainables.config import Recipe
 from trainables.cycle import lineage
 from trainables.frozen import ConfigError
 from trainables.lineage import cost_key, scores_key
@@ -15,11 +15,20 @@ from trainables.workloads import identify
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedStep:
-    """One task of a trial: the keys of its update (None at task 0) and of the scores of what is then served."""
+    """One task of a trial: the keys of its update (None at task 0) and of the scores of what is then served.
+
+    `recipe` is that of the update.
+    """
 
     task: int
     update: str | None
     scores: str
+    recipe: Recipe | None = None
+
+    @property
+    def passes(self) -> int:
+        """Forward and backward passes of the update."""
+        return 0 if self.recipe is None else self.recipe.passes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +65,14 @@ class Plan:
     trials: tuple[PlannedTrial, ...]
 
     @cached_property
-    def unique_updates(self) -> dict[str, TrialConfig]:
-        """Each update once, with a config that makes it."""
-        found: dict[str, TrialConfig] = {}
-        for planned in self.trials:
-            for key in planned.updates:
-                found.setdefault(key, planned.trial.config)
-        return found
+    def unique_updates(self) -> dict[str, Recipe]:
+        """Each update once, with its recipe."""
+        return {
+            step.update: step.recipe
+            for planned in self.trials
+            for step in planned.steps
+            if step.update is not None and step.recipe is not None
+        }
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
@@ -120,6 +130,7 @@ def _planned(study_trials: Iterable[Trial], source: str) -> Iterable[PlannedTria
             PlannedStep(
                 task=step.task,
                 update=None if step.update is None else step.update.key,
+                recipe=None if step.update is None else step.update.recipe,
                 scores=scores_key(step.served, identity.suite),
             )
             for step in built

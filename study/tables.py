@@ -128,7 +128,7 @@ def trial_row(planned: PlannedTrial, status: str) -> Row:
 def _task_rows(planned: PlannedTrial, reader: "_Reader", scores: list[Row]) -> Iterator[Row]:
     """Rows of a trial's tasks up to the first that is missing; costs and times add up over tasks."""
     cost = reader.cost(planned.cost)
-    passes_per_task = planned.trial.config.recipe.passes
+    passes = 0
     wall: float | None = 0.0
     for step in planned.steps:
         values = reader.scores(step.scores)
@@ -137,7 +137,7 @@ def _task_rows(planned: PlannedTrial, reader: "_Reader", scores: list[Row]) -> I
         if step.update is not None:
             seconds = reader.wall_seconds(step.update)
             wall = None if wall is None or seconds is None else wall + seconds
-        passes = step.task * passes_per_task
+        passes += step.passes
         identity = {"trial": planned.trial.id, "task": step.task}
         scores.extend(
             {**identity, "dataset": s.dataset, "group": s.group, "metric": s.metric, "value": s.value, "n": s.n}

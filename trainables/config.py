@@ -5,7 +5,8 @@ in the variant that it belongs to (`rank` in `LowRank`), or is None where it doe
 config has one form.
 """
 
-from typing import Literal, Self
+import math
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -25,12 +26,86 @@ class Optimiser(Frozen):
     clip_norm: float = Field(default=1.0, gt=0, description="largest norm of the whole gradient")
 
 
-class Schedule(Frozen):
-    """Learning rate over the steps of one task, as factors of the peak."""
+SCHEDULES: dict[str, tuple[str, ...]] = {
+    "cosine": ("peaks",),
+    "rsqrt": ("peaks", "cooldown"),
+    "constant": ("peaks",),
+    "autoregressive_cosine": (),
+    "autoregressive_cosine_continued": (),
+    "autoregressive_rsqrt": ("cooldown",),
+    "matched_rsqrt": ("cooldown",),
+    "continued_rsqrt": ("cooldown",),
+}
+"""The schedules, and the settings that not all of them have. One that takes no peaks sets its own: a meta-schedule."""
 
-    name: Literal["cosine", "constant"] = "cosine"
+
+class Schedule(Frozen):
+    """Learning rate over the steps of one task, as factors of the peak; a setting that it has not is None.
+
+    The first three names know one task alone. The others are meta-schedules: they lower the peak of later tasks, as one
+    schedule over all tasks would, or go on with one.
+    """
+
+    name: Literal[
+        "cosine",
+        "rsqrt",
+        "constant",
+        "autoregressive_cosine",
+        "autoregressive_cosine_continued",
+        "autoregressive_rsqrt",
+        "matched_rsqrt",
+        "continued_rsqrt",
+    ] = "cosine"
     warmup: float = Field(default=0.1, ge=0, lt=1, description="share of the steps that warm up linearly")
-    final: float = Field(default=1e-3, ge=0, le=1, description="last factor of the cosine")
+    cooldown: float | None = Field(
+        default=None, ge=0, lt=1, description="share of the steps that cool down linearly, of rsqrt (0.1)"
+    )
+    final: float = Field(default=1e-3, ge=0, le=1, description="factor that the rate never falls below but to warm up")
+    peaks: str | None = Field(
+        default=None, description='factor of lr in each task, such as "1, 0.5, 0.25", of cosine, rsqrt and constant'
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_cooldown(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "cooldown" in SCHEDULES.get(str(value.get("name")), ()):
+            return {"cooldown": 0.1, **{key: one for key, one in value.items() if one is not None}}
+        return value
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> Self:
+        for setting in ("cooldown", "peaks"):
+            if getattr(self, setting) is not None and setting not in SCHEDULES[self.name]:
+                having = ", ".join(name for name, settings in SCHEDULES.items() if setting in settings)
+                raise ValueError(f"{setting}: the schedule {self.name} takes none; those that do: {having}")
+        if min(self.peak_factors, default=1.0) < self.final:
+            raise ValueError(f"peaks: {self.peaks} given; each is a factor of lr, {self.final:g} at least (final)")
+        return self
+
+    @property
+    def peak_factors(self) -> tuple[float, ...]:
+        """The given peaks, by task; none where none are given."""
+        return () if self.peaks is None else _positive(self.peaks, "peaks")
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether the steps of earlier tasks count."""
+        return "peaks" not in SCHEDULES[self.name]
+
+    def of_task(self, index: int) -> "Schedule":
+        """What one task sees of it (from 1): of the peaks its own."""
+        return self if self.peaks is None else self.model_copy(update={"peaks": str(self.peak_factors[index - 1])})
+
+
+def _positive(text: str, name: str) -> tuple[float, ...]:
+    """Numbers above 0, one for each task, as users write them: 1, 0.5, 0.25."""
+    try:
+        numbers = tuple(float(one) for one in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or not all(0 < one < math.inf for one in numbers):
+        raise ValueError(f'{name}: {text!r} given; numbers above 0, one for each task, such as "1, 0.5, 0.25"')
+    return numbers
 
 
 class Mixture(Frozen):
@@ -64,6 +139,10 @@ class Recipe(Frozen):
         lt=1,
         description="weight of the OLD average in an average over steps that becomes the update, such as 0.999",
     )
+
+    def of_task(self, index: int, steps: int) -> "Recipe":
+        """What one task sees of it (from 1): its own steps and its own peak."""
+        return self.model_copy(update={"steps": steps, "schedule": self.schedule.of_task(index)})
 
     @property
     def averages(self) -> bool:
@@ -115,6 +194,21 @@ class Stream(Frozen):
 
     tasks: int = Field(default=6, ge=1, description="updates in the stream")
     ordering: Literal["random"] = "random"
+    steps_factors: str | None = Field(
+        default=None, description='factor of the steps in each task, such as "2, 1, 1"; default: all the same'
+    )
+
+    def steps(self, per_task: int) -> tuple[int, ...]:
+        """Steps of each task, one at least."""
+        if self.steps_factors is None:
+            return (per_task,) * self.tasks
+        return tuple(max(1, round(per_task * one)) for one in _positive(self.steps_factors, "steps_factors"))
+
+    @model_validator(mode="after")
+    def _steps_for_each_task(self) -> Self:
+        if len(self.steps(1)) != self.tasks:
+            raise ValueError(f"steps_factors: {self.steps_factors} given; one for each of {self.tasks} tasks is needed")
+        return self
 
 
 class TrialConfig(Frozen):
@@ -126,6 +220,13 @@ class TrialConfig(Frozen):
     timeline: Timeline = timeline("finetune")
     seed: int = Field(default=0, ge=0)
     order: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _a_peak_for_each_task(self) -> Self:
+        peaks, tasks = self.recipe.schedule.peak_factors, self.stream.tasks
+        if peaks and len(peaks) != tasks:
+            raise ValueError(f"recipe.schedule.peaks: {len(peaks)} given; one for each of {tasks} tasks is needed")
+        return self
 
     @model_validator(mode="after")
     def _penalties_can_act(self) -> Self:

@@ -45,6 +45,7 @@ def lineage(config: TrialConfig, identity: Identity) -> Iterator[Step]:
     history = History(timeline=config.timeline, base=base)
     yield Step(task=0, update=None, served=base)
     stream = ORDERINGS[config.stream.ordering](identity.concepts, config.order)
+    steps = config.stream.steps(config.recipe.steps)
     for task in cut(stream, config.stream.tasks):
         if method.is_frozen:
             yield Step(task=task.index, update=None, served=base)
@@ -53,10 +54,11 @@ def lineage(config: TrialConfig, identity: Identity) -> Iterator[Step]:
         update = Update(
             start=start,
             task=task,
-            recipe=config.recipe,
+            recipe=config.recipe.of_task(task.index, steps[task.index - 1]),
             data=identity.data,
             seed=config.seed,
             continues=method.adapter is not None and config.continues_adapters and isinstance(start, Update),
+            earlier_steps=steps[: task.index - 1] if config.recipe.schedule.looks_back else (),
         )
         history = history.after(update)
         yield Step(task=task.index, update=update, served=history.serve())

@@ -34,6 +34,9 @@ class Base:
 class Update:
     """Weights after training `start` on one task. Randomness comes from (seed, task) alone.
 
+    `recipe` is what this task sees of the trial's, `earlier_steps` are those of the tasks before, where the schedule
+    looks back.
+
     `continues`: the adapter of the start goes on, over the weights that it was first put on. A penalty remembers
     through the start, too: what it kept is stored with the update that made it, so the start's key covers it.
     """
@@ -44,6 +47,7 @@ class Update:
     data: str
     seed: int
     continues: bool = False
+    earlier_steps: tuple[int, ...] = ()
 
     @cached_property
     def key(self) -> str:
@@ -55,6 +59,7 @@ class Update:
             "data": self.data,
             "seed": self.seed,
             "continues": self.continues,
+            "earlier_steps": self.earlier_steps,
             "numerics": NUMERICS_VERSION,
         }
         return digest(parts)

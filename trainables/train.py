@@ -73,6 +73,9 @@ def train(update: Update, start: Start, workload: Workload, runtime: Runtime) ->
         loss.backward()
         return loss.detach()
 
+    def rate(step: int) -> float:
+        return factor(recipe.schedule, step=step, steps=recipe.steps, earlier=update.earlier_steps)
+
     average = [parameter.detach().clone() for parameter in parameters.values()] if recipe.averages else []
     losses = []
     began = time.perf_counter()
@@ -81,7 +84,7 @@ def train(update: Update, start: Start, workload: Workload, runtime: Runtime) ->
         memory.before_step()
         pull.add_gradient()
         torch.nn.utils.clip_grad_norm_(parameters.values(), recipe.optimiser.clip_norm)
-        optimiser.set_lr(recipe.optimiser.lr * factor(recipe.schedule, step=step, steps=recipe.steps))
+        optimiser.set_lr(recipe.optimiser.lr * rate(step))
         optimiser.step()
         workload.after_step(model)
         memory.after_step()

@@ -193,7 +193,7 @@ WRONG: dict[str, tuple[list[dict[str, Values]], str]] = {
         [{"method": "lora", "online_ema": 0.9}],
         "s.yaml: grid[0].online_ema: it averages weights, and lora trains factors",
     ),
-    "schedule": ([{"schedule": "linear"}], "s.yaml: grid[0].schedule: 'linear' given; allowed: 'cosine' or 'constant'"),
+    "schedule": ([{"schedule": "linear"}], "s.yaml: grid[0].schedule: 'linear' given; allowed: 'cosine', 'rsqrt', "),
 }
 
 
@@ -230,6 +230,8 @@ def test_every_axis_is_a_place_in_some_config() -> None:
     merging: list[dict[str, Values]] = [
         {"timeline": "ema", "w": 0.5, "method": "full", "wise_ft": 0.5, "online_ema": 0.9},
         {"timeline": "offline", "rule": "breadcrumbs"},
+        {"schedule": ["matched_rsqrt", "constant"], "peaks": "1, 0.5, 0.5, 0.2, 0.1, 0.1"},
+        {"steps_factors": "2, 1, 1, 1, 1, 1"},
         {"timeline": "offline", "rule": ["lerp", "tall_masks"], "lines": [None, "sqrt"]},
     ]
     configs = grid(plain, *merging)
@@ -309,3 +311,35 @@ def test_build_says_which_axes_applied() -> None:
 def test_build_refuses_an_unknown_axis() -> None:
     with pytest.raises(ConfigError, match=r"lrr: unknown axis"):
         build({"method": "full", "timeline": "finetune", "steps": 1, "lrr": 1.0}, workload=WORKLOAD, source="s")
+
+
+def test_settings_of_schedules_apply_where_they_have_them() -> None:
+    configs = grid(
+        {"schedule": ["cosine", "rsqrt", "matched_rsqrt"], "cooldown": [0.1, 0.2], "peaks": "1, 1, 1, 1, 1, 1"}
+    )
+    found = [(c.recipe.schedule.name, c.recipe.schedule.cooldown, c.recipe.schedule.peaks) for c in configs]
+    given = "1, 1, 1, 1, 1, 1"
+    assert found == [
+        ("cosine", None, given),
+        ("rsqrt", 0.1, given),
+        ("rsqrt", 0.2, given),
+        ("matched_rsqrt", 0.1, None),
+        ("matched_rsqrt", 0.2, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("axes", "said"),
+    [
+        ({"peaks": "1, 0.5"}, "grid[0].peaks: 2 given; one for each of 6 tasks is needed"),
+        ({"peaks": "1; 0.5"}, "grid[0].peaks: '1; 0.5' given; numbers above 0"),
+        ({"steps_factors": "1, 2"}, "grid[0].steps_factors: 1, 2 given; one for each of 6 tasks is needed"),
+        ({"steps_factors": "no"}, "grid[0].steps_factors: 'no' given; numbers above 0"),
+        ({"cooldown": 0.1}, "grid[0].cooldown: applies to no config"),
+    ],
+)
+def test_wrong_schedules_are_said_by_their_axes(axes: dict[str, Values], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        grid(axes)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
