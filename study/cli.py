@@ -1,4 +1,4 @@
-"""The command line: methods, plan, run, status, report, export, merge.
+"""The command line: methods, budget, plan, run, status, report, export, merge.
 
 Exit status: 0 when everything asked for is done, 1 when something failed, 2 for wrong input, 130 when interrupted.
 """
@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from study.definition import StudyDefinition, load, presets
 from study.folder import Folder, claim
@@ -46,6 +47,13 @@ retune merge --rule task_arithmetic --scale 0.4 --base BASE M1 M2 M3 --out OUT
 
 The instruction residual (arXiv 2410.10739), MOVED + (INSTRUCT - BASE):
 retune merge --rule task_arithmetic --base BASE MOVED INSTRUCT --out OUT"""
+
+
+BUDGET_EXAMPLES = """Examples:
+
+retune budget --model ViT-B-16 --batch-size 512 --total 1.8e9 --tasks 20 50 100 200
+
+retune budget --model ViT-L-14 --methods full lora ewc --rank 8 --accounting paper --json"""
 
 
 def _meaning(setting: str) -> str:
@@ -191,6 +199,71 @@ def methods(as_json: JsonOption = False) -> None:
 
     rows = listed(open_workload(Pocket(), Runtime()))
     typer.echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else "\n".join(table(rows)))
+
+
+class _Listing(TyperCommand):
+    """A command whose options of several values take them all after one name: --tasks 20 50 100."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        several = {name for one in self.params if getattr(one, "multiple", False) for name in one.opts}
+        spread: list[str] = []
+        current, given = "", 0
+        for arg in args:
+            if arg.startswith("-"):
+                current, given = arg if arg in several else "", 0
+            elif current:
+                given += 1
+                if given > 1:
+                    spread.append(current)
+            spread.append(arg)
+        parsed: list[str] = super().parse_args(ctx, spread)
+        return parsed
+
+
+@app.command("budget", cls=_Listing, epilog=BUDGET_EXAMPLES)
+def budget_of(
+    model: Annotated[str, typer.Option(help="A model of open_clip: a CLIP of two transformers.")] = "ViT-B-16",
+    batch_size: Annotated[int, typer.Option(help="Samples per optimiser step.", min=2)] = 512,
+    total: Annotated[float, typer.Option(help="Budget of the whole stream, in 1e9 memory-adjusted FLOPs.")] = 1.8e9,
+    tasks: Annotated[
+        list[int] | None, typer.Option(help="Numbers of tasks that share it.", show_default="20 50 100 200", min=1)
+    ] = None,
+    methods: Annotated[
+        list[str] | None, typer.Option(help="Methods, or ema for EMA-merge.", show_default="those of the paper")
+    ] = None,
+    rank: Annotated[
+        int | None, typer.Option(help="Rank, of methods that have one.", show_default="theirs", min=1)
+    ] = None,
+    precision: Annotated[str, typer.Option(help="Type of activations in memory: bf16, fp32.")] = "bf16",
+    accounting: Annotated[
+        str,
+        typer.Option(help="ours: a step as it is computed here; paper: as the table of arXiv 2408.14471 counts it."),
+    ] = "ours",
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, for programs.")] = False,
+) -> None:
+    """Say how many steps a compute budget buys each method: FLOPs, memory, memory-adjusted FLOPs (MAFs), steps a task.
+
+    Everything is counted on shapes alone: no GPU, no weights, no data. MAFs are FLOPs x peak memory / that of full
+    fine-tuning; FLOPs are of a forward and a backward pass of the whole batch. EWC's Fisher matrix is paid once a task.
+    """
+    from study import budget
+    from trainables.workloads.clip.zoo import without_data
+
+    found = budget.rows(
+        without_data(model),
+        batch_size=batch_size,
+        total=total,
+        tasks=tasks or [20, 50, 100, 200],
+        methods=methods or budget.DEFAULT,
+        rank=rank,
+        precision=precision,
+        accounting=accounting,
+    )
+    if as_json:
+        typer.echo(budget.as_json(found))
+        return
+    for line in budget.table(found, accounting):
+        typer.echo(line)
 
 
 @app.command("merge", epilog=MERGE_EXAMPLES)

@@ -1,0 +1,166 @@
+"""The table of budgets: what a step of each method costs on a model, and the steps that a total buys."""
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import cast, get_args
+
+from trainables.budget import Accounting, Precision, affordable_steps, paper_step_cost, step_cost
+from trainables.config import Recipe
+from trainables.frozen import ConfigError
+from trainables.methods.method import METHODS, Method, hyperparameters, named
+from trainables.methods.scope import check
+from trainables.workloads.workload import Workload
+
+MERGED = "ema"
+"""A row that is full fine-tuning: merging costs no matrix product."""
+
+DEFAULT = (
+    *("full", "locked_image", "locked_text", "lnfit", "bitfit", "lora", "dora", "vera", "galore", "ewc", "si"),
+    MERGED,
+)
+GIGA = 1e9
+_ACCOUNTINGS = {
+    "ours": "Used: ours, a step as it is computed here. In brackets: the paper's (arXiv 2408.14471), which counts lora,\n"
+    "dora and vera as full updates of q, k, v and mlp_out, and EWC's Fisher matrix in every step; --accounting paper.",
+    "paper": "Used: the paper's (arXiv 2408.14471), which counts lora, dora and vera as full updates of q, k, v and\n"
+    "mlp_out, and EWC's Fisher matrix in every step. In brackets: ours, what is computed here; --accounting ours.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A method's budget.
+
+    Attributes:
+        method: name of the method, or "ema" for EMA-merge.
+        rank: of methods that have one.
+        gflops_per_step: 1e9 FLOPs of a forward and a backward pass, for the whole batch.
+        memory_ratio: peak memory over that of full fine-tuning.
+        mafs: memory-adjusted FLOPs of a step, in the same unit as `gflops_per_step`.
+        steps_per_task: by number of tasks, the steps that the total buys for each.
+        gflops_by: 1e9 FLOPs of a step by each accounting; the one in use is `gflops_per_step`.
+    """
+
+    method: str
+    rank: int | None
+    gflops_per_step: float
+    memory_ratio: float
+    mafs: float
+    steps_per_task: dict[str, int]
+    gflops_by: dict[str, float]
+
+
+def rows(
+    workload: Workload,
+    *,
+    batch_size: int,
+    total: float,
+    tasks: Sequence[int],
+    methods: Sequence[str],
+    rank: int | None,
+    precision: str,
+    accounting: str,
+) -> list[Row]:
+    """Budgets of methods; `total` is in 1e9 memory-adjusted FLOPs for the whole stream.
+
+    Raises:
+        ConfigError: an unknown method, one that the model cannot have, or a total below one step a task.
+    """
+    for option, value, allowed in (("precision", precision, Precision), ("accounting", accounting, Accounting)):
+        if value not in get_args(allowed):
+            raise ConfigError(f"budget: --{option}: {value!r} given; allowed: {', '.join(get_args(allowed))}")
+    if not 0 < total < math.inf:
+        raise ConfigError(f"budget: --total: {total:g} given; allowed: above 0, in 1e9 memory-adjusted FLOPs")
+    chosen = [(name, _method(name, rank)) for name in dict.fromkeys(methods)]
+    for _, method in chosen:
+        check(method, workload.identity.anatomy)
+    full = step_cost(named("full"), workload, batch_size, precision=cast("Precision", precision))
+    counts = {"ours": step_cost, "paper": paper_step_cost}
+    found = []
+    for name, method in chosen:
+        costs = {
+            by: count(method, workload, batch_size, precision=cast("Precision", precision))
+            for by, count in counts.items()
+        }
+        cost = costs[accounting]
+        mafs = cost.flops / GIGA * cost.peak_bytes / full.peak_bytes
+        extra = partial(_extra_passes, method, batch_size, paper=accounting == "paper")
+        steps = {str(one): affordable_steps(total / one / mafs, extra) for one in tasks}
+        for one in [int(one) for one, some in steps.items() if not some]:
+            raise ConfigError(
+                f"budget: --total: {total:g} buys {name} less than one step in each of {one} tasks; the smallest that "
+                f"buys it one is {one * mafs * (1 + extra(1)):.4g}"
+            )
+        found.append(
+            Row(
+                method=name,
+                rank=getattr(method.adapter or method.projection, "rank", None),
+                gflops_per_step=cost.flops / GIGA,
+                memory_ratio=cost.peak_bytes / full.peak_bytes,
+                mafs=mafs,
+                steps_per_task=steps,
+                gflops_by={by: one.flops / GIGA for by, one in costs.items()},
+            )
+        )
+    return found
+
+
+def as_json(found: Sequence[Row]) -> str:
+    """The rows as a JSON list."""
+    listed = [{key: value for key, value in asdict(row).items() if key != "gflops_by"} for row in found]
+    return json.dumps(listed, indent=2)
+
+
+def table(found: Sequence[Row], accounting: str) -> Iterator[str]:
+    """The rows as lines of text."""
+    tasks = list(found[0].steps_per_task)
+    other = "paper" if accounting == "ours" else "ours"
+    cells = [
+        (
+            "method",
+            "rank",
+            "GFLOPs/step",
+            f"({other}'s)".replace("s's", "s"),
+            "memory",
+            "MAFs/step",
+            *(f"T={count}" for count in tasks),
+        )
+    ]
+    for row in found:
+        cells.append(
+            (
+                row.method,
+                "-" if row.rank is None else str(row.rank),
+                f"{row.gflops_per_step:,.1f}",
+                f"({row.gflops_by[other]:,.1f})",
+                f"{row.memory_ratio:.4f}",
+                f"{row.mafs:,.1f}",
+                *(f"{row.steps_per_task[count]:,}" for count in tasks),
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        name, *numbers = (
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        yield "  ".join([name, *numbers])
+    yield ""
+    yield _ACCOUNTINGS[accounting]
+
+
+def _method(name: str, rank: int | None) -> Method:
+    if name == MERGED:
+        return named("full")
+    if name not in METHODS or named(name).is_frozen:
+        trained = [one for one in METHODS if not named(one).is_frozen]
+        raise ConfigError(f"budget: --methods: {name!r} is unknown; allowed: {', '.join((*trained, MERGED))}")
+    return named(name, rank=rank) if rank is not None and "rank" in hyperparameters(name) else named(name)
+
+
+def _extra_passes(method: Method, batch_size: int, steps: int, *, paper: bool) -> int:
+    """Passes after the steps of a task; the paper's accounting has them in every step."""
+    return 0 if paper else Recipe(method=method, batch_size=batch_size, steps=steps).extra_passes
