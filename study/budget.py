@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import cast, get_args
 
-from trainables.budget import Accounting, Precision, affordable_steps, paper_step_cost, step_cost
+from study.affordable import affordable_steps
+from trainables.budget import Accounting, Precision, paper_step_cost, step_cost
 from trainables.config import Recipe
 from trainables.frozen import ConfigError
 from trainables.methods.method import METHODS, Method, hyperparameters, named
@@ -23,8 +24,9 @@ DEFAULT = (
 )
 GIGA = 1e9
 _ACCOUNTINGS = {
-    "ours": "Used: ours, a step as it is computed here. In brackets: the paper's (arXiv 2408.14471), which counts lora,\n"
-    "dora and vera as full updates of q, k, v and mlp_out, and EWC's Fisher matrix in every step; --accounting paper.",
+    "ours": "Used: ours, a step as it is computed here. In brackets: the paper's (arXiv 2408.14471), which counts\n"
+    "lora, dora and vera as full updates of q, k, v and mlp_out, and EWC's Fisher matrix in every step\n"
+    "(--accounting paper).",
     "paper": "Used: the paper's (arXiv 2408.14471), which counts lora, dora and vera as full updates of q, k, v and\n"
     "mlp_out, and EWC's Fisher matrix in every step. In brackets: ours, what is computed here; --accounting ours.",
 }

@@ -118,6 +118,13 @@ def plan(study: StudyArgument, folder: DirOption = None, as_json: JsonOption = F
                 f"          start {start + ':':8} {group.trials} trials need {group.updates_total} updates, "
                 f"{group.updates_unique} unique"
             )
+    typer.echo("steps     a task; FLOPs and MAFs of one; MAFs and training time of a trial")
+    width = max(len(row.method) for row in counts.by_method)
+    for row in counts.by_method:
+        typer.echo(
+            f"          {row.method:{width}} {row.steps_per_task:5} steps; {row.flops_per_step:.3g}, "
+            f"{row.mafs_per_step:.3g}; {row.mafs_per_trial:.3g}, {clock_time(row.seconds_per_trial)}"
+        )
     typer.echo(f"scores    {counts.evaluations_unique} evaluations, {counts.evaluations_in_store} in the store")
     typer.echo(f"FLOPs     {counts.flops:.3g}, memory-adjusted {counts.mafs:.3g}; to do {counts.flops_to_do:.3g}")
     typer.echo(f"time      about {clock_time(counts.seconds_to_do)} on {counts.workers} workers here")

@@ -31,6 +31,39 @@ class Resources(Frozen):
     gpus: float | None = Field(default=None, ge=0, description="default: 1 where there is a GPU, else 0")
 
 
+class Budget(Frozen):
+    """Steps by price: every method gets as many as its share of one budget buys. One of the four.
+
+    Attributes:
+        total_mafs: memory-adjusted FLOPs of the whole stream (arXiv 2408.14471, section 4).
+        total_flops: the same in plain FLOPs.
+        steps_per_task: the same steps for every method.
+        relative_to_full_steps: per task the MAFs of this many steps of full fine-tuning.
+        accounting: how a step is counted, "ours" or "paper" (`trainables.budget`).
+    """
+
+    total_mafs: float | None = Field(default=None, gt=0)
+    total_flops: float | None = Field(default=None, gt=0)
+    steps_per_task: int | None = Field(default=None, ge=1)
+    relative_to_full_steps: int | None = Field(default=None, ge=1)
+    accounting: Literal["ours", "paper"] = "ours"
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        given = [name for name in _BUDGETS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"one of {', '.join(_BUDGETS)} is needed, not {len(given)}")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """Which of the four it is."""
+        return next(name for name in _BUDGETS if getattr(self, name) is not None)
+
+
+_BUDGETS = ("total_mafs", "total_flops", "steps_per_task", "relative_to_full_steps")
+
+
 class StudyDefinition(Frozen):
     """A grid of configs, each run on the same blocks, and the anchors they are compared with.
 
@@ -40,6 +73,7 @@ class StudyDefinition(Frozen):
         fixed: axis values that hold for every trial.
         grid: products of axes; their union is the study.
         blocks: a number n, for seeds and orders (0, 0) .. (n-1, n-1), or a list of {seed, order}.
+        budget: what all tasks together may cost, in place of the axis `steps`.
         joint: axis values of the joint anchor, on top of `fixed` and the first config; null leaves the anchor out.
         resources: what one trial holds.
         retries: how often a failed trial is tried again.
@@ -50,6 +84,7 @@ class StudyDefinition(Frozen):
     fixed: dict[str, Scalar] = Field(default_factory=dict)
     grid: list[dict[str, Values]]
     blocks: list[Block] = Field(default_factory=lambda: [Block(seed=0, order=0)])
+    budget: Budget | None = None
     joint: dict[str, Scalar] | None = Field(default_factory=dict)
     resources: Resources = Resources()
     retries: int = Field(default=1, ge=0)
@@ -123,7 +158,10 @@ def trials(definition: StudyDefinition, source: str) -> tuple[Trial, ...]:
     grids = [_without_joint(grid) for grid in definition.grid]
     if not any(grids) and any(JOINT in _methods(grid) for grid in definition.grid):
         raise ConfigError(f"{source}: grid: {_ANCHORS_ONLY}")
-    configs = expand(grids, fixed=definition.fixed, workload=definition.workload, source=source)
+    if definition.budget is not None and "steps" in {*definition.fixed, *(name for grid in grids for name in grid)}:
+        raise ConfigError(f"{source}: steps: the budget says how many; remove one of the two")
+    expanded = expand(grids, fixed=_fixed(definition), workload=definition.workload, source=source)
+    configs = [_afforded(config, definition, source) for config in expanded]
     own = [config for config in configs if not config.recipe.method.is_frozen]
     if not own:
         raise ConfigError(f"{source}: grid: {_ANCHORS_ONLY}")
@@ -140,6 +178,21 @@ def trials(definition: StudyDefinition, source: str) -> tuple[Trial, ...]:
         for block in definition.blocks
         for trial in found
     )
+
+
+def _fixed(definition: StudyDefinition) -> dict[str, Scalar]:
+    """Steps of a study with a budget are only known when the config is."""
+    return definition.fixed if definition.budget is None else {**definition.fixed, "steps": 1}
+
+
+def _afforded(config: TrialConfig, definition: StudyDefinition, source: str) -> TrialConfig:
+    """A config with the steps that the study's budget buys it."""
+    if definition.budget is None or config.recipe.method.is_frozen:
+        return config
+    from study.affordable import steps
+
+    recipe = config.recipe.model_copy(update={"steps": steps(config, definition.budget, source)})
+    return config.model_copy(update={"recipe": recipe})
 
 
 JOINT = "joint"
@@ -185,7 +238,7 @@ def _joint(definition: StudyDefinition, first: TrialConfig, source: str) -> list
 
 def _joint_values(asked: Mapping[str, Scalar], definition: StudyDefinition, first: TrialConfig) -> dict[str, Scalar]:
     own = {name: value for name, value in axis_values(first).items() if value is not None}
-    values = {**own, **definition.fixed, **asked}
+    values = {**own, **_fixed(definition), **asked}
     values = {name: value for name, value in values.items() if not _is_of_updates(name)} | _JOINT
     for name in ("steps_factors", "peaks"):
         values.pop(name, None)
@@ -200,6 +253,7 @@ def _is_of_updates(axis: str) -> bool:
 
 def _joint_config(values: Mapping[str, Scalar], definition: StudyDefinition, where: str) -> TrialConfig:
     config, _ = build(values, workload=definition.workload, source=where)
+    config = _afforded(config, definition, where)
     one_task = {
         "stream": config.stream.model_copy(update={"tasks": 1}),
         "recipe": config.recipe.model_copy(update={"steps": config.recipe.steps * config.stream.tasks}),

@@ -13,11 +13,12 @@ from pathlib import Path
 import torch
 
 from study.plan import Known, Plan, PlannedTrial
+from study.prices import price
 from trainables.budget import cost_per_step, forward_flops, update_bytes
 from trainables.config import Pocket
 from trainables.frozen import digest
 from trainables.methods.attach import adapt
-from trainables.methods.method import named
+from trainables.methods.method import Method, named
 from trainables.runtime import Runtime
 from trainables.workloads import open_workload
 from trainables.workloads.workload import Workload
@@ -37,6 +38,27 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MethodPrice:
+    """What the trials of one method and one number of steps cost.
+
+    Attributes:
+        method: with its rank and what it is composed with.
+        steps_per_task: optimiser steps; with `steps_factors` those of a task whose factor is 1.
+        flops_per_step: of a forward and a backward pass; `mafs_per_step`: the same, adjusted for memory.
+        mafs_per_trial: of all tasks, with passes after the steps.
+        seconds_per_trial: estimated training time on one worker here.
+    """
+
+    method: str
+    trials: int
+    steps_per_task: int
+    flops_per_step: float
+    mafs_per_step: float
+    mafs_per_trial: float
+    seconds_per_trial: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """Counts of a plan, and what is still to be done.
 
@@ -49,6 +71,7 @@ class Estimate:
         seconds_to_do: estimated time on this machine.
         bytes_to_do: estimated growth of the store.
         by_start: for each place that tasks start from, who shares what among the trials of the grid.
+        by_method: prices of the methods.
         warnings: what is allowed and will hardly be meant.
     """
 
@@ -71,6 +94,7 @@ class Estimate:
     bytes_to_do: int
     workers: int
     by_start: dict[str, Group]
+    by_method: tuple[MethodPrice, ...]
     warnings: tuple[str, ...]
 
     def as_json(self) -> str:
@@ -84,10 +108,8 @@ def estimate(plan: Plan, known: Known, *, workers: int, runtime: Runtime) -> Est
     recipes = plan.unique_updates
     missing = {key for planned in plan.missing(known) for key in planned.updates} - known.updates
     workload = open_workload(plan.trials[0].trial.config.workload, runtime)
-    costs = {
-        key: (recipe.passes, cost_per_step(recipe.method, workload, recipe.batch_size, averages=recipe.averages))
-        for key, recipe in recipes.items()
-    }
+    of = plan.trials[0].trial.config.workload
+    costs = {key: (recipe.passes, price(recipe, of, runtime)) for key, recipe in recipes.items()}
     flops = {key: steps * cost.flops for key, (steps, cost) in costs.items()}
     evaluations = plan.unique_scores
     evaluations_missing = len(evaluations - known.scores)
@@ -117,6 +139,7 @@ def estimate(plan: Plan, known: Known, *, workers: int, runtime: Runtime) -> Est
         bytes_to_do=new_bytes + evaluations_missing * 4096,
         workers=workers,
         by_start=_by_start(own),
+        by_method=_by_method(own, runtime, train_rate),
         warnings=plan.warnings,
     )
 
@@ -134,6 +157,37 @@ def _by_start(trials: list[PlannedTrial]) -> dict[str, Group]:
         )
         for start, members in groups.items()
     }
+
+
+def _by_method(trials: list[PlannedTrial], runtime: Runtime, flops_per_second: float) -> tuple[MethodPrice, ...]:
+    groups: dict[tuple[object, ...], list[PlannedTrial]] = {}
+    for planned in trials:
+        recipe = planned.trial.config.recipe
+        key = (recipe.method, recipe.batch_size, recipe.precision, recipe.averages, recipe.steps)
+        groups.setdefault(key, []).append(planned)
+    found = []
+    for members in groups.values():
+        config = members[0].trial.config
+        cost = price(config.recipe, config.workload, runtime)
+        passes = sum(step.passes for step in members[0].steps)
+        found.append(
+            MethodPrice(
+                method=_in_words(config.recipe.method),
+                trials=len(members),
+                steps_per_task=config.recipe.steps,
+                flops_per_step=cost.flops,
+                mafs_per_step=cost.mafs,
+                mafs_per_trial=passes * cost.mafs,
+                seconds_per_trial=passes * cost.flops / flops_per_second,
+            )
+        )
+    return tuple(found)
+
+
+def _in_words(method: Method) -> str:
+    parts = [part for part in (method.projection, method.penalty) if part is not None and part.name != method.name]
+    rank = getattr(method.adapter or method.projection, "rank", None)
+    return " + ".join([method.name if rank is None else f"{method.name} r{rank}", *(part.name for part in parts)])
 
 
 def _rates(workload: Workload, batch_size: int, config: Pocket, runtime: Runtime) -> tuple[float, float]:

@@ -8,7 +8,6 @@ its allocation to its end.
 
 import math
 import weakref
-from bisect import bisect_right
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -181,12 +180,21 @@ path integral, and gradient and weights before a step; L2 init the pretrained we
 
 
 def cost_per_step(
-    method: Method, workload: Workload, batch_size: int, *, precision: Precision = "fp32", averages: bool = False
+    method: Method,
+    workload: Workload,
+    batch_size: int,
+    *,
+    precision: Precision = "fp32",
+    averages: bool = False,
+    accounting: Accounting = "ours",
 ) -> Cost:
     """FLOPs and MAFs of one optimiser step."""
     if method.is_frozen:
         return Cost(flops=0.0, mafs=0.0)
-    own = step_cost(method, workload, batch_size, precision=precision, averages=averages)
+    if accounting == "paper":
+        own = paper_step_cost(method, workload, batch_size, precision=precision)
+    else:
+        own = step_cost(method, workload, batch_size, precision=precision, averages=averages)
     full = step_cost(named("full"), workload, batch_size, precision=precision)
     return Cost(flops=float(own.flops), mafs=own.flops * own.peak_bytes / full.peak_bytes)
 
@@ -211,14 +219,3 @@ def forward_flops(workload: Workload) -> float:
         with counter:
             workload.loss(workload.architecture(), batch)
     return counter.get_total_flops() / 2
-
-
-def affordable_steps(passes: float, extra_passes: Callable[[int], int]) -> int:
-    """The most steps of a task that fit into a number of passes, rounded as in the table of arXiv 2408.14471.
-
-    Args:
-        passes: forward and backward passes that a task may cost.
-        extra_passes: those after a number of steps, such as of a Fisher matrix; it never falls.
-    """
-    most = round(passes)
-    return bisect_right(range(1, most + 1), most, key=lambda steps: steps + extra_passes(steps))

@@ -94,7 +94,13 @@ class Builder:
         known = self.store.get("costs", key)
         if known is not None:
             return Cost(**json.loads(known))
-        cost = cost_per_step(recipe.method, self.workload, recipe.batch_size, averages=recipe.averages)
+        cost = cost_per_step(
+            recipe.method,
+            self.workload,
+            recipe.batch_size,
+            precision=recipe.precision,
+            averages=recipe.averages,
+        )
         self.store.put("costs", key, json.dumps(cost._asdict()).encode())
         return cost
 

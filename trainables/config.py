@@ -198,15 +198,18 @@ class Stream(Frozen):
         default=None, description='factor of the steps in each task, such as "2, 1, 1"; default: all the same'
     )
 
+    @property
+    def factors(self) -> tuple[float, ...]:
+        """Factor of the steps in each task."""
+        return (1.0,) * self.tasks if self.steps_factors is None else _positive(self.steps_factors, "steps_factors")
+
     def steps(self, per_task: int) -> tuple[int, ...]:
         """Steps of each task, one at least."""
-        if self.steps_factors is None:
-            return (per_task,) * self.tasks
-        return tuple(max(1, round(per_task * one)) for one in _positive(self.steps_factors, "steps_factors"))
+        return tuple(max(1, round(per_task * one)) for one in self.factors)
 
     @model_validator(mode="after")
     def _steps_for_each_task(self) -> Self:
-        if len(self.steps(1)) != self.tasks:
+        if len(self.factors) != self.tasks:
             raise ValueError(f"steps_factors: {self.steps_factors} given; one for each of {self.tasks} tasks is needed")
         return self
 

@@ -14,7 +14,7 @@ from trainables.frozen import digest
 from trainables.merging.rule import MergeRule
 from trainables.streams.tasks import Task
 
-NUMERICS_VERSION = 2
+NUMERICS_VERSION = 3
 """Raised by every change that moves numbers; with it, all keys change."""
 
 
@@ -125,6 +125,7 @@ def cost_key(recipe: Recipe, model: str) -> str:
         "cost": recipe.method.canonical(),
         "batch_size": recipe.batch_size,
         "averages": recipe.averages,
+        "precision": recipe.precision,
         "model": model,
         "numerics": NUMERICS_VERSION,
     }
