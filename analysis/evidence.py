@@ -24,6 +24,8 @@ NEGLIGIBLE = 0.001
 
 OWN_AXES = (*sorted(METHOD_AXES), "lr")
 """In these two methods may differ and still be compared: each is judged at its best."""
+AVERAGE = "lerp"
+"""The rule that arXiv 2408.14471 merges by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +143,18 @@ def by_family(evidence: Evidence, rows: Sequence[int]) -> list[list[int]]:
     for row in rows:
         groups.setdefault(evidence.configs[row].family, []).append(row)
     return list(groups.values())
+
+
+def averaging(evidence: Evidence, timeline: str | None = None) -> list[int]:
+    """Configs that merge by a weighted average alone, or not at all; nothing is interpolated with the base on top."""
+    return [
+        row
+        for row in evidence.rows(timeline=timeline)
+        if (axes := evidence.configs[row].axes).get("rule") in (None, AVERAGE)
+        and axes.get("lines") is None
+        and axes.get("wise_ft") is None
+        and axes.get("merge_logit_scale") in (None, "merge")
+    ]
 
 
 def by_context(evidence: Evidence, rows: Sequence[int], differ: Sequence[str]) -> list[list[int]]:

@@ -12,10 +12,12 @@ import numpy as np
 from analysis.configs import MERGE_AXES, PLAIN
 from analysis.contests import MARGIN
 from analysis.evidence import (
+    AVERAGE,
     Case,
     Comparison,
     Evidence,
     Quantity,
+    averaging,
     by_context,
     comparison_of,
     of_best,
@@ -28,7 +30,7 @@ from analysis.uncertainty import honest_choice
 DIFFER = (*sorted(MERGE_AXES), "lr", "lifetime")
 """In these the two sides of a claim may differ: both merge the same updates, each as is best for it."""
 
-AVERAGE, CONTROL = "lerp", "random"
+CONTROL = "random"
 NAMES = {"ema": "EMA-merge", "zs": "ZS-merge"}
 TEMPORAL = tuple(NAMES)
 PLACES = ("base", "last", "ema", "all")
@@ -58,7 +60,7 @@ def merging_ends_above_the_line(evidence: Evidence) -> Case | str:
         return "the gain is not defined without a joint anchor that learned"
     decisive: list[Comparison] = []
     for timeline in TEMPORAL:
-        contests = _contests(evidence, _averaging(evidence, timeline), _averaging(evidence, PLAIN))
+        contests = _contests(evidence, averaging(evidence, timeline), averaging(evidence, PLAIN))
         if not contests:
             continue
         merged = [evidence.best(ours) for ours, _ in contests]
@@ -91,7 +93,7 @@ def first_update_of_merging_is_free(evidence: Evidence) -> Case | str:
         return "it needs two tasks or more, as many in every config"
     decisive: list[Comparison] = []
     for timeline in TEMPORAL:
-        merged = [evidence.best(rows) for rows in by_context(evidence, _averaging(evidence, timeline), DIFFER)]
+        merged = [evidence.best(rows) for rows in by_context(evidence, averaging(evidence, timeline), DIFFER)]
         if not merged:
             continue
         path_KSTQ = np.array([evidence.paths[chosen, np.arange(len(chosen))] for chosen in merged])
@@ -121,7 +123,7 @@ def first_update_of_merging_is_free(evidence: Evidence) -> Case | str:
 
 def offline_merging_is_worse(evidence: Evidence) -> Case | str:
     """EMA-merge minus offline merging of all updates; then with weights by recency, and what replay is worth to it."""
-    offline, ema = _averaging(evidence, "offline"), _averaging(evidence, "ema")
+    offline, ema = averaging(evidence, "offline"), averaging(evidence, "ema")
     contests = _contests(evidence, ema, offline)
     if not contests:
         return "it needs EMA-merge and offline merging of the same updates"
@@ -170,7 +172,7 @@ def rules_change_little(evidence: Evidence) -> Case | str:
 
 def places_change_much(evidence: Evidence) -> Case | str:
     """For the weighted average: EMA/EMA against the best other pair of places; their spread against that of rules."""
-    cells = _cells(evidence, [row for row in _in_table(evidence) if row in _averaging(evidence)])
+    cells = _cells(evidence, [row for row in _in_table(evidence) if row in averaging(evidence)])
     if ("ema", "ema") not in cells or len(cells) < 3:
         return "it needs EMA-merge and at least two other pairs of start and serve, with the weighted average"
     others = [row for cell, rows in cells.items() if cell != ("ema", "ema") for row in rows]
@@ -205,7 +207,7 @@ def places_change_much(evidence: Evidence) -> Case | str:
 
 def advantage_grows_with_tasks(evidence: Evidence) -> Case | str:
     """GM of EMA-merge minus that of fine-tuning, each at its best by then: after the last task, less after half."""
-    contests = _contests(evidence, _averaging(evidence, "ema"), _averaging(evidence, PLAIN))
+    contests = _contests(evidence, averaging(evidence, "ema"), averaging(evidence, PLAIN))
     if not contests:
         return "it needs EMA-merge and fine-tuning"
     if evidence.paths is None or evidence.paths.shape[2] < 5:
@@ -245,18 +247,6 @@ def _contests(evidence: Evidence, left: Sequence[int], right: Sequence[int]) -> 
     return [(ours, theirs) for ours, theirs in pairs if ours and theirs]
 
 
-def _averaging(evidence: Evidence, timeline: str | None = None) -> list[int]:
-    """Configs that merge by a weighted average alone, or not at all; nothing is interpolated with the base on top."""
-    return [
-        row
-        for row in evidence.rows(timeline=timeline)
-        if (axes := evidence.configs[row].axes).get("rule") in (None, AVERAGE)
-        and axes.get("lines") is None
-        and axes.get("wise_ft") is None
-        and axes.get("merge_logit_scale") in (None, "merge")
-    ]
-
-
 def _in_table(evidence: Evidence) -> list[int]:
     """Configs of the TIME table: no interpolation with the base on top, and places that stand in it."""
     return [
@@ -281,11 +271,11 @@ def _cells(evidence: Evidence, rows: Sequence[int]) -> dict[tuple[str, str], lis
 def _by_rule(evidence: Evidence) -> tuple[list[tuple[list[int], list[int]]], list[str]]:
     """For every pair of places the rows of all other rules and those of the weighted average; the other rules."""
     merged = [row for row in _in_table(evidence) if _rule(evidence, row) is not None]
-    averaging = _averaging(evidence)
+    averages = averaging(evidence)
     differ = tuple(name for name in DIFFER if name not in ("start", "serve", "timeline"))
     contests = []
     for group in by_context(evidence, merged, differ):
-        plain = [row for row in group if row in averaging]
+        plain = [row for row in group if row in averages]
         others = [row for row in group if _rule(evidence, row) not in (AVERAGE, CONTROL)]
         if plain and others:
             contests.append((others, plain))

@@ -3,7 +3,7 @@
 from itertools import combinations
 
 from analysis.configs import MERGE_AXES, METHOD_AXES, Config, family_name, matched, short
-from analysis.evidence import OWN_AXES, Case, Evidence, by_context, of_best, of_pairs, per_group
+from analysis.evidence import OWN_AXES, Case, Evidence, averaging, by_context, of_best, of_pairs, per_group
 
 
 def full_accumulates_more_than_lora(evidence: Evidence) -> Case | str:
@@ -61,9 +61,7 @@ def ema_merge_gains_over_finetuning(evidence: Evidence) -> Case | str:
     """
     if "gain" not in evidence.values:
         return "the gain is not defined without a joint anchor that learned"
-    averages = [row for row, config in enumerate(evidence.configs) if config.axes.get("rule") in (None, "lerp")]
-    ema = [row for row in evidence.rows(timeline="ema") if row in averages]
-    plain = evidence.rows(timeline="finetune")
+    ema, plain = averaging(evidence, "ema"), averaging(evidence, "finetune")
     if not ema or not plain:
         return "it needs EMA-merge and plain fine-tuning"
     # Merging folds adapters after each task: its twin is the fine-tuning that folds them, where there is one.

@@ -7,6 +7,7 @@ then equal is one config.
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, NamedTuple, cast, get_args
 
 from trainables.config import SCHEDULES, Pocket, Recipe, Schedule, Stream, TrialConfig
@@ -90,6 +91,9 @@ AXES: dict[str, Axis] = {
 }
 
 _PARTS_OF_METHOD = ("trains", "adapter", "penalty", "projection")
+SWITCHES = ("wise_ft", "online_ema", "cooldown", "peaks", "steps_factors")
+"""Axes that `none` turns off; those whose type knows it anyway do not stand here."""
+
 _UNTRAINED = ("method", "tasks", "ordering")
 """All that there is to say about the zero-shot model."""
 
@@ -137,7 +141,8 @@ def build(values: Mapping[str, Scalar], *, workload: Pocket, source: str) -> tup
         ConfigError: a value is not allowed, or one is missing.
     """
     require_known(values, source)
-    values = _with_places({"method": "full", **values}, source)
+    off = {name: None if name in SWITCHES and value == "none" else value for name, value in values.items()}
+    values = _with_places({"method": "full", **off}, source)
     untrained = values["method"] == "zeroshot"
     tree: dict[str, Any] = {"workload": workload, "recipe": {"steps": 1} if untrained else {}, "stream": {}}
     used = {name for name in values if _applies(name, values, source)}
@@ -168,7 +173,9 @@ def require_known(axes: Mapping[str, object], where: str) -> None:
     """Raise ConfigError for a name that is no axis."""
     for name in axes:
         if name not in AXES:
-            raise ConfigError(f"{where}.{name}: unknown axis; allowed: {', '.join(AXES)}")
+            close = get_close_matches(name.replace("-", "_"), AXES, n=1, cutoff=0.7)
+            meant = f"did you mean {close[0]}? " if close else ""
+            raise ConfigError(f"{where}.{name}: unknown axis; {meant}allowed: {', '.join(AXES)}")
 
 
 def product(grid: Mapping[str, Values], where: str) -> Iterator[dict[str, Scalar]]:

@@ -8,7 +8,7 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import metadata
@@ -23,7 +23,7 @@ from study.folder import Folder, claim
 from study.plan import Known, Plan, PlannedTrial, known, make_plan
 from study.progress import Progress, clock_time
 from study.runner import Executor, RunError, end_children, gentle_end, run_trials, runtime_of, usable_cpus
-from study.status import describe, failures, status
+from study.status import describe, failures, status, varying_axes
 from study.tables import Tables, done_in, make_tables, trial_row, write
 from trainables.config import Pocket
 from trainables.frozen import ConfigError
@@ -39,14 +39,14 @@ AVERAGE = "average"
 
 MERGE_EXAMPLES = """Examples:
 
-retune merge --rule lerp --w 0.9 OLD NEW --out OUT
+retune merge --rule lerp --w 0.9 OLD NEW --out OUT.safetensors
 
-retune merge --rule ties --density 0.3 --base BASE M1 M2 --out OUT
+retune merge --rule ties --density 0.3 --base BASE M1 M2 --out OUT.safetensors
 
-retune merge --rule task_arithmetic --scale 0.4 --base BASE M1 M2 M3 --out OUT
+retune merge --rule task_arithmetic --scale 0.4 --base BASE M1 M2 M3 --out OUT.safetensors
 
 The instruction residual (arXiv 2410.10739), MOVED + (INSTRUCT - BASE):
-retune merge --rule task_arithmetic --base BASE MOVED INSTRUCT --out OUT"""
+retune merge --rule task_arithmetic --base BASE MOVED INSTRUCT --out OUT.safetensors"""
 
 
 BUDGET_EXAMPLES = """Examples:
@@ -184,7 +184,7 @@ def show_status(folder: FolderArgument, as_json: JsonOption = False) -> None:
         best = now.best
         typer.echo(
             f"best GM   {best.config}: AKA {100 * best.aka:.1f} %, AZS {100 * best.azs:.1f} %, "
-            f"GM {100 * best.gm:.1f} % ({best.blocks} blocks)"
+            f"GM {100 * best.gm:.1f} % ({best.blocks} blocks; trial {best.trial})"
         )
     for trial, error in now.errors.items():
         typer.echo(f"failed    {trial}: {error}")
@@ -278,14 +278,24 @@ def merge_weights(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="Weights, OLDEST first.", show_default=False, exists=True)
     ],
-    out: Annotated[Path, typer.Option(help="A .safetensors file to write.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(help="A .safetensors file to write; its record is OUT.json.", show_default=False)
+    ],
     rule: Annotated[str, typer.Option(help=f"One of {', '.join((*ROWS, AVERAGE))}.")] = "lerp",
     base: Annotated[
-        Path | None, typer.Option(help="What differences are taken from.", exists=True, show_default="none")
+        Path | None,
+        typer.Option(
+            help="What differences are taken from, by all rules but lerp, slerp and fisher.",
+            exists=True,
+            show_default="none",
+        ),
     ] = None,
-    w: Annotated[float | None, typer.Option(help="Weight of the OLD of two files, 0 to 1.", show_default=False)] = None,
+    w: Annotated[
+        float | None, typer.Option(help="Weight of the OLD of two files, 0 to 1; required of two.", show_default=False)
+    ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="Weights of all files, such as 1,1,2.", show_default="all the same")
+        str | None,
+        typer.Option(help="Weights of all files, such as 1,1,2, of rules that average.", show_default="all the same"),
     ] = None,
     scale: Annotated[float | None, typer.Option(help=_meaning("scale"), show_default="1")] = None,
     density: Annotated[float | None, typer.Option(help=_meaning("density"), show_default="0.3")] = None,
@@ -296,7 +306,8 @@ def merge_weights(
     lines_first: Annotated[float | None, typer.Option(help=_meaning("lines_first"), show_default="0.5")] = None,
     lines_more: Annotated[float | None, typer.Option(help=_meaning("lines_more"), show_default="0.5")] = None,
     fisher: Annotated[
-        list[Path] | None, typer.Option(help="Diagonal Fisher matrices, one file for each input.", exists=True)
+        list[Path] | None,
+        typer.Option(help="Diagonal Fisher matrices: --fisher F1 --fisher F2, one file for each input.", exists=True),
     ] = None,
     logit_scale: Annotated[str, typer.Option(help=_meaning("logit_scale"))] = "merge",
     integers: Annotated[str, typer.Option(help="Where integer tensors come from: latest, oldest, base.")] = "latest",
@@ -404,7 +415,9 @@ def export(
     runtime = runtime_of(definition.resources, gpus=torch.cuda.device_count())
     scores = export_weights(planned.trial.config, last if task is None else task, store=store, runtime=runtime, out=out)
     after = last if task is None else task
-    typer.echo(f"{out}: weights of trial {planned.trial.id} ({_in_words(planned)}) after task {after}")
+    typer.echo(
+        f"{out}: weights of trial {planned.trial.id} ({_in_words(planned, varying_axes(full))}) after task {after}"
+    )
     typer.echo(f"AKA {100 * scores.aka:.2f} %, AZS {100 * scores.azs:.2f} %")
 
 
@@ -448,6 +461,7 @@ def _run(full: Plan, definition: StudyDefinition, home: Folder, *, executor: Exe
 def _progress(missing: tuple[PlannedTrial, ...], full: Plan, have: Known, home: Folder) -> Progress:
     done = len(full.trials) - len(missing)
     new = len({key for planned in missing for key in planned.updates} - have.updates)
+    varying = varying_axes(full)
     typer.echo(
         f"{len(missing)} of {len(full.trials)} trials to run ({done} done), {new} updates to train; folder {home.path}",
         err=True,
@@ -456,7 +470,7 @@ def _progress(missing: tuple[PlannedTrial, ...], full: Plan, have: Known, home: 
         home,
         trials=len(missing),
         tasks=sum(len(planned.steps) for planned in missing),
-        trial_names={planned.trial.id: _in_words(planned) for planned in missing},
+        trial_names={planned.trial.id: _in_words(planned, varying) for planned in missing},
     )
 
 
@@ -500,14 +514,15 @@ def _trial_named(full: Plan, name: str) -> PlannedTrial:
     matches = [planned for planned in full.trials if name and planned.trial.id.startswith(name)]
     if len(matches) != 1:
         said = "unknown" if not matches else f"short for {len(matches)} trials"
-        known_ids = "\n  ".join(f"{planned.trial.id}  {_in_words(planned)}" for planned in (matches or full.trials)[:6])
+        varying, some = varying_axes(full), (matches or full.trials)[:12]
+        known_ids = "\n  ".join(f"{planned.trial.id}  {_in_words(planned, varying)}" for planned in some)
         raise ConfigError(f"--trial: {name!r} is {said}; tables/trials.parquet lists all ids, such as\n  {known_ids}")
     return matches[0]
 
 
-def _in_words(planned: PlannedTrial) -> str:
+def _in_words(planned: PlannedTrial, varying: Sequence[str]) -> str:
     row = trial_row(planned, "waiting")
-    return f"{describe(row)} {row['block']}"
+    return f"{describe(row, varying)} {row['block']}"
 
 
 def _versions() -> dict[str, str]:

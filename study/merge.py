@@ -7,7 +7,7 @@ from typing import cast, get_args
 import torch
 
 from trainables.frozen import ConfigError, parse
-from trainables.merging.files import Record, merge_files
+from trainables.merging.files import Record, merge_files, record_of
 from trainables.merging.rule import MergeRule
 from trainables.merging.rules import MergeError, Source
 
@@ -51,8 +51,11 @@ def merge_named(
     """
     if out.suffix != ".safetensors":
         raise ConfigError(f"{_WHERE}: --out: {out} given; weights are written as .safetensors")
-    if out.exists() and not overwrite:
-        raise ConfigError(f"{_WHERE}: --out: {out} is there; name another file, or say --overwrite")
+    for there in (out, record_of(out)):
+        if there.exists() and not overwrite:
+            raise ConfigError(f"{_WHERE}: --out: {there} is there; name another file, or say --overwrite")
+    if rule.agree is not None and rule.agree > len(inputs):
+        raise ConfigError(f"{_WHERE}: --agree: {rule.agree} given; there are {len(inputs)} files that could agree")
     if not out.parent.is_dir():
         raise ConfigError(f"{_WHERE}: --out: there is no folder {out.parent}; make it first")
     if integers not in get_args(Source):

@@ -4,9 +4,11 @@ import json
 import math
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from search_spaces.space import AXES, axis_values
 from study.folder import Folder, is_held
 from study.plan import Plan, known, make_plan
 from study.tables import Tables, make_tables
@@ -14,9 +16,10 @@ from study.tables import Tables, make_tables
 
 @dataclass(frozen=True, kw_only=True)
 class Best:
-    """A config with its means over the blocks that have finished; fractions."""
+    """A config with its means over the blocks that have finished; fractions. `trial` is the first of its trials."""
 
     config: str
+    trial: str
     aka: float
     azs: float
     gm: float
@@ -116,10 +119,13 @@ def _best(plan: Plan, tables: Tables) -> Best | None:
     final = {row["trial"]: row for row in tables.tasks if row["task"] == last.get(row["trial"])}
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
     names: dict[str, str] = {}
+    ids: dict[str, str] = {}
+    varying = varying_axes(plan)
     for row in tables.trials:
         if row["trial"] in final and row["status"] == "done":
             groups[row["config_id"]].append(final[row["trial"]])
-            names[row["config_id"]] = describe(row)
+            names[row["config_id"]] = describe(row, varying)
+            ids.setdefault(row["config_id"], row["trial"])
     if not groups:
         return None
     means = {
@@ -128,11 +134,23 @@ def _best(plan: Plan, tables: Tables) -> Best | None:
     }
     complete = max(len(rows) for rows in groups.values())  # configs are compared on equally many blocks
     best = max((config for config in means if len(groups[config]) == complete), key=lambda c: (means[c]["gm"], c))
-    return Best(config=names[best], blocks=len(groups[best]), **means[best])
+    return Best(config=names[best], trial=ids[best], blocks=len(groups[best]), **means[best])
 
 
-def describe(row: dict[str, Any]) -> str:
-    """A trial's row in a few words: the axes that a reader compares."""
-    names = [row[name] for name in ("method", "penalty", "projection", "timeline") if row[name]]
-    shown = [f"{name}={row[name]:g}" for name in ("rank", "n", "strength", "w", "lr") if row[name] is not None]
-    return " ".join([*names, *shown])
+_NAMED = ("method", "penalty", "projection", "timeline")
+_NUMBERED = ("rank", "n", "strength", "w", "lr")
+
+
+def varying_axes(plan: Plan) -> tuple[str, ...]:
+    """Axes in which the trials of a study differ, where that is not said by method, timeline and the usual numbers."""
+    rows = [axis_values(planned.trial.config) for planned in plan.trials if planned.trial.kind == "trial"]
+    said = {*_NAMED, *_NUMBERED, "start", "serve"}
+    return tuple(name for name in AXES if name not in said and len({repr(row[name]) for row in rows}) > 1)
+
+
+def describe(row: dict[str, Any], varying: Sequence[str]) -> str:
+    """A trial's row in a few words: the axes that a reader compares, and those in which the study's trials differ."""
+    names = [row[name] for name in _NAMED if row[name]]
+    shown = [f"{name}={row[name]:g}" for name in _NUMBERED if row[name] is not None]
+    more = [f"{name}={row[name]}" for name in varying if row[name] is not None]
+    return " ".join([*names, *shown, *more])

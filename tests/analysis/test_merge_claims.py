@@ -18,6 +18,7 @@ from analysis.merge_claims import (
     places_change_much,
     rules_change_little,
 )
+from analysis.recipe_claims import ema_merge_gains_over_finetuning
 
 BLOCKS, TASKS = 3, 6
 NAMES = {
@@ -159,6 +160,12 @@ def test_places_are_compared_at_the_weighted_average_alone() -> None:
 def test_other_ways_to_serve_do_not_stand_for_averages_or_for_fine_tuning(name: str, tempting: Way) -> None:
     claim, ways = HELD[name]
     assert verdict(claim(evidence(*ways, tempting))) == "held"
+
+
+def test_ema_merge_is_compared_with_fine_tuning_that_serves_what_it_trained() -> None:
+    tempting = [way("last", "last", 0.9, 0.9, wise_ft=0.8), way("ema", "ema", 0.1, 0.1, rule="ties")]
+    for ways in ([FINETUNE, *EMA], [*tempting, FINETUNE, *EMA]):
+        assert verdict(ema_merge_gains_over_finetuning(evidence(*ways))) == "held"
 
 
 def test_merging_is_compared_with_what_fine_tuning_learns_at_most() -> None:

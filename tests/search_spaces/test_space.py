@@ -96,7 +96,10 @@ def test_inputs_are_not_changed() -> None:
 
 WRONG: dict[str, tuple[list[dict[str, Values]], str]] = {
     "unknown axis": ([{"learning_rate": 1e-3}], "s.yaml: grid[0].learning_rate: unknown axis; allowed: method, rank, "),
-    "unknown axis later": ([{"lr": 1e-3}, {"lrr": 1e-3}], "s.yaml: grid[1].lrr: unknown axis; allowed: "),
+    "unknown axis later": (
+        [{"lr": 1e-3}, {"lrr": 1e-3}],
+        "s.yaml: grid[1].lrr: unknown axis; did you mean lr? allowed: ",
+    ),
     "empty list": ([{"lr": []}], "s.yaml: grid[0].lr: an empty list; give at least one value or remove the axis"),
     "empty grid": ([{}], "s.yaml: grid: it is empty; give at least one value to at least one axis"),
     "no grid": ([], "s.yaml: grid: it is empty"),
@@ -207,7 +210,7 @@ def test_error_names_the_axis_and_what_is_allowed(name: str) -> None:
 
 
 def test_unknown_fixed_axis() -> None:
-    with pytest.raises(ConfigError, match=r"^s\.yaml: fixed\.lrr: unknown axis; allowed: "):
+    with pytest.raises(ConfigError, match=r"^s\.yaml: fixed\.lrr: unknown axis; did you mean lr\? allowed: "):
         grid({"lr": 1e-3}, fixed={"lrr": 1.0})
 
 
@@ -311,6 +314,13 @@ def test_build_says_which_axes_applied() -> None:
 def test_build_refuses_an_unknown_axis() -> None:
     with pytest.raises(ConfigError, match=r"lrr: unknown axis"):
         build({"method": "full", "timeline": "finetune", "steps": 1, "lrr": 1.0}, workload=WORKLOAD, source="s")
+
+
+@pytest.mark.parametrize("axis", ["wise_ft", "online_ema", "peaks", "steps_factors", "lines", "penalty"])
+def test_none_turns_an_axis_off(axis: str) -> None:
+    given: dict[str, Values] = {"timeline": "offline", "rule": "ties"} if axis == "lines" else {"lr": 1e-3}
+    (config,) = grid({axis: "none", **given})
+    assert config == grid(given)[0]
 
 
 def test_settings_of_schedules_apply_where_they_have_them() -> None:

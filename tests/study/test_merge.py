@@ -66,6 +66,10 @@ def test_rules(
         ("--rule slerp old.safetensors new.safetensors", "--w: missing; the weight of the OLD file"),
         ("--weights nan,1 old.safetensors new.safetensors", "none below 0"),
         ("--w 0.5 --fisher base.safetensors old.safetensors new.safetensors", "--fisher: the rule lerp uses no Fisher"),
+        (
+            "--rule tall_masks --agree 3 --base base.safetensors old.safetensors new.safetensors",
+            "--agree: 3 given; there",
+        ),
         ("--w 2 old.safetensors new.safetensors", "--w: 2 given; allowed: 0 to 1"),
         ("--w 0.5 old.safetensors new.safetensors base.safetensors", "--w: weighs the old of two files; there are 3"),
         ("--w 0.5 --weights 1,2 old.safetensors new.safetensors", "--w and --weights say the same"),
@@ -105,6 +109,9 @@ def test_output_is_not_overwritten_unasked(
     code, out, _ = merge(f"{options} --overwrite --json", capsys, monkeypatch)
     assert code == 0
     assert json.loads(out)["weights"] == [0.5, 0.5]
+    (folder / "p.safetensors.json").write_text("mine")
+    code, _, err = merge("--w 0.5 old.safetensors new.safetensors --out p.safetensors", capsys, monkeypatch)
+    assert (code, (folder / "p.safetensors.json").read_text()) == (2, "mine")
     for other, said in (("o.pt", "written as .safetensors"), ("no/o.safetensors", "no folder no")):
         code, _, err = merge(f"--w 0.5 old.safetensors new.safetensors --out {other}", capsys, monkeypatch)
         assert code == 2

@@ -238,6 +238,8 @@ def _check_header(path: Path, header: Any, size: int) -> None:
     """Nothing of a header is believed: types, shapes and offsets have to fit each other and the file."""
     if not isinstance(header, dict):
         raise MergeError(f"{path}: no safetensors file: its header is no JSON object")
+    if not header.keys() - {"__metadata__"}:
+        raise MergeError(f"{path}: it holds no tensors")
     for name, entry in header.items():
         if name == "__metadata__":
             continue
@@ -264,11 +266,11 @@ def _load_torch(path: Path) -> State:
         raise MergeError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:  # unpickling fails in many ways, and all of them mean the same to the user
         raise MergeError(
-            f"{path}: no weights that can be loaded safely ({str(error).splitlines()[0][:120]}); save its state_dict "
-            "alone, or as .safetensors"
+            f"{path}: no weights that can be loaded safely: it holds other Python objects, is damaged, or no PyTorch "
+            "file; save the model's state_dict() alone, or as .safetensors"
         ) from error
     state = value.get("state_dict", value) if isinstance(value, Mapping) else value
-    if not isinstance(state, Mapping) or not all(isinstance(one, Tensor) for one in state.values()):
+    if not isinstance(state, Mapping) or not state or not all(isinstance(one, Tensor) for one in state.values()):
         raise MergeError(f"{path}: it holds no state dict; save the model's state_dict()")
     return {str(name): tensor.detach() for name, tensor in state.items()}  # parameters, in some files
 
@@ -301,7 +303,7 @@ def _write(rule: MergeRule, sources: Sources, out: Path) -> dict[str, Move]:
                     target = torch.frombuffer(pages, dtype=torch.uint8, count=end - at, offset=at)
                     target = target.view(like.dtype).view(like.shape)
                     moved[name] = _merge_into(target, name, combine, rule, sources, origin)
-                    _require_room(target, name)
+                    _require_finite(target, moved[name], name, sources)
                     del target
                 _give_back(pages, at, end)
                 at = end
@@ -366,8 +368,15 @@ def _moved(squares: float, of: float) -> Move:
     return {"norm": squares**0.5 if finite else None, "relative": relative if finite else None}
 
 
-def _require_room(stored: Tensor, name: str) -> None:
-    """Float16 ends at 65504: sums of task vectors can reach beyond what their inputs hold."""
+def _require_finite(stored: Tensor, moved: Move, name: str, sources: Sources) -> None:
+    """Raise MergeError for values that are not finite: of an input, or beyond float16, which ends at 65504."""
+    if moved.get("norm", 0.0) is None:
+        inputs = {f"input {i + 1}": state for i, state in enumerate(sources.states)}
+        for what, state in (inputs | {"the base": sources.base}).items():
+            bad = 0 if state is None else int((~state[name].isfinite()).sum())
+            if bad:
+                raise MergeError(f"{name}: {bad} of {stored.numel()} values of {what} are not finite; mend that file")
+        raise MergeError(f"{name}: merged values are not finite; lower the scale")
     if stored.dtype == torch.float16 and bool(stored.isinf().any()):
         raise MergeError(f"{name}: merged values are beyond the range of float16; lower the scale, or store as float32")
 

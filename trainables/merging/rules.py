@@ -203,6 +203,8 @@ def _fisher(_: MergeRule, sources: Sources) -> Combine:
             weighted, total = torch.zeros_like(mean), torch.zeros_like(mean)
             for state, matrix, weight in zip(states, precisions, weights, strict=True):
                 precision = wide(matrix[piece]) * weight
+                if not bool((precision >= 0).all()):
+                    raise MergeError(f"fisher: {name}: a Fisher matrix has entries below 0, or that are no numbers")
                 total += precision
                 weighted.addcmul_(precision, wide(state[piece]) - mean)  # from the mean: small, so exact where equal
             return torch.where(total > 0, mean + weighted / total, mean)
@@ -415,7 +417,8 @@ def require_alike(states: Sequence[State]) -> None:
             if len(values) > 1:
                 differ.append(f"{name} {' / '.join(map(str, values))}")
         if differ:
-            problems.append(f"{what}: {_listed(differ)}")
+            advice = "; convert them to one type first" if what == "types" else ""
+            problems.append(f"{what}: {_listed(differ, 6)}{advice}")
     if problems:
         raise MergeError(f"weights differ; {'; '.join(problems)}")
 

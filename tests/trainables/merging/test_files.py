@@ -111,6 +111,23 @@ def test_sums_beyond_float16_are_refused(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.safetensors", "1.safetensors", "2.safetensors"]
 
 
+@pytest.mark.parametrize(("which", "said"), [(0, "the base"), (1, "input 1"), (2, "input 2")])
+@pytest.mark.parametrize("name", ["task_arithmetic", "ties"])
+def test_values_that_are_not_finite_are_refused_by_name(name: str, which: int, said: str, tmp_path: Path) -> None:
+    states = [{"a": torch.ones(3), "w": torch.randn(9, generator=torch.Generator().manual_seed(i))} for i in range(3)]
+    states[which]["w"][4] = torch.nan
+    base, *inputs = (write(tmp_path, f"{i}.safetensors", one) for i, one in enumerate(states))
+    with pytest.raises(MergeError, match=f"w: 1 of 9 values of {said} are not finite"):
+        merge_files(MergeRule.model_validate({"name": name}), inputs, tmp_path / "o.safetensors", base=base)
+    assert not (tmp_path / "o.safetensors").exists()
+
+
+def test_files_without_tensors_are_refused(tmp_path: Path) -> None:
+    for path in (write(tmp_path, "e.safetensors", {}), write(tmp_path, "e.pt", {})):
+        with pytest.raises(MergeError, match="it holds no"):
+            merge_files(MergeRule(), [path, path], tmp_path / "o.safetensors")
+
+
 @pytest.mark.parametrize(
     "entry",
     [

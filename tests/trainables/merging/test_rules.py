@@ -445,6 +445,9 @@ def test_fisher_matrices_of_another_model_are_refused() -> None:
     foreign = {name: torch.ones(9) for name in SHAPES}
     with pytest.raises(MergeError, match=r"matrices 2 have other shapes than the weights: .*head \(9,\)"):
         merge(MergeRule(name="fisher"), Sources(states=states, fishers=(own[0], foreign)))
+    wrong = {**own[1], "head": -own[1]["head"]}
+    with pytest.raises(MergeError, match="head: a Fisher matrix has entries below 0"):
+        merge(MergeRule(name="fisher"), Sources(states=states, fishers=(own[0], wrong)))
     with pytest.raises(MergeError, match="matrices 1 name no tensor"):
         merge(MergeRule(name="fisher"), Sources(states=states, fishers=({"module.head": torch.ones(4)}, own[1])))
 
