@@ -95,7 +95,8 @@ def _dense_adapter_cost(workload: Workload, batch_size: int, precision: Precisio
 
 def _passes(model: nn.Module, workload: Workload, batch_size: int, precision: Precision) -> tuple[int, int]:
     """FLOPs and peak bytes of a forward and a backward pass of a model on the meta device."""
-    batch = Batch(*(tensor.to("meta") for tensor in workload.example(batch_size)))
+    with torch.device("meta"):
+        batch = Batch(*(tensor.to("meta") for tensor in workload.example(batch_size)))
     with FlopCounterMode(display=False) as counter:
         workload.loss(model, batch).backward()
     return counter.get_total_flops(), _peak_of_passes(model, batch, workload.loss, precision)

@@ -83,7 +83,7 @@ def _peak(schedule: Schedule, own: Span, past: Sequence[Span]) -> float:
 
 
 def _half_cosine(done: int, of: int) -> float:
-    return (1 + math.cos(math.pi * done / of)) / 2 if of else 1.0
+    return (1 + math.cos(math.pi * (done / of))) / 2 if of else 1.0
 
 
 def _autoregressive_cosine(own: Span, past: Sequence[Span]) -> float:

@@ -107,7 +107,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "unknown key": (
         "blocks: 2",
         "block: 2",
-        "block: unknown key; allowed here: blocks, fixed, grid, joint, name, resources, retries, workload",
+        "block: unknown key; allowed here: blocks, budget, fixed, grid, joint, name, resources, retries, workload",
     ),
     "bad name": ("name: mine", "name: a/b", "name: 'a/b' given; allowed: "),
     "no name": ("name: mine\n", "", "name: missing; it has no default"),
@@ -115,7 +115,11 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "empty grid": (TEXT[TEXT.index("grid:") : TEXT.index("blocks")], "grid: []\n", "grid: it is empty"),
     "value of an axis": ("w: 0.5", "w: 1.5", "grid[0].w: 1.5 given; allowed: less than or equal to 1"),
     "axis": ("w: 0.5", "v: 0.5", "grid[0].v: unknown axis; allowed: method, "),
-    "axis of the anchor": ("joint: {lr: 1e-2}", "joint: {lrr: 1e-2}", "joint.lrr: unknown axis; allowed: method, "),
+    "axis of the anchor": (
+        "joint: {lr: 1e-2}",
+        "joint: {lrr: 1e-2}",
+        "joint.lrr: unknown axis; did you mean lr? allowed: method, ",
+    ),
     "value of the anchor": ("joint: {lr: 1e-2}", "joint: {lr: -1}", "joint.lr: -1 given; allowed: greater than 0"),
     "small pool": ("pool: 512", "pool: 5", "workload.pool: 5 given; allowed: greater than or equal to 256"),
     "retries": ("blocks: 2", "retries: -1", "retries: -1 given; allowed: greater than or equal to 0"),

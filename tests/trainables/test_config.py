@@ -60,7 +60,7 @@ def test_names_of_trial_config_and_block() -> None:
 
 def test_golden_names() -> None:
     got = config(recipe={"steps": 10, "method": {"name": "lora", "rank": 4}}, timeline={"name": "ema", "w": 0.9})
-    assert (got.trial_id, got.config_id) == ("8ad66f69995a", "a1e1d0c10513")
+    assert (got.trial_id, got.config_id) == ("17aa6b4f02fc", "042fb0a798d4")
 
 
 def test_config_is_frozen() -> None:

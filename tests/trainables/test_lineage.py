@@ -42,12 +42,12 @@ def test_golden_keys() -> None:
         "cost": cost_key(trial(method="lora", rank=4, batch_size=32).recipe, IDENTITY.base),
     }
     assert {name: key[:16] for name, key in got.items()} == {
-        "base": "6c3f2a972636af8d",
-        "update": "3e59d119bc27b91c",
-        "merge": "9204e34f0e97ce9a",
-        "lora": "d2b3e5586e87cf83",
-        "scores": "950c539156ae4b6a",
-        "cost": "5a68edd0e9f29f9c",
+        "base": "312feeb632c0bf6a",
+        "update": "3e501b8337bd23da",
+        "merge": "561ca61763421673",
+        "lora": "9903a466addc3f0c",
+        "scores": "6a4f6eedba44aab8",
+        "cost": "5dcdb781a72e7131",
     }
 
 
