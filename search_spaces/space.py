@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple, cast, get_args
 
-from trainables.config import SCHEDULES, Pocket, Recipe, Schedule, Stream, TrialConfig
+from trainables.config import ORDERINGS, SCHEDULES, Pocket, Recipe, Schedule, Stream, TrialConfig
 from trainables.frozen import ConfigError, Frozen, parse
 from trainables.merging.rule import ROWS, SETTINGS, MergeRule
 from trainables.merging.timeline import NAMED, PLACES, SERVED, TIMELINES, Timeline, needs, timeline
@@ -82,7 +82,8 @@ AXES: dict[str, Axis] = {
     "online_ema": _of(Recipe, "online_ema", ("recipe", "online_ema")),
     "tasks": Axis(("stream", "tasks"), int, "updates in the stream"),
     "steps_factors": _of(Stream, "steps_factors", ("stream", "steps_factors")),
-    "ordering": Axis(("stream", "ordering"), str, "order of the concepts: random"),
+    "ordering": Axis(("stream", "ordering"), str, f"order of the concepts: {', '.join(ORDERINGS)}, reversed_..."),
+    **{name: _of(Stream, name, ("stream", name)) for name in ("embedding", "start_concept")},
     **{
         kind: Axis(("recipe", "method", kind), str, f"a {kind} composed with another method: none, {', '.join(names)}")
         for kind, names in COMPOSED.items()
@@ -209,6 +210,8 @@ def _applies(name: str, values: Mapping[str, Scalar], source: str) -> bool:
         return True
     if path[0] == "timeline":
         return path[-1] in _settings_of_timeline(values, source)
+    if name in ("embedding", "start_concept"):
+        return str(values.get("ordering")).removeprefix("reversed_") == "similarity"
     if name in ("cooldown", "peaks"):
         schedule = _chosen("schedule", {"schedule": "cosine", **values}, source, SCHEDULES)
         return name in SCHEDULES[schedule]

@@ -189,14 +189,58 @@ class Pocket(Frozen):
     pool: int = Field(default=16_000, ge=256, le=1_000_000, description="pretraining samples available for replay")
 
 
+ORDERINGS = ("random", "easy_to_hard", "frequency", "similarity", "time", "time_mixed", "dataset")
+"""Each also reversed, under its name after "reversed_"; `streams.orderings` says what they are."""
+
+
 class Stream(Frozen):
     """How the concepts become tasks: an ordering of all adaptation concepts, cut into contiguous chunks."""
 
     tasks: int = Field(default=6, ge=1, description="updates in the stream")
-    ordering: Literal["random"] = "random"
+    ordering: Literal[
+        "random",
+        "easy_to_hard",
+        "frequency",
+        "similarity",
+        "time",
+        "time_mixed",
+        "dataset",
+        "reversed_random",
+        "reversed_easy_to_hard",
+        "reversed_frequency",
+        "reversed_similarity",
+        "reversed_time",
+        "reversed_time_mixed",
+        "reversed_dataset",
+    ] = "random"
+    embedding: Literal["text", "image"] | None = Field(
+        default=None, description="what concepts are alike by, for ordering similarity: text, image"
+    )
+    start_concept: str | None = Field(
+        default=None, description='where the path of ordering similarity starts, as "dataset/concept"; default: drawn'
+    )
     steps_factors: str | None = Field(
         default=None, description='factor of the steps in each task, such as "2, 1, 1"; default: all the same'
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_embedding(cls, value: Any) -> Any:
+        if isinstance(value, dict) and str(value.get("ordering")).removeprefix("reversed_") == "similarity":
+            return {"embedding": "text", **{key: one for key, one in value.items() if one is not None}}
+        return value
+
+    @model_validator(mode="after")
+    def _path_of_similarity(self) -> Self:
+        for setting in ("embedding", "start_concept"):
+            if getattr(self, setting) is not None and not self.is_by_similarity:
+                raise ValueError(f"{setting}: the ordering {self.ordering} has none; it belongs to similarity")
+        return self
+
+    @property
+    def is_by_similarity(self) -> bool:
+        """Whether the ordering is a path through embeddings."""
+        return self.ordering.removeprefix("reversed_") == "similarity"
 
     @property
     def factors(self) -> tuple[float, ...]:

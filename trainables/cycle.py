@@ -13,7 +13,7 @@ from trainables.lineage import Base, Update, Weights
 from trainables.merging.history import History
 from trainables.methods import scope
 from trainables.metrics import Score
-from trainables.streams.orderings import ORDERINGS
+from trainables.streams.orderings import ordered
 from trainables.streams.tasks import cut
 from trainables.workloads.identity import Identity
 
@@ -44,7 +44,7 @@ def lineage(config: TrialConfig, identity: Identity) -> Iterator[Step]:
     base = Base(model=identity.base)
     history = History(timeline=config.timeline, base=base)
     yield Step(task=0, update=None, served=base)
-    stream = ORDERINGS[config.stream.ordering](identity.concepts, config.order)
+    stream = ordered(config.stream, config.order, concepts=identity.concepts, facts=identity.facts)
     steps = config.stream.steps(config.recipe.steps)
     for task in cut(stream, config.stream.tasks):
         if method.is_frozen:

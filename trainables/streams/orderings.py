@@ -1,13 +1,105 @@
-"""Orders of the concepts of a stream, as permutations that depend on the order's number alone."""
+"""Orders of the concepts of a stream: permutations that depend on facts about the concepts and on an order's number.
 
-from collections.abc import Sequence
+    random          shuffled
+    easy_to_hard    by the base model's loss, smallest first
+    frequency       by how often the pretraining captions name them, rarest first; equals shuffled
+    similarity      a short path through the base model's embeddings, so that neighbours are alike
+    time            data set by data set in the order of their years; data sets of a year and their concepts shuffled
+    time_mixed      year by year, all concepts of a year shuffled
+    dataset         one data set after another, data sets and their concepts shuffled
 
+and each of them reversed ("reversed_time"). Source: arXiv 2408.14471, section 6.3 and its streams.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.config import Stream
+from trainables.frozen import ConfigError
 from trainables.randomness import generator
+from trainables.streams.paths import short_path
+
+Facts = Callable[[str], NDArray[np.generic]]
+"""What is known of all concepts, in canonical order: "loss" [N], "count" [N], "image" and "text" [N, D], "year" [N]."""
+
+Indices = NDArray[np.int64]
 
 
-def random_order(concepts: Sequence[str], order: int) -> tuple[str, ...]:
-    """The concepts shuffled; another `order` is another shuffle."""
-    return tuple(concepts[i] for i in generator("ordering", "random", order).permutation(len(concepts)))
+def ordered(stream: Stream, order: int, *, concepts: Sequence[str], facts: Facts) -> tuple[str, ...]:
+    """The concepts in the order of a stream.
+
+    Args:
+        stream: says which; for `similarity` also where the path starts.
+        order: number of the order; another one is another shuffle, or for `similarity` another start.
+        concepts: "dataset/concept", in canonical order.
+        facts: see `Facts`; asked only for what the ordering needs.
+
+    Raises:
+        ConfigError: the data lack what the ordering needs, or the starting concept is unknown.
+    """
+    name = stream.ordering.removeprefix("reversed_")
+    if name == "similarity":
+        indices = _similarity(stream, concepts, facts, order)
+    else:
+        indices = _ORDERS[name](concepts, facts, generator("ordering", name, order))
+    if stream.ordering != name:
+        indices = indices[::-1]
+    return tuple(concepts[i] for i in indices)
 
 
-ORDERINGS = {"random": random_order}
+def _random(concepts: Sequence[str], _: Facts, rng: np.random.Generator) -> Indices:
+    return rng.permutation(len(concepts))
+
+
+def _easy_to_hard(_: Sequence[str], facts: Facts, __: np.random.Generator) -> Indices:
+    """Equal losses in canonical order. Losses are rounded, so that another machine's last bit moves no concept."""
+    return np.argsort(np.round(facts("loss").astype(float), 4), kind="stable")
+
+
+def _frequency(concepts: Sequence[str], facts: Facts, rng: np.random.Generator) -> Indices:
+    return np.lexsort((rng.permutation(len(concepts)), facts("count")))
+
+
+def _similarity(stream: Stream, concepts: Sequence[str], facts: Facts, order: int) -> Indices:
+    if stream.start_concept is None:
+        start = int(generator("ordering", "similarity").permutation(len(concepts))[order % len(concepts)])
+    elif stream.start_concept in concepts:
+        start = concepts.index(stream.start_concept)
+    else:
+        raise ConfigError(
+            f"start_concept: {stream.start_concept!r} is no concept of the stream; such as {', '.join(concepts[:4])}"
+        )
+    return short_path(facts(stream.embedding or "text").astype(np.float32), start)
+
+
+def _time(concepts: Sequence[str], facts: Facts, rng: np.random.Generator) -> Indices:
+    dataset = _dataset_numbers(concepts)
+    place = rng.permutation(dataset.max() + 1)[dataset]  # data sets of one year in a shuffled order
+    return np.lexsort((rng.permutation(len(concepts)), place, facts("year")))
+
+
+def _time_mixed(concepts: Sequence[str], facts: Facts, rng: np.random.Generator) -> Indices:
+    return np.lexsort((rng.permutation(len(concepts)), facts("year")))
+
+
+def _dataset(concepts: Sequence[str], _: Facts, rng: np.random.Generator) -> Indices:
+    dataset = _dataset_numbers(concepts)
+    place = rng.permutation(dataset.max() + 1)[dataset]
+    return np.lexsort((rng.permutation(len(concepts)), place))
+
+
+def _dataset_numbers(concepts: Sequence[str]) -> Indices:
+    """For each concept the number of its data set."""
+    return np.unique([concept.partition("/")[0] for concept in concepts], return_inverse=True)[1].astype(np.int64)
+
+
+_ORDERS: dict[str, Callable[[Sequence[str], Facts, np.random.Generator], Indices]] = {
+    "random": _random,
+    "easy_to_hard": _easy_to_hard,
+    "frequency": _frequency,
+    "time": _time,
+    "time_mixed": _time_mixed,
+    "dataset": _dataset,
+}

@@ -1,8 +1,19 @@
 """What is known of a workload before anything is loaded; it costs no import of torch, so that plans are quick."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.frozen import ConfigError
 from trainables.workloads.anatomy import Anatomy
+
+
+def _unknown(kind: str) -> NDArray[np.generic]:
+    raise ConfigError(
+        f"ordering: it needs the {kind} of all concepts, which this workload lacks; use random or dataset"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +27,9 @@ class Identity:
         concepts: the adaptation concepts as "dataset/concept", in canonical order.
         test_samples: samples that one evaluation scores.
         anatomy: the model's parameters, and the layers that adapters may change.
+        facts: what is known of all concepts, in canonical order, by kind: "loss" of the base model [N], "count" in the
+            pretraining captions [N], embeddings "image" and "text" [N, D], "year" [N]. They follow from base and data
+            and are computed when first asked for. ConfigError says what the data lack.
     """
 
     base: str
@@ -24,3 +38,4 @@ class Identity:
     concepts: tuple[str, ...]
     test_samples: int
     anatomy: Anatomy
+    facts: Callable[[str], NDArray[np.generic]] = field(default=_unknown, compare=False)

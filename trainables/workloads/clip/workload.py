@@ -186,6 +186,38 @@ class ClipWorkload:
                 for test, classes_CD in zip(self._corpus.suite, texts.split(sizes), strict=True)
             )
 
+    def facts(self, kind: str) -> NDArray[np.generic]:
+        """What the base model makes of each concept of the stream, in canonical order (`Identity.facts`).
+
+        "loss" is the mean cross-entropy of a concept's training images over the prompts of all concepts, at the model's
+        temperature; "image" the mean embedding of its training images, "text" that of its prompt, of length 1. The
+        adaptation sets of the suite have the stream's concepts as their classes, in the same order.
+        """
+        model = self.architecture().eval()
+        model.load_state_dict(self.base())
+        with torch.inference_mode():
+            prompts = torch.cat([test.prompts for test in self._corpus.suite if test.group == "adapt"])
+            texts = F.normalize(_in_batches(lambda tokens: text.encode_text(model, tokens), prompts), dim=-1)
+            if kind == "text":
+                return texts.numpy()
+            per_concept = [self._images_of(model, concept) for concept in self.identity.concepts]
+            if kind == "image":
+                return torch.stack([F.normalize(images.mean(dim=0), dim=0) for images in per_concept]).numpy()
+            scale = _towers(model).logit_scale.exp()
+            losses = [
+                F.cross_entropy(scale * images @ texts.T, torch.full((len(images),), i))
+                for i, images in enumerate(per_concept)
+            ]
+            return torch.stack(losses).numpy()
+
+    def _images_of(self, model: nn.Module, concept: str) -> Tensor:
+        """Embeddings [N, D] of a concept's training images, of length 1."""
+        ids = self._corpus.by_concept[concept]
+        at = np.searchsorted(self._corpus.offsets, ids, side="right") - 1
+        local = ids - self._corpus.offsets[at]
+        images = np.stack([self._corpus.segments[i].images[j] for i, j in zip(at, local, strict=True)])
+        return F.normalize(_in_batches(_towers(model).encode_image, self._normalised(images)), dim=-1)
+
     def split(self, model: nn.Module) -> nn.Module:
         """Separate q, k, v projections."""
         return attention.split(model)

@@ -1,16 +1,21 @@
 """The pocket benchmark as a workload: the procedural world's data and the small pretrained CLIP."""
 
 import hashlib
+import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import safe_open
 
 from trainables.config import Pocket
 from trainables.frozen import digest
+from trainables.runtime import cache_folder
+from trainables.streams.mentions import mentions
 from trainables.workloads.anatomy import Anatomy
 from trainables.workloads.clip.layout import describe
 from trainables.workloads.identity import Identity
@@ -33,6 +38,7 @@ def identify_pocket(config: Pocket) -> Identity:
         concepts=tuple(f"{name}/{concept}" for name in ADAPT for concept in DATASETS[name].concepts),
         test_samples=sum(len(row.concepts) * row.test_per_concept for row in DATASETS.values()),
         anatomy=_anatomy(),
+        facts=partial(_facts, config),
     )
 
 
@@ -53,6 +59,41 @@ def open_pocket(config: Pocket, cache: Path) -> "ClipWorkload":
         model_config=model.POCKET_CONFIG,
         tokenizer_files=tokenizer_files,
     )
+
+
+YEARS = {
+    **{"greek": 2017, "cyrillic": 2017, "hebrew": 2018, "pictograms": 2018, "operators": 2019},
+    **{"forms": 2020, "weaves": 2020, "counts": 2021, "dials": 2022, "charts": 2022},
+}
+"""When each data set appeared. The world is invented, and so are its years."""
+
+_FACTS_VERSION = 1
+"""Raised by every change of how facts are computed."""
+
+
+def _facts(config: Pocket, kind: str) -> NDArray[np.generic]:
+    """See `Identity.facts`. Years are looked up; all else is kept in the cache under what it follows from."""
+    concepts = [(name, concept) for name in ADAPT for concept in DATASETS[name].concepts]
+    if kind == "year":
+        return np.array([YEARS[name] for name, _ in concepts])
+    identity, cache = identify_pocket(config), cache_folder()
+    key = digest([kind, identity.base, identity.data, identity.suite, _FACTS_VERSION])
+    path = cache / "facts" / f"{kind}-{key[:24]}.npy"
+    try:
+        known: NDArray[np.generic] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError):
+        known = _find_facts(config, kind, [concept for _, concept in concepts], cache)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp.npy")
+        np.save(temporary, known)
+        temporary.replace(path)
+    return known
+
+
+def _find_facts(config: Pocket, kind: str, concepts: Sequence[str], cache: Path) -> NDArray[np.generic]:
+    if kind == "count":
+        return mentions(concepts, pool(config.pool, cache).captions)
+    return open_pocket(config, cache).facts(kind)
 
 
 def _anatomy() -> Anatomy:
