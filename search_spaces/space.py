@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple, cast, get_args
 
-from trainables.config import ORDERINGS, SCHEDULES, Pocket, Recipe, Schedule, Stream, TrialConfig
+from trainables.config import ORDERINGS, SCHEDULES, Mixture, Pocket, Recipe, Schedule, Stream, TrialConfig
 from trainables.frozen import ConfigError, Frozen, parse
 from trainables.merging.rule import ROWS, SETTINGS, MergeRule
 from trainables.merging.timeline import NAMED, PLACES, SERVED, TIMELINES, Timeline, needs, timeline
@@ -76,10 +76,11 @@ AXES: dict[str, Axis] = {
     "pool_share": Axis(("recipe", "mixture", "pool"), float, "share of pretraining samples in a batch"),
     "new_share": Axis(("recipe", "mixture", "new"), float, "share of the new task in a batch"),
     "buffer_share": Axis(("recipe", "mixture", "buffer"), float, "share of earlier tasks in a batch"),
+    **{name: _of(Mixture, name, ("recipe", "mixture", name)) for name in ("buffer_size", "buffer_policy")},
     "batch_size": Axis(("recipe", "batch_size"), int, "samples per optimiser step"),
     "steps": Axis(("recipe", "steps"), int, "optimiser steps per task"),
     "precision": Axis(("recipe", "precision"), str, "matrix products in training: fp32, bf16"),
-    "online_ema": _of(Recipe, "online_ema", ("recipe", "online_ema")),
+    **{name: _of(Recipe, name, ("recipe", name)) for name in ("temperature", "online_ema")},
     "tasks": Axis(("stream", "tasks"), int, "updates in the stream"),
     "steps_factors": _of(Stream, "steps_factors", ("stream", "steps_factors")),
     "ordering": Axis(("stream", "ordering"), str, f"order of the concepts: {', '.join(ORDERINGS)}, reversed_..."),
@@ -92,7 +93,7 @@ AXES: dict[str, Axis] = {
 }
 
 _PARTS_OF_METHOD = ("trains", "adapter", "penalty", "projection")
-SWITCHES = ("wise_ft", "online_ema", "cooldown", "peaks", "steps_factors")
+SWITCHES = ("wise_ft", "online_ema", "temperature", "buffer_size", "cooldown", "peaks", "steps_factors")
 """Axes that `none` turns off; those whose type knows it anyway do not stand here."""
 
 _UNTRAINED = ("method", "tasks", "ordering")
@@ -210,6 +211,8 @@ def _applies(name: str, values: Mapping[str, Scalar], source: str) -> bool:
         return True
     if path[0] == "timeline":
         return path[-1] in _settings_of_timeline(values, source)
+    if name == "buffer_policy":
+        return values.get("buffer_size") not in (None, "none")
     if name in ("embedding", "start_concept"):
         return str(values.get("ordering")).removeprefix("reversed_") == "similarity"
     if name in ("cooldown", "peaks"):
@@ -278,7 +281,8 @@ def _with_axis_names(message: str) -> str:
     """Paths inside a config as the flat names that the user wrote, longest path first."""
     for part in ("recipe.method", "recipe.schedule"):
         message = message.replace(f": the whole document: {part}", f": {part}")
-    message = message.replace(": recipe.schedule: ", ".").replace(": stream: ", ".")
+    message = message.replace(": recipe.schedule: ", ".").replace(": stream: ", ".").replace(": recipe: temp", ".temp")
+    message = message.replace(": recipe.mixture: buffer_", ".buffer_")
     for part in _PARTS_OF_METHOD:
         message = message.replace(f": recipe.method.{part}.", ": recipe.method.")
     message = message.replace(": recipe.method: name:", ".method:").replace(": recipe.method: ", ".")

@@ -18,7 +18,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand
 
-from study.definition import StudyDefinition, load, presets
+from study.definition import StudyDefinition, load, presets, scalings
 from study.folder import Folder, claim
 from study.plan import Known, Plan, PlannedTrial, known, make_plan
 from study.progress import Progress, clock_time
@@ -102,6 +102,8 @@ def plan(study: StudyArgument, folder: DirOption = None, as_json: JsonOption = F
     if as_json:
         typer.echo(counts.as_json())
         return
+    for line in scalings(definition, source):
+        typer.echo(line)
     shared = counts.updates_total - counts.updates_unique
     typer.echo(f"study {definition.name} ({source}), folder {path}")
     typer.echo(

@@ -11,8 +11,9 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from search_spaces.space import AXES, Scalar, Values, axis_values, build, expand, product, require_known
-from trainables.config import Pocket, TrialConfig
+from trainables.config import SCHEDULES, Pocket, TrialConfig
 from trainables.frozen import ConfigError, Frozen, parse
+from trainables.schedules import scaled
 
 PRESETS = resources.files("search_spaces.presets")
 
@@ -64,6 +65,18 @@ class Budget(Frozen):
 _BUDGETS = ("total_mafs", "total_flops", "steps_per_task", "relative_to_full_steps")
 
 
+class LrScaling(Frozen):
+    """Learning rates that were chosen at another batch size.
+
+    Attributes:
+        rule: "linear" or "sqrt" of the ratio of batch sizes.
+        batch_size: samples per step at which the study's values of `lr` were chosen.
+    """
+
+    rule: Literal["linear", "sqrt"]
+    batch_size: int = Field(ge=1)
+
+
 class StudyDefinition(Frozen):
     """A grid of configs, each run on the same blocks, and the anchors they are compared with.
 
@@ -73,6 +86,7 @@ class StudyDefinition(Frozen):
         fixed: axis values that hold for every trial.
         grid: products of axes; their union is the study.
         blocks: a number n, for seeds and orders (0, 0) .. (n-1, n-1), or a list of {seed, order}.
+        lr_scaling: how `lr` follows the batch size; null leaves it as it is.
         budget: what all tasks together may cost, in place of the axis `steps`.
         joint: axis values of the joint anchor, on top of `fixed` and the first config; null leaves the anchor out.
         resources: what one trial holds.
@@ -84,6 +98,7 @@ class StudyDefinition(Frozen):
     fixed: dict[str, Scalar] = Field(default_factory=dict)
     grid: list[dict[str, Values]]
     blocks: list[Block] = Field(default_factory=lambda: [Block(seed=0, order=0)])
+    lr_scaling: LrScaling | None = None
     budget: Budget | None = None
     joint: dict[str, Scalar] | None = Field(default_factory=dict)
     resources: Resources = Resources()
@@ -161,7 +176,7 @@ def trials(definition: StudyDefinition, source: str) -> tuple[Trial, ...]:
     if definition.budget is not None and "steps" in {*definition.fixed, *(name for grid in grids for name in grid)}:
         raise ConfigError(f"{source}: steps: the budget says how many; remove one of the two")
     expanded = expand(grids, fixed=_fixed(definition), workload=definition.workload, source=source)
-    configs = [_afforded(config, definition, source) for config in expanded]
+    configs = [_afforded(_scaled(config, definition), definition, source) for config in expanded]
     own = [config for config in configs if not config.recipe.method.is_frozen]
     if not own:
         raise ConfigError(f"{source}: grid: {_ANCHORS_ONLY}")
@@ -183,6 +198,35 @@ def trials(definition: StudyDefinition, source: str) -> tuple[Trial, ...]:
 def _fixed(definition: StudyDefinition) -> dict[str, Scalar]:
     """Steps of a study with a budget are only known when the config is."""
     return definition.fixed if definition.budget is None else {**definition.fixed, "steps": 1}
+
+
+def _scaled(config: TrialConfig, definition: StudyDefinition) -> TrialConfig:
+    """A config with its learning rate scaled to its batch size."""
+    rule, recipe = definition.lr_scaling, config.recipe
+    if rule is None:
+        return config
+    lr, _ = scaled(recipe.optimiser.lr, batch_size=recipe.batch_size, reference=rule.batch_size, rule=rule.rule)
+    optimiser = recipe.optimiser.model_copy(update={"lr": lr})
+    return config.model_copy(update={"recipe": recipe.model_copy(update={"optimiser": optimiser})})
+
+
+def scalings(definition: StudyDefinition, source: str) -> tuple[str, ...]:
+    """What `lr_scaling` did to the learning rates of a study, in sentences."""
+    rule = definition.lr_scaling
+    if rule is None:
+        return ()
+    said = []
+    for config in expand(
+        [_without_joint(grid) for grid in definition.grid],
+        fixed=_fixed(definition),
+        workload=definition.workload,
+        source=source,
+    ):
+        recipe = config.recipe
+        said.append(
+            scaled(recipe.optimiser.lr, batch_size=recipe.batch_size, reference=rule.batch_size, rule=rule.rule)[1]
+        )
+    return tuple(dict.fromkeys(said))
 
 
 def _afforded(config: TrialConfig, definition: StudyDefinition, source: str) -> TrialConfig:
@@ -240,10 +284,18 @@ def _joint_values(asked: Mapping[str, Scalar], definition: StudyDefinition, firs
     own = {name: value for name, value in axis_values(first).items() if value is not None}
     values = {**own, **_fixed(definition), **asked}
     values = {name: value for name, value in values.items() if not _is_of_updates(name)} | _JOINT
-    for name in ("steps_factors", "peaks"):
-        values.pop(name, None)
+    values = {name: value for name, value in values.items() if name not in _OF_STREAMS}
+    if "peaks" not in SCHEDULES.get(str(values["schedule"]), ("peaks",)):  # one task has nothing to look back at
+        values["schedule"] = "cosine" if "cosine" in str(values["schedule"]) else "rsqrt"
     pool = values["pool_share"]
     return {**values, "new_share": 1 - pool if isinstance(pool, int | float) else values["new_share"]}
+
+
+_OF_STREAMS = (
+    *("steps_factors", "peaks", "buffer_size", "buffer_policy", "temperature"),
+    *("ordering", "embedding", "start_concept"),
+)
+"""Axes that mean nothing to a single task of all concepts."""
 
 
 def _is_of_updates(axis: str) -> bool:
@@ -253,7 +305,7 @@ def _is_of_updates(axis: str) -> bool:
 
 def _joint_config(values: Mapping[str, Scalar], definition: StudyDefinition, where: str) -> TrialConfig:
     config, _ = build(values, workload=definition.workload, source=where)
-    config = _afforded(config, definition, where)
+    config = _afforded(_scaled(config, definition), definition, where)
     one_task = {
         "stream": config.stream.model_copy(update={"tasks": 1}),
         "recipe": config.recipe.model_copy(update={"steps": config.recipe.steps * config.stream.tasks}),

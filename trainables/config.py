@@ -114,6 +114,27 @@ class Mixture(Frozen):
     pool: float = Field(default=0.33, ge=0, le=1)
     new: float = Field(default=0.34, gt=0, le=1)
     buffer: float = Field(default=0.33, ge=0, le=1)
+    buffer_size: int | None = Field(
+        default=None, ge=1, description="samples that the buffer of earlier tasks holds; default: all"
+    )
+    buffer_policy: Literal["reservoir", "balanced"] | None = Field(
+        default=None, description="what a buffer of limited size keeps: reservoir, balanced (alike of every concept)"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_policy(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("buffer_size") is not None and value.get("buffer_policy") is None:
+            return {**value, "buffer_policy": "reservoir"}
+        return value
+
+    @model_validator(mode="after")
+    def _limits_act(self) -> Self:
+        if self.buffer_policy is not None and self.buffer_size is None:
+            raise ValueError("buffer_policy: it acts on a buffer of limited size; give a buffer_size, or remove it")
+        if self.buffer_size is not None and self.buffer == 0:
+            raise ValueError("buffer_size: the share of the buffer is 0, so its size has no effect; remove it")
+        return self
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
@@ -133,6 +154,12 @@ class Recipe(Frozen):
     batch_size: int = Field(default=512, ge=2, description="samples per optimiser step")
     steps: int = Field(ge=1, description="optimiser steps per task")
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="type of the matrix products in training")
+    temperature: float | None = Field(
+        default=None,
+        ge=0.01,
+        le=1,
+        description="temperature of the loss that every task starts from, such as 0.07; default: that of its weights",
+    )
     online_ema: float | None = Field(
         default=None,
         gt=0,
@@ -166,6 +193,14 @@ class Recipe(Frozen):
             raise ValueError(
                 f"online_ema: it averages weights, and {self.method.name} trains factors, whose averages make other "
                 "weights; use a method without an adapter, or a timeline that merges"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_its_temperature(self) -> Self:
+        if self.temperature is not None and self.method.adapter is not None and not self.method.logit_scale:
+            raise ValueError(
+                f"temperature: {self.method.name} stores its adapter alone; add logit_scale: true, which trains it, too"
             )
         return self
 

@@ -1,5 +1,6 @@
 """The training loop, the only one: from the weights that a task starts from to the weights that it ends with."""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainables.lineage import Update, first_of
 from trainables.methods import penalties
@@ -17,6 +18,7 @@ from trainables.methods.method import L2Init
 from trainables.randomness import generator
 from trainables.runtime import Runtime, TrainingError
 from trainables.schedules import factor
+from trainables.streams.buffers import kept
 from trainables.streams.mixture import draw, shares
 from trainables.workloads.workload import Batch, State, Workload
 
@@ -58,6 +60,8 @@ def train(update: Update, start: Start, workload: Workload, runtime: Runtime) ->
     recipe, method = update.recipe, update.recipe.method
     attached = _attached(update, start, workload)
     model = attached.model.to(runtime.device).train()
+    if recipe.temperature is not None:
+        _set_temperature(model, recipe.temperature, workload)
     parameters = attached.trainable
     optimiser = GaloreAdamW(parameters.values(), method.projection, recipe.optimiser)
     base = workload.base() if isinstance(method.penalty, L2Init) else {}
@@ -105,6 +109,14 @@ def train(update: Update, start: Start, workload: Workload, runtime: Runtime) ->
     return Trained(state=state, carry=carry, losses=values, wall_seconds=wall_seconds)
 
 
+def _set_temperature(model: nn.Module, temperature: float, workload: Workload) -> None:
+    """Start from another temperature than that of the weights: logit_scale is the logarithm of its inverse."""
+    with torch.no_grad():
+        for parameter in workload.identity.anatomy.parameters:
+            if parameter.part == "scale" and not parameter.bias:
+                model.get_parameter(parameter.name).fill_(-math.log(temperature))
+
+
 def folded(update: Update, state: State, carry: Carry, workload: Workload) -> dict[str, Tensor]:
     """Weights of an update whose adapter is in `carry`, as `train` gave them: `state` with the adapter folded in."""
     return _attached(update, Start(state=state, carry=carry), workload, continues=True).fold()
@@ -123,6 +135,15 @@ def _attached(update: Update, start: Start, workload: Workload, *, continues: bo
     )
 
 
+def _buffered(update: Update, workload: Workload) -> NDArray[np.int64]:
+    """Samples of earlier concepts that the buffer holds."""
+    mixture, earlier = update.recipe.mixture, sorted(update.task.earlier)
+    if mixture.buffer_size is None or mixture.buffer_policy is None:
+        return workload.samples(earlier)
+    samples = [workload.samples((concept,)) for concept in earlier]
+    return kept(earlier, samples, size=mixture.buffer_size, policy=mixture.buffer_policy, seed=update.seed)
+
+
 class Sources:
     """The samples that a task draws from: pool, new concepts, buffer of the earlier ones."""
 
@@ -133,7 +154,7 @@ class Sources:
         if counts.pool:
             self._parts.append(("pool", workload.pool(), counts.pool))
         if counts.buffer:
-            self._parts.append(("buffer", workload.samples(task.earlier), counts.buffer))
+            self._parts.append(("buffer", _buffered(update, workload), counts.buffer))
         self._workload, self._seed, self._task = workload, update.seed, task.index
 
     def batch(self, step: int) -> Batch:

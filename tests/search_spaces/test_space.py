@@ -235,6 +235,7 @@ def test_every_axis_is_a_place_in_some_config() -> None:
         {"timeline": "offline", "rule": "breadcrumbs"},
         {"schedule": ["matched_rsqrt", "constant"], "peaks": "1, 0.5, 0.5, 0.2, 0.1, 0.1"},
         {"steps_factors": "2, 1, 1, 1, 1, 1"},
+        {"buffer_size": 100, "temperature": 0.07},
         {"ordering": "similarity", "start_concept": "greek/alpha"},
         {"timeline": "offline", "rule": ["lerp", "tall_masks"], "lines": [None, "sqrt"]},
     ]

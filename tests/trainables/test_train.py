@@ -12,6 +12,7 @@ from torch import Tensor
 from search_spaces.space import Scalar
 from tests.trainables import toys
 from trainables.cycle import lineage
+from trainables.frozen import ConfigError
 from trainables.lineage import Update
 from trainables.runtime import Runtime, TrainingError
 from trainables.schedules import factor
@@ -176,3 +177,30 @@ def test_weights_that_blow_up_in_the_last_step_are_refused() -> None:
     broken = update(lr=1e38, weight_decay=10.0, steps=1, warmup=0.0, schedule="constant")
     with pytest.raises(TrainingError, match="weights were not finite at the end of task 1"):
         trained(broken)
+
+
+# -- temperature and buffers -------------------------------------------------------------------------------------------
+
+
+def test_a_task_starts_from_the_given_temperature() -> None:
+    """With a rate of next to nothing it also ends there; a frozen one stays exactly."""
+    held = trained(update(temperature=0.5, lr=1e-12, weight_decay=0.0))
+    assert float(held.state["logit_scale"]) == pytest.approx(math.log(2), abs=1e-6)
+    frozen = trained(update(temperature=0.5, logit_scale=False))
+    assert float(frozen.state["logit_scale"]) == pytest.approx(math.log(2), abs=1e-7)
+    assert trained(update(temperature=0.5)).losses[0] != trained(update()).losses[0]
+
+
+def test_adapters_keep_a_temperature_only_where_they_train_it() -> None:
+    with pytest.raises(ConfigError, match="temperature: lora stores its adapter alone; add logit_scale: true"):
+        toys.trial(method="lora", rank=2, temperature=0.5)
+    toys.trial(method="lora", rank=2, temperature=0.5, logit_scale=True)
+
+
+def test_a_buffer_of_limited_size_replays_what_it_holds() -> None:
+    task = 3
+    unlimited, limited = (update(task, **axes, tasks=4) for axes in ({}, {"buffer_size": 5}))
+    ids = [set(map(int, Sources(one, WORKLOAD)._parts[-1][1])) for one in (unlimited, limited)]
+    assert len(ids[1]) == 5
+    assert ids[1] < ids[0]
+    assert not equal(trained(unlimited).state, trained(limited).state)
