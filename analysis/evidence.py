@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 
@@ -73,6 +73,13 @@ class Comparison:
         if high < NEGLIGIBLE:
             return "did not hold", None
         return "undecided", "the interval contains zero"
+
+
+class Sides(TypedDict):
+    """Names of the two sides of a comparison."""
+
+    left: str
+    right: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,8 +183,9 @@ def of_pairs(
     left: str,
     right: str,
     scope: str | None = None,
+    allowance: float = 0.0,
 ) -> Comparison:
-    """Mean over pairs, per block; every pair counts the same."""
+    """Mean over pairs, per block; every pair counts the same. The left may be worse by the allowance."""
     rows = np.asarray(pairs)
     return _of_choices(
         evidence,
@@ -186,6 +194,7 @@ def of_pairs(
         left=left,
         right=right,
         scope=scope,
+        allowance=allowance,
     )
 
 
@@ -197,17 +206,18 @@ def of_best(
     left: str,
     right: str,
     margin: float | None = None,
+    allowance: float = 0.0,
 ) -> Comparison:
     """Best of the left minus best of the right rows of each contest, in the quantity itself.
 
-    Per block, both are chosen on the other blocks.
+    Per block, both are chosen on the other blocks. The left may be worse by the allowance.
     """
 
     def best(rows: Sequence[int]) -> IntArray:
         return np.asarray(rows)[honest_choice(evidence.values[quantity][list(rows)])]
 
     choices = [(best(a), best(b)) for a, b in contests]
-    return _of_choices(evidence, choices, quantity, left=left, right=right, margin=margin)
+    return _of_choices(evidence, choices, quantity, left=left, right=right, margin=margin, allowance=allowance)
 
 
 def per_group(
@@ -244,6 +254,7 @@ def _of_choices(
     right: str,
     scope: str | None = None,
     margin: float | None = None,
+    allowance: float = 0.0,
 ) -> Comparison:
     """Mean over contests of the chosen left minus the chosen right rows, each of them (blocks,)."""
     left_KS, right_KS = (np.asarray(rows) for rows in zip(*choices, strict=True))
@@ -253,9 +264,9 @@ def _of_choices(
         return float(evidence.values[name][rows_KS, blocks].mean())
 
     return comparison_of(
-        evidence.values[quantity][left_KS, blocks] - evidence.values[quantity][right_KS, blocks],
+        evidence.values[quantity][left_KS, blocks] - evidence.values[quantity][right_KS, blocks] + allowance,
         quantity,
-        left=left,
+        left=f"{left} plus {100 * allowance:g} point" if allowance else left,
         right=right,
         scope=scope,
         margin=margin,

@@ -42,6 +42,17 @@ from analysis.recipe_claims import (
     larger_learning_rate_lowers_retention,
     larger_merge_weight_raises_retention,
 )
+from analysis.stream_claims import (
+    both_towers_beat_one,
+    buffer_matters_more_than_pool,
+    compute_helps_merging_alone,
+    learning_rates_have_a_middle,
+    meta_schedules_retain_more,
+    orderings_end_alike,
+    pretrained_temperature_closes_the_gap,
+    rsqrt_keeps_what_cosine_loses,
+    schedules_within_a_task_are_alike,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +147,43 @@ CLAIMS: tuple[tuple[str, str, Claim], ...] = (
         places_change_much,
     ),
     ("The lead of EMA-merge over fine-tuning grows with the number of tasks.", TIME, advantage_grows_with_tasks),
+    (
+        "Learning rates have a middle: the largest retains least, and the smallest accumulates least.",
+        RECIPES_PART,
+        learning_rates_have_a_middle,
+    ),
+    (
+        "Within a task, a cosine and a reciprocal square root of the steps do the same.",
+        RECIPES_PART,
+        schedules_within_a_task_are_alike,
+    ),
+    (
+        "Meta-schedules over tasks retain more than schedules that begin anew with every task.",
+        RECIPES_PART,
+        meta_schedules_retain_more,
+    ),
+    (
+        "Meta-schedules of rsqrt keep the accumulation that those of cosine lose.",
+        RECIPES_PART,
+        rsqrt_keeps_what_cosine_loses,
+    ),
+    (
+        "More compute improves the trade-off of merging, and not that of fine-tuning.",
+        RECIPES_PART,
+        compute_helps_merging_alone,
+    ),
+    ("To tune both towers beats a locked image or text tower.", RECIPES_PART, both_towers_beat_one),
+    (
+        "To go on from the pretrained temperature forgets less in the first task than to reset it.",
+        RECIPES_PART,
+        pretrained_temperature_closes_the_gap,
+    ),
+    ("After the whole stream, all orderings end alike.", RECIPES_PART, orderings_end_alike),
+    (
+        "To replay earlier tasks is crucial, and matters more than to replay pretraining data.",
+        RECIPES_PART,
+        buffer_matters_more_than_pool,
+    ),
 )
 
 

@@ -17,6 +17,7 @@ from analysis.evidence import (
     Comparison,
     Evidence,
     Quantity,
+    Sides,
     averaging,
     by_context,
     comparison_of,
@@ -47,7 +48,7 @@ def larger_merge_weight_lowers_accumulation(evidence: Evidence) -> Case | str:
     ]
     if not pairs:
         return "it needs configs that differ in the merge weight only"
-    sides = {"left": "the smaller w", "right": "the larger w"}
+    sides: Sides = {"left": "the smaller w", "right": "the larger w"}
     return Case(
         decisive=(of_pairs(evidence, pairs, "AKA", **sides),),
         further=per_group(evidence, pairs, "AKA", lambda config: config.timeline_name, **sides),
@@ -151,16 +152,8 @@ def rules_change_little(evidence: Evidence) -> Case | str:
     contests, rules = _by_rule(evidence)
     if not contests:
         return f"it needs another rule beside {AVERAGE} (other than the control, {CONTROL}) in one timeline"
-    average, other = (
-        [_best(evidence, rows) for rows in side] for side in zip(*(c[::-1] for c in contests), strict=True)
-    )
-    best = comparison_of(
-        _values(evidence, "GM", average) - _values(evidence, "GM", other) + MARGIN,
-        "GM",
-        left=f"the weighted average plus {100 * MARGIN:g} point",
-        right="the best other rule",
-        points=(_point(evidence, average), _point(evidence, other)),
-    )
+    turned = [(right, left) for left, right in contests]
+    best = of_best(evidence, turned, "GM", left="the weighted average", right="the best other rule", allowance=MARGIN)
     further = tuple(
         of_best(evidence, pairs, "GM", left=f"rule {rule}", right="the weighted average")
         for rule in rules

@@ -3,7 +3,7 @@
 from itertools import combinations
 
 from analysis.configs import MERGE_AXES, METHOD_AXES, Config, family_name, matched, short
-from analysis.evidence import OWN_AXES, Case, Evidence, averaging, by_context, of_best, of_pairs, per_group
+from analysis.evidence import OWN_AXES, Case, Evidence, Sides, averaging, by_context, of_best, of_pairs, per_group
 
 
 def full_accumulates_more_than_lora(evidence: Evidence) -> Case | str:
@@ -47,7 +47,7 @@ def larger_learning_rate_lowers_retention(evidence: Evidence) -> Case | str:
     pairs = [(low, high) for low, high in _pairs_by(evidence, "lr")]
     if not pairs:
         return "it needs configs that differ in the learning rate only"
-    sides = {"left": "the smaller lr", "right": "the larger lr"}
+    sides: Sides = {"left": "the smaller lr", "right": "the larger lr"}
     return Case(
         decisive=(of_pairs(evidence, pairs, "AZS", **sides),),
         further=per_group(evidence, pairs, "AZS", _family_and_timeline, **sides),
@@ -95,7 +95,7 @@ def larger_merge_weight_raises_retention(evidence: Evidence) -> Case | str:
     pairs = [(high, low) for low, high in _pairs_by(evidence, "w")]
     if not pairs:
         return "it needs configs that differ in the merge weight only"
-    sides = {"left": "the larger w", "right": "the smaller w"}
+    sides: Sides = {"left": "the larger w", "right": "the smaller w"}
     return Case(
         decisive=(of_pairs(evidence, pairs, "AZS", **sides),),
         further=per_group(evidence, pairs, "AZS", _family_and_timeline, **sides),
