@@ -54,9 +54,9 @@ def way(
     return config, paths[0].tolist(), paths[1].tolist()
 
 
-def evidence(*ways: Way, noise: float = 0.001, line: float = 0.7) -> Evidence:
+def evidence(*ways: Way, noise: float = 0.001, line: float = 0.7, seed: int = 0) -> Evidence:
     """Blocks differ by noise; the gain is AZS above a flat line."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     paths = np.array([[aka, azs] for _, aka, azs in ways]).transpose(0, 2, 1)[:, np.newaxis]
     paths = (paths + rng.normal(0, noise, (len(ways), BLOCKS, TASKS + 1, 2))).clip(0.01, 0.99)
     aka, azs = paths[:, :, -1, 0], paths[:, :, -1, 1]

