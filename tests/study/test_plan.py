@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from search_spaces.space import axis_values
 from study.definition import StudyDefinition, load
 from study.estimate import estimate
 from study.plan import Plan, known, make_plan
@@ -77,3 +78,20 @@ def test_growth_is_warned_about() -> None:
     ):
         assert not calm.warnings
     assert not plan({"timeline": "ema", "rule": "task_arithmetic"}, tasks=1).warnings
+
+
+@pytest.mark.parametrize(
+    ("name", "axis", "values"),
+    [
+        ("learning_rate", "lr", 5),
+        ("schedules", "schedule", 8),
+        ("orderings", "ordering", 11),
+        ("mixtures", "buffer_share", 4),
+        ("compute", "steps", 3),
+    ],
+)
+def test_presets_of_recipes_vary_what_they_are_named_for(name: str, axis: str, values: int) -> None:
+    definition, source = load(name)
+    found = [planned.trial for planned in make_plan(definition, source).trials if planned.trial.kind == "trial"]
+    assert len({axis_values(trial.config)[axis] for trial in found}) == values
+    assert len({trial.config.block for trial in found}) == 3
