@@ -86,6 +86,7 @@ class StudyDefinition(Frozen):
         fixed: axis values that hold for every trial.
         grid: products of axes; their union is the study.
         blocks: a number n, for seeds and orders (0, 0) .. (n-1, n-1), or a list of {seed, order}.
+        evaluate_at: fractions of every task, above 0 and below 1, after which what is being trained is scored, too.
         lr_scaling: how `lr` follows the batch size; null leaves it as it is.
         budget: what all tasks together may cost, in place of the axis `steps`.
         joint: axis values of the joint anchor, on top of `fixed` and the first config; null leaves the anchor out.
@@ -99,6 +100,7 @@ class StudyDefinition(Frozen):
     grid: list[dict[str, Values]]
     blocks: list[Block] = Field(default_factory=lambda: [Block(seed=0, order=0)])
     lr_scaling: LrScaling | None = None
+    evaluate_at: list[float] = Field(default_factory=list)
     budget: Budget | None = None
     joint: dict[str, Scalar] | None = Field(default_factory=dict)
     resources: Resources = Resources()
@@ -135,6 +137,12 @@ class StudyDefinition(Frozen):
                 raise ValueError("at least one block is needed")
             return [{"seed": i, "order": i} for i in range(value)]
         return value
+
+    @model_validator(mode="after")
+    def _within_tasks(self) -> Self:
+        if not all(0 < at < 1 for at in self.evaluate_at):
+            raise ValueError(f"evaluate_at: {self.evaluate_at} given; fractions of a task, above 0 and below 1")
+        return self
 
     @model_validator(mode="after")
     def _blocks_differ(self) -> Self:

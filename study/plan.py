@@ -14,6 +14,14 @@ from trainables.workloads import identify
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlannedInside:
+    """An evaluation within a task: after how many of its steps, and the key of the scores."""
+
+    step: int
+    scores: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlannedStep:
     """One task of a trial: the keys of its update (None at task 0) and of the scores of what is then served.
 
@@ -24,6 +32,7 @@ class PlannedStep:
     update: str | None
     scores: str
     recipe: Recipe | None = None
+    inside: tuple["PlannedInside", ...] = ()
 
     @property
     def passes(self) -> int:
@@ -33,11 +42,12 @@ class PlannedStep:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedTrial:
-    """A trial and everything it will build, in order."""
+    """A trial and everything it will build, in order; `evaluate_at` are the fractions of a task scored within it."""
 
     trial: Trial
     steps: tuple[PlannedStep, ...]
     cost: str
+    evaluate_at: tuple[float, ...] = ()
 
     @property
     def updates(self) -> tuple[str, ...]:
@@ -46,7 +56,13 @@ class PlannedTrial:
 
     def is_done(self, known: "Known") -> bool:
         """A trial is done when its price and all its scores are there."""
-        return self.cost in known.costs and all(step.scores in known.scores for step in self.steps)
+        return self.cost in known.costs and self.all_scores <= known.scores
+
+    @property
+    def all_scores(self) -> frozenset[str]:
+        """Keys of the scores of what is served, and of those within tasks."""
+        served = {step.scores for step in self.steps}
+        return frozenset(served | {one.scores for step in self.steps for one in step.inside})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +98,7 @@ class Plan:
     @cached_property
     def unique_scores(self) -> frozenset[str]:
         """Each evaluation once."""
-        return frozenset(step.scores for planned in self.trials for step in planned.steps)
+        return frozenset().union(*(planned.all_scores for planned in self.trials))
 
     def missing(self, known: Known) -> tuple[PlannedTrial, ...]:
         """Trials that are not done."""
@@ -111,7 +127,7 @@ def make_plan(definition: StudyDefinition, source: str) -> Plan:
     Raises:
         ConfigError: the definition cannot be planned.
     """
-    return Plan(trials=tuple(_planned(trials(definition, source), source)))
+    return Plan(trials=tuple(_planned(definition, source)))
 
 
 def known(store: Store) -> Known:
@@ -119,11 +135,12 @@ def known(store: Store) -> Known:
     return Known(updates=store.keys("updates"), scores=store.keys("scores"), costs=store.keys("costs"))
 
 
-def _planned(study_trials: Iterable[Trial], source: str) -> Iterable[PlannedTrial]:
-    for trial in study_trials:
+def _planned(definition: StudyDefinition, source: str) -> Iterable[PlannedTrial]:
+    for trial in trials(definition, source):
         identity = identify(trial.config.workload)
+        evaluate_at = tuple(definition.evaluate_at) if trial.kind == "trial" else ()
         try:
-            built = tuple(lineage(trial.config, identity))
+            built = tuple(lineage(trial.config, identity, evaluate_at))
         except ConfigError as error:
             raise ConfigError(f"{source}: {error}") from error
         steps = (
@@ -132,7 +149,15 @@ def _planned(study_trials: Iterable[Trial], source: str) -> Iterable[PlannedTria
                 update=None if step.update is None else step.update.key,
                 recipe=None if step.update is None else step.update.recipe,
                 scores=scores_key(step.served, identity.suite),
+                inside=tuple(
+                    PlannedInside(step=one.step, scores=scores_key(one, identity.suite)) for one in step.inside
+                ),
             )
             for step in built
         )
-        yield PlannedTrial(trial=trial, steps=tuple(steps), cost=cost_key(trial.config.recipe, identity.base))
+        yield PlannedTrial(
+            trial=trial,
+            steps=tuple(steps),
+            cost=cost_key(trial.config.recipe, identity.base),
+            evaluate_at=evaluate_at,
+        )

@@ -71,7 +71,7 @@ def _run_inline(
         for attempt in range(definition.retries + 1):
             try:
                 build = builder(planned.trial.config.workload, folder.path, runtime)
-                cycle.run(planned.trial.config, build, partial(_report, progress, name))
+                cycle.run(planned.trial.config, build, partial(_report, progress, name), planned.evaluate_at)
             except Exception as error:
                 folder.log("trial_error", trial=name, error=str(error), traceback=traceback.format_exc())
                 final = attempt == definition.retries or isinstance(error, TrainingError)

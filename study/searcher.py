@@ -35,7 +35,8 @@ class PlanSearcher(Searcher):  # type: ignore[misc]
             following = next((key for key in planned.updates if key not in self._have), None)
             if following not in promised:
                 self._running[trial_id] = self._waiting.pop(i)
-                return {"id": planned.trial.id, "trial": planned.trial.config.canonical()}
+                trial = planned.trial
+                return {"id": trial.id, "trial": trial.config.canonical(), "evaluate_at": list(planned.evaluate_at)}
         return None
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:

@@ -39,6 +39,17 @@ TASKS = pa.schema(
         *((name, pa.float64()) for name in ("aka", "azs", "gm", "cost_flops", "cost_mafs", "wall_s")),
     ]
 )
+INSIDE = pa.schema(
+    [
+        ("trial", pa.string()),
+        ("task", pa.int64()),
+        ("step", pa.int64()),
+        ("fraction", pa.float64()),
+        *((name, pa.float64()) for name in ("aka", "azs", "gm")),
+    ]
+)
+"""Weights within a task, before anything is merged; only studies with `evaluate_at` have rows."""
+
 SCORES = pa.schema(
     [
         ("trial", pa.string()),
@@ -56,11 +67,12 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Tables:
-    """Rows of the three tables."""
+    """Rows of the tables."""
 
     trials: list[Row]
     tasks: list[Row]
     scores: list[Row]
+    inside: list[Row]
 
     @property
     def unfinished(self) -> list[str]:
@@ -74,10 +86,11 @@ def make_tables(plan: Plan, store: Store, failed: Mapping[str, str]) -> Tables:
     A trial is `done` when all its tasks are there, `failed` when the last run gave it up, else `waiting`.
     """
     reader = _Reader(store)
-    tables = Tables(trials=[], tasks=[], scores=[])
+    tables = Tables(trials=[], tasks=[], scores=[], inside=[])
     for planned in plan.trials:
         tasks = list(_task_rows(planned, reader, tables.scores))
         tables.tasks.extend(tasks)
+        tables.inside.extend(_inside_rows(planned, reader))
         done = len(tasks) == len(planned.steps)
         status = "done" if done else "failed" if planned.trial.id in failed else "waiting"
         tables.trials.append(trial_row(planned, status))
@@ -85,12 +98,13 @@ def make_tables(plan: Plan, store: Store, failed: Mapping[str, str]) -> Tables:
 
 
 def write(tables: Tables, folder: Path) -> None:
-    """Write the three Parquet files, each whole or not at all."""
+    """Write the Parquet files, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows, schema in (
         ("trials", tables.trials, TRIALS),
         ("tasks", tables.tasks, TASKS),
         ("scores", tables.scores, SCORES),
+        ("inside", tables.inside, INSIDE),
     ):
         temporary = folder / f".{name}.parquet.{os.getpid()}.tmp"
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
@@ -150,6 +164,21 @@ def _task_rows(planned: PlannedTrial, reader: "_Reader", scores: list[Row]) -> I
             "cost_mafs": float(passes * cost.mafs),
             "wall_s": wall,
         }
+
+
+def _inside_rows(planned: PlannedTrial, reader: "_Reader") -> Iterator[Row]:
+    """Rows of the evaluations within a trial's tasks, as far as they are there."""
+    for step in planned.steps:
+        for inside in step.inside:
+            values = reader.scores(inside.scores)
+            if values is not None and step.recipe is not None:
+                yield {
+                    "trial": planned.trial.id,
+                    "task": step.task,
+                    "step": inside.step,
+                    "fraction": inside.step / step.recipe.steps,
+                    **summarise(values)._asdict(),
+                }
 
 
 class _Reader:

@@ -27,7 +27,7 @@ def run_trial(config: dict[str, Any], *, study: str, runtime: Runtime) -> None:
     trial = parse(TrialConfig, config["trial"], source="trial")
     folder = Folder(path=Path(study))
     try:
-        cycle.run(trial, builder(trial.workload, folder.path, runtime), report)
+        cycle.run(trial, builder(trial.workload, folder.path, runtime), report, config["evaluate_at"])
     except Exception as error:
         folder.log("trial_error", trial=trial.trial_id, error=str(error), traceback=traceback.format_exc())
         if not isinstance(error, TrainingError):

@@ -6,6 +6,8 @@ There is no other way to get weights or scores, so resuming, sharing and healing
 import json
 import platform
 from collections import OrderedDict
+from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -14,7 +16,7 @@ from torch import Tensor
 
 from trainables.budget import cost_per_step
 from trainables.config import Recipe
-from trainables.lineage import Base, Merge, Update, Weights, cost_key, first_of, last_update, scores_key
+from trainables.lineage import Base, Inside, Merge, Update, Weights, cost_key, first_of, last_update, scores_key
 from trainables.merging.rules import Sources, lerp_, merge, wide
 from trainables.methods import scope
 from trainables.metrics import Cost, Score, decode, encode
@@ -72,20 +74,26 @@ class Builder:
             self._recent.popitem(last=False)
         return built
 
-    def ensure(self, node: Update) -> None:
-        """Train an update unless it is in the store."""
-        if not self.store.has("updates", node.key):
+    def ensure(self, node: Update, inside: Sequence[Inside] = ()) -> None:
+        """Train an update unless it is in the store; weights inside of it without scores are scored as they pass."""
+        unscored = [one for one in inside if not self.store.has("scores", self._scores_key(one))]
+        if unscored:
+            self._recent[node.key] = self._train(node, unscored)
+        elif not self.store.has("updates", node.key):
             self.weights(node)
 
     def scores(self, node: Weights) -> tuple[Score, ...]:
         """Scores of a node on the workload's suite: from the store, or evaluated and stored."""
-        key = scores_key(node, self.workload.identity.suite)
-        known = self.store.get("scores", key)
-        if known is not None:
-            return decode(known)
-        self._evaluator.load_state_dict(self.weights(node))
+        known = self.store.get("scores", self._scores_key(node))
+        return decode(known) if known is not None else self._score(node, self.weights(node))
+
+    def _scores_key(self, node: Weights | Inside) -> str:
+        return scores_key(node, self.workload.identity.suite)
+
+    def _score(self, node: Weights | Inside, state: State) -> tuple[Score, ...]:
+        self._evaluator.load_state_dict(state)
         scores = self.workload.evaluate(self._evaluator)
-        self.store.put("scores", key, encode(scores))
+        self.store.put("scores", self._scores_key(node), encode(scores))
         return scores
 
     def cost(self, recipe: Recipe) -> Cost:
@@ -167,8 +175,10 @@ class Builder:
             state = {**self.weights(first_of(node).start), **{name: state[name] for name in trained}}
         return Start(state=state, carry=carry)
 
-    def _train(self, node: Update) -> Built:
-        result = train(node, self._start(node), self.workload, self.runtime)
+    def _train(self, node: Update, inside: Sequence[Inside] = ()) -> Built:
+        """Train an update and store it; what is in the store already is written anew, to the same bits."""
+        watch = {one.step: partial(self._score, one) for one in inside}
+        result = train(node, self._start(node), self.workload, self.runtime, watch=watch)
         self.trained += 1
         record = {
             "losses": result.losses,

@@ -4,12 +4,12 @@
 `run` builds it, task by task.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainables.config import TrialConfig
-from trainables.lineage import Base, Update, Weights
+from trainables.lineage import Base, Inside, Update, Weights
 from trainables.merging.history import History
 from trainables.methods import scope
 from trainables.metrics import Score
@@ -23,18 +23,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One task of a cycle: its update (None where nothing trains: task 0) and the weights served after it."""
+    """One task of a cycle: its update (None where nothing trains: task 0) and the weights served after it.
+
+    `inside` are the weights on the way that are scored, too.
+    """
 
     task: int
     update: Update | None
     served: Weights
+    inside: tuple[Inside, ...] = ()
 
 
 Report = Callable[[Step, tuple[Score, ...]], None]
 
 
-def lineage(config: TrialConfig, identity: Identity) -> Iterator[Step]:
+def lineage(config: TrialConfig, identity: Identity, evaluate_at: Sequence[float] = ()) -> Iterator[Step]:
     """The steps of a trial, from task 0 (nothing trained: the zero-shot point).
+
+    Args:
+        config: the trial.
+        identity: of its workload.
+        evaluate_at: fractions of every task after which the weights that are being trained are scored, 0 to 1.
 
     Raises:
         ConfigError: the stream cannot be cut so, or the model cannot have the method.
@@ -61,13 +70,20 @@ def lineage(config: TrialConfig, identity: Identity) -> Iterator[Step]:
             earlier_steps=steps[: task.index - 1] if config.recipe.schedule.looks_back else (),
         )
         history = history.after(update)
-        yield Step(task=task.index, update=update, served=history.serve())
+        inside = sorted({min(max(1, round(at * update.recipe.steps)), update.recipe.steps) for at in evaluate_at})
+        yield Step(
+            task=task.index,
+            update=update,
+            served=history.serve(),
+            inside=tuple(Inside(update=update, step=step) for step in inside),
+        )
 
 
-def run(config: TrialConfig, builder: "Builder", report: Report) -> None:
+def run(config: TrialConfig, builder: "Builder", report: Report, evaluate_at: Sequence[float] = ()) -> None:
     """Run a trial: train each update that the store lacks, evaluate what is served, report after every task."""
     builder.cost(config.recipe)
-    for step in tuple(lineage(config, builder.workload.identity)):  # all of it first: a wrong stream fails at once
+    # All of it first: a wrong stream fails at once.
+    for step in tuple(lineage(config, builder.workload.identity, evaluate_at)):
         if step.update is not None:
-            builder.ensure(step.update)
+            builder.ensure(step.update, step.inside)
         report(step, builder.scores(step.served))

@@ -96,6 +96,19 @@ class Merge:
         return digest(parts)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Inside:
+    """Weights on their way to an update, after some of its steps: they are scored as they pass, and never kept."""
+
+    update: Update
+    step: int
+
+    @cached_property
+    def key(self) -> str:
+        """Name under which their scores are stored."""
+        return digest({"inside": self.update.key, "step": self.step})
+
+
 Weights = Base | Update | Merge
 
 
@@ -114,7 +127,7 @@ def last_update(weights: Weights) -> Update | None:
     return weights if isinstance(weights, Update) else None
 
 
-def scores_key(weights: Weights, suite: str) -> str:
+def scores_key(weights: Weights | Inside, suite: str) -> str:
     """Name of the scores of some weights on an evaluation suite."""
     return digest({"scores": weights.key, "suite": suite, "numerics": NUMERICS_VERSION})
 

@@ -1,8 +1,9 @@
 """The training loop, the only one: from the weights that a task starts from to the weights that it ends with."""
 
+import copy
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ Carry = Mapping[str, Tensor]
 """What an update leaves for later ones: "adapter/NAME" for an adapter, and what a penalty remembers. On the CPU."""
 
 ADAPTER = "adapter/"
+NOTHING: Mapping[int, Callable[[State], object]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +48,21 @@ class Trained:
     wall_seconds: float
 
 
-def train(update: Update, start: Start, workload: Workload, runtime: Runtime) -> Trained:
+def train(
+    update: Update,
+    start: Start,
+    workload: Workload,
+    runtime: Runtime,
+    *,
+    watch: Mapping[int, Callable[[State], object]] = NOTHING,
+) -> Trained:
     """Train `start` on the task of `update`.
 
     AdamW with all its state fresh, decay on every trained tensor, one clipping of the whole gradient, and the schedule
     restarted (arXiv 2408.14471, section 5). A penalty adds its gradient to the loss's before the clipping. The batch of
     a step depends on (seed, task, step) alone. With `online_ema` the update is the average of the weights over the
-    steps, from the start on, and that is also what penalties and later tasks see of it.
+    steps, from the start on, and that is also what penalties and later tasks see of it. `watch` is called with the
+    weights after some steps (from 1); it changes nothing, and its time is not counted.
 
     Raises:
         TrainingError: the loss or a weight became infinite or NaN.
@@ -94,6 +104,10 @@ def train(update: Update, start: Start, workload: Workload, runtime: Runtime) ->
         memory.after_step()
         if average:
             torch._foreach_lerp_(average, [p.detach() for p in parameters.values()], 1 - (recipe.online_ema or 0.0))
+        if step + 1 in watch:
+            paused = time.perf_counter()
+            watch[step + 1](_on_the_way(attached, average))
+            began += time.perf_counter() - paused
     if average:
         with torch.no_grad():
             torch._foreach_copy_(list(parameters.values()), average)
@@ -104,9 +118,19 @@ def train(update: Update, start: Start, workload: Workload, runtime: Runtime) ->
     values = tuple(torch.stack(losses).tolist())
     wall_seconds = time.perf_counter() - began
     carry |= {ADAPTER + name: tensor for name, tensor in attached.own().items()}
-    state = attached.fold()
+    state = attached.fold(model)
     _require_finite(values, state, update)
     return Trained(state=state, carry=carry, losses=values, wall_seconds=wall_seconds)
+
+
+def _on_the_way(attached: Attached, average: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Weights in the middle of a task, of a copy, so that training goes on as if nobody had looked."""
+    model = copy.deepcopy(attached.model)
+    if average:
+        with torch.no_grad():
+            trained: list[Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
+            torch._foreach_copy_(trained, list(average))
+    return attached.fold(model)
 
 
 def _set_temperature(model: nn.Module, temperature: float, workload: Workload) -> None:
@@ -119,7 +143,8 @@ def _set_temperature(model: nn.Module, temperature: float, workload: Workload) -
 
 def folded(update: Update, state: State, carry: Carry, workload: Workload) -> dict[str, Tensor]:
     """Weights of an update whose adapter is in `carry`, as `train` gave them: `state` with the adapter folded in."""
-    return _attached(update, Start(state=state, carry=carry), workload, continues=True).fold()
+    attached = _attached(update, Start(state=state, carry=carry), workload, continues=True)
+    return attached.fold(attached.model)
 
 
 def _attached(update: Update, start: Start, workload: Workload, *, continues: bool | None = None) -> Attached:

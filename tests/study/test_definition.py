@@ -107,7 +107,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "unknown key": (
         "blocks: 2",
         "block: 2",
-        "block: unknown key; allowed here: blocks, budget, fixed, grid, joint, lr_scaling, name, resources, ",
+        "block: unknown key; allowed here: blocks, budget, evaluate_at, fixed, grid, joint, lr_scaling, ",
     ),
     "bad name": ("name: mine", "name: a/b", "name: 'a/b' given; allowed: "),
     "no name": ("name: mine\n", "", "name: missing; it has no default"),

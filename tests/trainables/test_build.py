@@ -15,7 +15,7 @@ from trainables import cycle
 from trainables.build import CARRY, FISHER, Builder
 from trainables.config import TrialConfig
 from trainables.cycle import Step, lineage
-from trainables.lineage import Update, scores_key
+from trainables.lineage import Inside, Update, Weights, scores_key
 from trainables.merging.rule import MergeRule
 from trainables.merging.rules import Sources, lerp, lerp_, merge
 from trainables.metrics import Score
@@ -405,3 +405,57 @@ def test_temperature_that_does_not_train_stays_what_it_is(method: str) -> None:
     trained = Builder(own, store, Runtime()).weights(chain[-1])
     read = Builder(own, store, Runtime()).weights(chain[-1])
     assert trained["logit_scale"] == read["logit_scale"] == high["logit_scale"]
+
+
+# -- within tasks ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        {},
+        {"method": "lora", "rank": 2},
+        {"online_ema": 0.5},
+        {"method": "lora", "rank": 2, "timeline": "ema", "w": 0.5},
+    ],
+)
+def test_evaluations_within_tasks_change_nothing_and_are_stored(axes: dict[str, Scalar]) -> None:
+    config = toys.trial(steps=4, tasks=2, **axes)
+    plain, watched = MemoryStore(), MemoryStore()
+    cycle.run(config, Builder(WORKLOAD, plain, Runtime()), lambda *_: None)
+    builder = Builder(WORKLOAD, watched, Runtime())
+    cycle.run(config, builder, lambda *_: None, evaluate_at=[0.25, 0.5, 0.99])
+    assert all(watched.get("updates", key) == plain.get("updates", key) for key in plain.keys("updates"))
+    inside = [one for step in lineage(config, toys.IDENTITY, [0.25, 0.5, 0.99]) for one in step.inside]
+    assert [one.step for one in inside] == [1, 2, 4, 1, 2, 4]
+    assert watched.keys("scores") - plain.keys("scores") == {scores_key(one, toys.IDENTITY.suite) for one in inside}
+    trained = builder.trained
+    cycle.run(config, builder, lambda *_: None, evaluate_at=[0.5])
+    assert builder.trained == trained
+
+
+def test_weights_within_a_task_are_those_of_a_shorter_one() -> None:
+    """With a constant rate, the first steps of a task do not know how many follow; its last step is its end."""
+    axes: dict[str, Scalar] = {"schedule": "constant", "warmup": 0.0, "tasks": 1}
+    store = MemoryStore()
+    cycle.run(
+        toys.trial(steps=6, **axes), Builder(WORKLOAD, store, Runtime()), lambda *_: None, evaluate_at=[1 / 3, 0.999]
+    )
+    (_, long), (_, short) = (list(lineage(toys.trial(steps=n, **axes), toys.IDENTITY, [1 / 3, 0.999])) for n in (6, 2))
+    cycle.run(toys.trial(steps=2, **axes), Builder(WORKLOAD, store, Runtime()), lambda *_: None)
+
+    def scores(node: Weights | Inside) -> bytes | None:
+        return store.get("scores", scores_key(node, toys.IDENTITY.suite))
+
+    assert scores(long.inside[0]) == scores(short.served) is not None
+    assert scores(long.inside[1]) == scores(long.served)
+
+
+def test_updates_that_are_there_are_trained_again_only_for_scores_that_are_not() -> None:
+    config, store = toys.trial(steps=3, tasks=2), MemoryStore()
+    cycle.run(config, Builder(WORKLOAD, store, Runtime()), lambda *_: None)
+    before = {key: store.get("updates", key) for key in store.keys("updates")}
+    builder = Builder(WORKLOAD, store, Runtime())
+    cycle.run(config, builder, lambda *_: None, evaluate_at=[0.5])
+    assert builder.trained == 2
+    assert {key: store.get("updates", key) for key in store.keys("updates")} == before

@@ -13,14 +13,14 @@ from trainables.workloads.workload import State, Workload
 class Attached(NamedTuple):
     """The module that the training loop sees.
 
-    `own` gives the adapter's tensors by name (none without one); `fold` gives the weights in the workload's own layout
-    and ends the training: an adapter is then part of its layers. It is folded on the CPU, so that the same tensors give
-    the same bits when they are read from a store.
+    `own` gives the adapter's tensors by name (none without one); `fold` gives the weights of the model, or of a copy of
+    it, in the workload's own layout, and ends its training: an adapter is then part of its layers. It is folded on the
+    CPU, so that the same tensors give the same bits when they are read from a store.
     """
 
     model: nn.Module
     own: Callable[[], dict[str, Tensor]]
-    fold: Callable[[], dict[str, Tensor]]
+    fold: Callable[[nn.Module], dict[str, Tensor]]
 
     @property
     def trainable(self) -> dict[str, nn.Parameter]:
@@ -51,13 +51,15 @@ def attach(
     model.load_state_dict(start)
     model = adapt(method, workload, model, seed=seed, task=task)
     if method.adapter is None:
-        return Attached(model, dict, lambda: snapshot(model))
+        return Attached(model, dict, snapshot)
     from trainables.methods import adapters
 
     if adapter is not None:
         adapters.load_own_state(model, adapter)
     return Attached(
-        model, lambda: _copies(adapters.own_state(model)), lambda: workload.fuse(snapshot(adapters.fold(model.cpu())))
+        model,
+        lambda: _copies(adapters.own_state(model)),
+        lambda trained: workload.fuse(snapshot(adapters.fold(trained.cpu()))),
     )
 
 

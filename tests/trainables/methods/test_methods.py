@@ -115,7 +115,7 @@ class TestEveryMethod:
         what = attached(workload, name)
         atol = ROUNDING.get(name, 2e-6)
         torch.testing.assert_close(outputs(workload, what.model.train()), expected, atol=atol, rtol=0.0)
-        for key, tensor in what.fold().items():
+        for key, tensor in what.fold(what.model).items():
             torch.testing.assert_close(tensor, own.base()[key], atol=atol, rtol=0.0)
 
     def test_two_steps_move_all_that_trains_and_nothing_else(self, workload: str, name: str) -> None:
