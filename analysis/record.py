@@ -8,7 +8,7 @@ from analysis.anchors import Anchor
 from analysis.findings import Finding
 from analysis.frontier import MIN_SLIDE, Frontier, MethodSummary, Result, Vertex, axes_in_use
 from analysis.tables import Tables
-from analysis.trajectories import DatasetChange, Trajectory
+from analysis.trajectories import DatasetChange, StabilityGap, Trajectory
 from analysis.uncertainty import LEVEL, Estimate
 from analysis.wording import Answer
 
@@ -25,6 +25,7 @@ def record_of(
     findings: Sequence[Finding],
     paths: Sequence[Trajectory],
     changes: Sequence[DatasetChange],
+    gaps: Sequence[StabilityGap],
 ) -> Row:
     """The whole report as plain data."""
     return {
@@ -49,6 +50,7 @@ def record_of(
         "findings": [_finding(finding) for finding in findings],
         "trajectories": [_trajectory(path) for path in paths],
         "datasets": {"config": frontier.headline.number, "rows": dataset_rows(changes)},
+        "within_tasks": gap_rows(gaps),
         "left_out": [
             {"trial": item.trial, "config_id": item.config_id, "block": item.block, "reason": item.reason}
             for item in tables.left_out
@@ -118,6 +120,20 @@ def method_rows(methods: Sequence[MethodSummary]) -> list[Row]:
             "relative_wall_s": method.relative_wall_s,
         }
         for method in methods
+    ]
+
+
+def gap_rows(gaps: Sequence[StabilityGap]) -> list[Row]:
+    """One row per config that was evaluated within its tasks."""
+    return [
+        {
+            "number": gap.result.number,
+            "config_id": gap.result.config.config_id,
+            **_points("loss", gap.loss),
+            **_points("first_loss", gap.first_loss),
+            **_points("regained", gap.regained),
+        }
+        for gap in gaps
     ]
 
 

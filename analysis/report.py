@@ -15,9 +15,17 @@ from analysis.configs import short
 from analysis.findings import Finding, evaluate_findings
 from analysis.frontier import Frontier, axes_in_use, build_frontier
 from analysis.looks import Look, look_of, shown_methods
-from analysis.record import config_rows, dataset_rows, finding_rows, hull_rows, method_rows, record_of, to_csv
+from analysis.record import config_rows, dataset_rows, finding_rows, gap_rows, hull_rows, method_rows, record_of, to_csv
 from analysis.tables import Tables, load_tables
-from analysis.trajectories import DatasetChange, Trajectory, dataset_changes, shown_results, trajectories
+from analysis.trajectories import (
+    DatasetChange,
+    StabilityGap,
+    Trajectory,
+    dataset_changes,
+    shown_results,
+    stability_gaps,
+    trajectories,
+)
 from analysis.views import MANY_METHODS, Gains, gains_of, paths_of, plane_of
 
 TEMPLATE = "report.html.j2"
@@ -35,13 +43,20 @@ def write_report(study_dir: Path) -> Path:
     findings = evaluate_findings(frontier)
     paths = trajectories(tables, shown_results(frontier))
     changes = dataset_changes(tables, frontier.headline)
+    gaps = stability_gaps(tables, frontier.results)
     look = look_of(frontier)
 
     folder = study_dir / "report"
     for part in (folder, folder / "figures", folder / "tables"):
         part.mkdir(parents=True, exist_ok=True)
     record = record_of(
-        tables, frontier, answers=wording.answers(frontier), findings=findings, paths=paths, changes=changes
+        tables,
+        frontier,
+        answers=wording.answers(frontier),
+        findings=findings,
+        paths=paths,
+        changes=changes,
+        gaps=gaps,
     )
     _write(folder / "report.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
     for name, rows in (
@@ -50,6 +65,7 @@ def write_report(study_dir: Path) -> Path:
         ("hull", hull_rows(frontier.hull)),
         ("findings", finding_rows(findings)),
         ("datasets", dataset_rows(changes)),
+        *([("within_tasks", gap_rows(gaps))] if gaps else []),
     ):
         _write(folder / "tables" / f"{name}.csv", to_csv(rows))
     figures.write_figures(
@@ -64,6 +80,7 @@ def write_report(study_dir: Path) -> Path:
         findings=findings,
         paths=paths,
         changes=changes,
+        gaps=gaps,
         look=look,
         definition=_definition(study_dir),
     )
@@ -78,6 +95,7 @@ def render(
     findings: tuple[Finding, ...],
     paths: tuple[Trajectory, ...],
     changes: tuple[DatasetChange, ...],
+    gaps: tuple[StabilityGap, ...],
     look: Look,
     definition: str | None,
 ) -> str:
@@ -140,6 +158,7 @@ def render(
             )
             for change in changes
         ],
+        stability_gaps=gaps,
         warnings=[*tables.warnings, *frontier.warnings],
         definition=definition,
         open_rows=OPEN_ROWS,

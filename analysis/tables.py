@@ -30,6 +30,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "tasks": ("trial", "task"),
     "scores": ("trial", "task", "dataset"),
 }
+INSIDE = ("trial", "task", "step", "fraction", "aka", "azs", "gm")
 COSTS = ("cost_flops", "cost_mafs", "wall_s")
 GM_TOLERANCE = 1e-4
 SHOWN_ROWS = 3
@@ -54,12 +55,14 @@ class Tables:
     """Finished trials on common blocks. The frames belong to this object: do not change them.
 
     `trials` and `tasks` hold the configs AND the joint anchor (if any); `blocks` are those that every config has.
+    `inside` has a row for every evaluation within a task; most studies have none.
     """
 
     name: str
     trials: pd.DataFrame
     tasks: pd.DataFrame
     scores: pd.DataFrame
+    inside: pd.DataFrame
     blocks: tuple[str, ...]
     counts: Mapping[str, int]
     left_out: tuple[LeftOut, ...]
@@ -70,11 +73,17 @@ def load_tables(study_dir: Path) -> Tables:
     """Read and check `tables/*.parquet` of a study folder."""
     folder = study_dir / "tables"
     frames = {table: _read(folder / f"{table}.parquet") for table in COLUMNS}
-    return make_tables(frames["trials"], frames["tasks"], frames["scores"], name=study_dir.resolve().name)
+    inside = _read(folder / "inside.parquet") if (folder / "inside.parquet").is_file() else None
+    return make_tables(frames["trials"], frames["tasks"], frames["scores"], inside, name=study_dir.resolve().name)
 
 
-def make_tables(trials: pd.DataFrame, tasks: pd.DataFrame, scores: pd.DataFrame, *, name: str) -> Tables:
-    """Check the three frames and cut them to finished trials on common blocks."""
+def make_tables(
+    trials: pd.DataFrame, tasks: pd.DataFrame, scores: pd.DataFrame, inside: pd.DataFrame | None = None, *, name: str
+) -> Tables:
+    """Check the frames and cut them to finished trials on common blocks."""
+    inside = pd.DataFrame(columns=INSIDE) if inside is None else inside
+    if missing := [column for column in INSIDE if column not in inside.columns]:
+        raise TableError(f"inside: missing columns {missing}; the table needs {list(INSIDE)}")
     frames = {"trials": trials, "tasks": tasks, "scores": scores}
     for table, frame in frames.items():
         _check_columns(table, frame)
@@ -110,6 +119,9 @@ def make_tables(trials: pd.DataFrame, tasks: pd.DataFrame, scores: pd.DataFrame,
         tasks=tasks[tasks["trial"].isin(kept["trial"])].sort_values(["trial", "task"]).reset_index(drop=True),
         scores=scores[scores["trial"].isin(kept["trial"])]
         .sort_values(["trial", "task", "dataset"])
+        .reset_index(drop=True),
+        inside=inside[inside["trial"].isin(kept["trial"])]
+        .sort_values(["trial", "task", "step"])
         .reset_index(drop=True),
         blocks=blocks,
         counts={

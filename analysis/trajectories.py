@@ -39,6 +39,44 @@ class DatasetChange:
     joint_change: float | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class StabilityGap:
+    """AZS within the tasks of a config, over blocks: what is lost on the way and comes back (arXiv 2205.13452).
+
+    Attributes:
+        loss: AZS served before a task minus the lowest AZS within it, mean over tasks; `first_loss`: of the first task.
+        regained: AZS served after a task minus that lowest.
+    """
+
+    result: Result
+    loss: Estimate
+    first_loss: Estimate
+    regained: Estimate
+
+
+def stability_gaps(tables: Tables, results: Sequence[Result]) -> tuple[StabilityGap, ...]:
+    """The gap of every config that was evaluated within its tasks, the largest first."""
+    lowest = tables.inside.groupby(["trial", "task"])["azs"].min().rename("lowest").reset_index()
+    if lowest.empty:
+        return ()
+    served = tables.tasks[["trial", "task", "azs"]]
+    before = served.assign(task=served["task"] + 1).rename(columns={"azs": "before"})
+    rows = lowest.merge(before, on=["trial", "task"]).merge(served, on=["trial", "task"])
+    rows = rows.merge(tables.trials[["trial", "config_id", "block"]], on="trial")
+    rows["loss"], rows["regained"] = rows["before"] - rows["lowest"], rows["azs"] - rows["lowest"]
+    rows["first_loss"] = rows["loss"].where(rows["task"] == rows["task"].min())
+    means = rows.groupby(["config_id", "block"])[["loss", "first_loss", "regained"]].mean()
+    found = [
+        StabilityGap(
+            result=result,
+            **{str(name): estimate(means.loc[result.config.config_id][name].to_numpy()) for name in means.columns},
+        )
+        for result in results
+        if result.config.config_id in means.index
+    ]
+    return tuple(sorted(found, key=lambda gap: -gap.loss.value))
+
+
 def shown_results(frontier: Frontier) -> tuple[Result, ...]:
     """The configs whose paths are drawn, by number: hull, best of every method, Pareto set, at most `MAX_SHOWN`.
 
