@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from study.definition import Block, StudyDefinition, differences, dump, load, presets, read, trials
+from study.definition import Block, StudyDefinition, differences, dump, load, presets, read, scalings, trials
 from trainables.config import Pocket, TrialConfig
 from trainables.frozen import ConfigError, parse
 from trainables.methods.method import named
@@ -310,3 +310,38 @@ def test_grid_of_the_joint_anchor_alone(tmp_path: Path) -> None:
     assert [trial.config.recipe.optimiser.lr for trial in got if trial.method == "joint"] == [1e-3, 1e-3]
     wrong = text.replace("{method: joint}", "{method: joint, rank: 4}")
     assert "grid[0].rank: cannot be set here: the joint anchor is full fine-tuning" in error(tmp_path, wrong)
+
+
+def test_rates_follow_the_batch_size_and_the_plan_says_so(tmp_path: Path) -> None:
+    text = TEXT.replace("blocks: 2", "blocks: 1\nlr_scaling: {rule: sqrt, batch_size: 128}")
+    path = tmp_path / "scaled.yaml"
+    path.write_text(text)
+    definition, source = load(str(path))
+    found = trials(definition, source)
+    assert {trial.config.recipe.optimiser.lr for trial in found if trial.kind == "trial"} == {5e-4, 1.25e-4}
+    assert {trial.config.recipe.optimiser.lr for trial in found if trial.kind == "anchor"} == {5e-3}
+    assert scalings(definition, source) == (
+        "lr 0.001 at batch 128 became 0.0005 at batch 32 (sqrt scaling)",
+        "lr 0.00025 at batch 128 became 0.000125 at batch 32 (sqrt scaling)",
+    )
+
+
+def test_fractions_of_tasks_are_checked(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(TEXT + "evaluate_at: [0.5, 1.5]\n")
+    with pytest.raises(ConfigError, match=r"evaluate_at: \[0.5, 1.5\] given; fractions of a task, above 0 and below 1"):
+        load(str(path))
+
+
+def test_the_joint_anchor_has_no_stream() -> None:
+    """Orderings, buffers, meta-schedules and steps by task mean nothing to one task of all concepts."""
+    value = {
+        "name": "j",
+        "fixed": {"steps": 4, "tasks": 3, "steps_factors": "1, 2, 1", "buffer_size": 9, "temperature": 0.1},
+        "grid": [{"schedule": ["matched_rsqrt", "autoregressive_cosine"], "ordering": "similarity"}],
+    }
+    found = trials(parse(StudyDefinition, value, source="j.yaml"), "j.yaml")
+    (anchor,) = [trial.config for trial in found if trial.kind == "anchor"]
+    assert (anchor.recipe.steps, anchor.recipe.schedule.name, anchor.stream.ordering) == (12, "rsqrt", "random")
+    assert anchor.recipe.mixture.buffer_size is None
+    assert anchor.recipe.temperature is None
