@@ -5,8 +5,8 @@ of as many numbers, and the peak of the process over what it had with the facts 
 
 Measured (two hyper-threads of an AMD EPYC core):
 
-* similarity 24 500 sorts (13 s, one thread, beside other work); its path is 0.46 of a random one, and the peak of memory
-  0.17 of a matrix of all distances in float64. All others 4 to 14 sorts (7 ms at most).
+* similarity 24 500 sorts (13 s, one thread, beside other work); its path is 0.46 of a random one, and the peak of
+  memory 0.17 of a matrix of all distances in float64. All others 4 to 14 sorts (7 ms at most).
 
     python -m tests.benchmarks.orderings
 """
