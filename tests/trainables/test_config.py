@@ -60,7 +60,7 @@ def test_names_of_trial_config_and_block() -> None:
 
 def test_golden_names() -> None:
     got = config(recipe={"steps": 10, "method": {"name": "lora", "rank": 4}}, timeline={"name": "ema", "w": 0.9})
-    assert (got.trial_id, got.config_id) == ("17aa6b4f02fc", "042fb0a798d4")
+    assert (got.trial_id, got.config_id) == ("533b991e11e6", "5b96edd00f47")
 
 
 def test_config_is_frozen() -> None:

@@ -43,10 +43,10 @@ def test_golden_keys() -> None:
     }
     assert {name: key[:16] for name, key in got.items()} == {
         "base": "312feeb632c0bf6a",
-        "update": "3e501b8337bd23da",
-        "merge": "561ca61763421673",
-        "lora": "9903a466addc3f0c",
-        "scores": "6a4f6eedba44aab8",
+        "update": "ad0949c6d7b62834",
+        "merge": "7fa9c19dc98f45d4",
+        "lora": "67c8980a535d671f",
+        "scores": "14dba91fd3f6f1bd",
         "cost": "5dcdb781a72e7131",
     }
 
