@@ -26,11 +26,12 @@ SCHEDULE_AXES = ("schedule", "cooldown", "peaks")
 COSINE_META = ("autoregressive_cosine", "autoregressive_cosine_continued")
 RSQRT_META = ("autoregressive_rsqrt", "matched_rsqrt", "continued_rsqrt")
 ORDER_AXES = ("ordering", "embedding", "start_concept")
-SHARE_AXES = ("pool_share", "new_share", "buffer_share", "buffer_size", "buffer_policy")
+SHARE_AXES = ("pool_share", "new_share", "buffer_share")
+BUFFER_AXES = (*SHARE_AXES, "buffer_size", "buffer_policy")
 
 
 def learning_rates_have_a_middle(evidence: Evidence) -> Case | str:
-    """Of three rates or more: AZS of the others against the largest's, AKA of the others against the smallest's."""
+    """Of three rates or more: AZS of the others against the largest's, AKA of those between against the smallest's."""
     groups = [
         sorted(rows, key=lambda row: _rate(evidence, row)) for rows in by_context(evidence, evidence.rows(), ("lr",))
     ]
@@ -38,18 +39,18 @@ def learning_rates_have_a_middle(evidence: Evidence) -> Case | str:
     if not groups:
         return "it needs three learning rates in configs that agree on everything else"
     forgets = [(row, rows[-1]) for rows in groups for row in rows[:-1]]
-    learns = [(row, rows[0]) for rows in groups for row in rows[1:]]
+    learns = [(row, rows[0]) for rows in groups for row in rows[1:-1]]
     return Case(
         decisive=(
             of_pairs(evidence, forgets, "AZS", left="a smaller lr", right="the largest lr"),
-            of_pairs(evidence, learns, "AKA", left="a larger lr", right="the smallest lr"),
+            of_pairs(evidence, learns, "AKA", left="a middle lr", right="the smallest lr"),
         )
     )
 
 
 def schedules_within_a_task_are_alike(evidence: Evidence) -> Case | str:
     """Cosine and reciprocal square root, both restarted at every task, to within `MARGIN` on both axes."""
-    pairs = _between(evidence, SCHEDULE_AXES, _is("schedule", "cosine"), _is("schedule", "rsqrt"))
+    pairs = _between(evidence, SCHEDULE_AXES, _alone("cosine"), _alone("rsqrt"))
     if not pairs:
         return "it needs cosine and rsqrt in configs that agree on everything else"
     contests = [([a], [b]) for a, b in pairs]
@@ -63,7 +64,7 @@ def meta_schedules_retain_more(evidence: Evidence) -> Case | str:
     """AZS of each family of meta-schedules against the schedule that it is made of."""
     decisive = []
     for base, family in (("cosine", COSINE_META), ("rsqrt", RSQRT_META)):
-        if pairs := _between(evidence, SCHEDULE_AXES, _is("schedule", *family), _is("schedule", base)):
+        if pairs := _between(evidence, SCHEDULE_AXES, _is("schedule", *family), _alone(base)):
             decisive.append(of_pairs(evidence, pairs, "AZS", left=f"meta-schedules of {base}", right=f"{base} alone"))
     if not decisive:
         return "it needs a meta-schedule, and the schedule that it is made of"
@@ -73,7 +74,7 @@ def meta_schedules_retain_more(evidence: Evidence) -> Case | str:
 def rsqrt_keeps_what_cosine_loses(evidence: Evidence) -> Case | str:
     """AKA over tasks: meta-schedules of rsqrt against those of cosine, and against rsqrt alone less `MARGIN`."""
     families = _between(evidence, SCHEDULE_AXES, _is("schedule", *RSQRT_META), _is("schedule", *COSINE_META))
-    alone = _between(evidence, SCHEDULE_AXES, _is("schedule", *RSQRT_META), _is("schedule", "rsqrt"))
+    alone = _between(evidence, SCHEDULE_AXES, _is("schedule", *RSQRT_META), _alone("rsqrt"))
     if not families or not alone:
         return "it needs rsqrt, and meta-schedules of rsqrt and of cosine"
     return Case(
@@ -159,13 +160,13 @@ def buffer_matters_more_than_pool(evidence: Evidence) -> Case | str:
     replays, pools = _has("buffer_share"), _has("pool_share")
 
     def both(config: Config) -> bool:
-        return replays(config) and pools(config)
+        return replays(config) and pools(config) and config.number("buffer_size") is None
 
     def no_buffer(config: Config) -> bool:
         return pools(config) and not replays(config)
 
     def no_pool(config: Config) -> bool:
-        return replays(config) and not pools(config)
+        return replays(config) and not pools(config) and config.number("buffer_size") is None
 
     buffer, pool, against = (
         _between(evidence, SHARE_AXES, left, right)
@@ -173,12 +174,17 @@ def buffer_matters_more_than_pool(evidence: Evidence) -> Case | str:
     )
     if not buffer or not against:
         return "it needs both replays, one without the buffer, and one without the pretraining pool"
+    limited = _between(evidence, BUFFER_AXES, _has("buffer_size"), both)
+    further = [of_pairs(evidence, pool, "GM", left="replay of both", right="no pretraining pool")]
+    if limited:
+        sides: Sides = {"left": "a buffer of limited size", "right": "all earlier samples"}
+        further.append(of_pairs(evidence, limited, "GM", **sides))
     return Case(
         decisive=(
             of_pairs(evidence, buffer, "GM", left="replay of both", right="no buffer of earlier tasks"),
             of_pairs(evidence, against, "GM", left="no pretraining pool", right="no buffer of earlier tasks"),
         ),
-        further=(of_pairs(evidence, pool, "GM", left="replay of both", right="no pretraining pool"),),
+        further=tuple(further),
     )
 
 
@@ -194,8 +200,19 @@ def _between(
         for group in by_context(evidence, evidence.rows(), differ)
         for a in group
         for b in group
-        if left(evidence.configs[a]) and right(evidence.configs[b])
+        if left(evidence.configs[a]) and right(evidence.configs[b]) and _cool_alike(evidence, a, b)
     ]
+
+
+def _alone(schedule: str) -> Callable[[Config], bool]:
+    """The schedule itself, at its own peak in every task."""
+    return lambda config: config.axes.get("schedule") == schedule and config.axes.get("peaks") is None
+
+
+def _cool_alike(evidence: Evidence, a: int, b: int) -> bool:
+    """Two schedules that both cool down do it for the same share of a task."""
+    cooldowns = {evidence.configs[row].number("cooldown") for row in (a, b)} - {None}
+    return len(cooldowns) < 2
 
 
 def _is(axis: str, *values: str | None) -> Callable[[Config], bool]:
@@ -216,5 +233,5 @@ def _each_schedule(evidence: Evidence, quantity: Quantity) -> tuple[Comparison, 
     return tuple(
         of_pairs(evidence, pairs, quantity, left=name.replace("_", " "), right=f"{base} alone")
         for name, base in made_of.items()
-        if (pairs := _between(evidence, SCHEDULE_AXES, _is("schedule", name), _is("schedule", base)))
+        if (pairs := _between(evidence, SCHEDULE_AXES, _is("schedule", name), _alone(base)))
     )

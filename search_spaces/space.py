@@ -93,7 +93,10 @@ AXES: dict[str, Axis] = {
 }
 
 _PARTS_OF_METHOD = ("trains", "adapter", "penalty", "projection")
-SWITCHES = ("wise_ft", "online_ema", "temperature", "buffer_size", "cooldown", "peaks", "steps_factors")
+SWITCHES = (
+    *("wise_ft", "online_ema", "temperature", "buffer_size"),
+    *("cooldown", "peaks", "steps_factors", "start_concept"),
+)
 """Axes that `none` turns off; those whose type knows it anyway do not stand here."""
 
 _UNTRAINED = ("method", "tasks", "ordering")

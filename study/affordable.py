@@ -10,6 +10,8 @@ from trainables.frozen import ConfigError
 from trainables.methods.method import named
 from trainables.runtime import Runtime
 
+MOST_STEPS = 10**9
+
 
 def steps(config: TrialConfig, budget: Budget, source: str) -> int:
     """Steps of a task whose factor is 1.
@@ -33,15 +35,16 @@ def steps(config: TrialConfig, budget: Budget, source: str) -> int:
         return 0 if budget.accounting == "paper" else _with_steps(recipe, count).extra_passes
 
     found = affordable_steps(per_task / unit, extra)
-    if not found:
+    if not 0 < found < MOST_STEPS:
         least = unit * (1 + extra(1))
         if budget.relative_to_full_steps is not None:
-            smallest = f"{budget.relative_to_full_steps * least / per_task:.3g} steps of full fine-tuning"
+            enough = f"{budget.relative_to_full_steps * least / per_task:.3g} steps of full fine-tuning"
         else:
-            smallest = f"{least * tasks:.4g}"
+            enough = f"{least * tasks:.4g}"
+        bought = "more steps than can be run" if found else "less than one step"
         raise ConfigError(
-            f"{source}: budget.{budget.kind}: {getattr(budget, budget.kind):g} buys {recipe.method.name} less than one "
-            f"step in each of {config.stream.tasks} tasks; the smallest that buys it one is {smallest}"
+            f"{source}: budget.{budget.kind}: {getattr(budget, budget.kind):g} buys {recipe.method.name} {bought} in "
+            f"each of {config.stream.tasks} tasks; one step in each takes {enough}"
         )
     return found
 
@@ -51,11 +54,11 @@ def _with_steps(recipe: Recipe, count: int) -> Recipe:
 
 
 def affordable_steps(passes: float, extra_passes: Callable[[int], int]) -> int:
-    """The most steps of a task that fit into a number of passes, rounded as in the table of arXiv 2408.14471.
+    """The most steps of a task, `MOST_STEPS` at most, that fit into a number of passes, rounded as in arXiv 2408.14471.
 
     Args:
         passes: forward and backward passes that a task may cost.
         extra_passes: those after a number of steps, such as of a Fisher matrix; it never falls.
     """
-    most = round(passes)
+    most = round(min(passes, MOST_STEPS))
     return bisect_right(range(1, most + 1), most, key=lambda steps: steps + extra_passes(steps))

@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import cast, get_args
 
-from study.affordable import affordable_steps
+from study.affordable import MOST_STEPS, affordable_steps
 from trainables.budget import Accounting, Precision, paper_step_cost, step_cost
-from trainables.config import Recipe
 from trainables.frozen import ConfigError
-from trainables.methods.method import METHODS, Method, hyperparameters, named
+from trainables.methods.method import METHODS, Ewc, Method, hyperparameters, named
 from trainables.methods.scope import check
 from trainables.workloads.workload import Workload
 
@@ -91,11 +90,13 @@ def rows(
         mafs = cost.flops / GIGA * cost.peak_bytes / full.peak_bytes
         extra = partial(_extra_passes, method, batch_size, paper=accounting == "paper")
         steps = {str(one): affordable_steps(total / one / mafs, extra) for one in tasks}
-        for one in [int(one) for one, some in steps.items() if not some]:
-            raise ConfigError(
-                f"budget: --total: {total:g} buys {name} less than one step in each of {one} tasks; the smallest that "
-                f"buys it one is {one * mafs * (1 + extra(1)):.4g}"
-            )
+        for one, some in steps.items():
+            if not 0 < some < MOST_STEPS:
+                bought = "more steps than can be run" if some else "less than one step"
+                raise ConfigError(
+                    f"budget: --total: {total:g} buys {name} {bought} in each of {one} tasks; one step in each takes "
+                    f"{int(one) * mafs * (1 + extra(1)):.4g}"
+                )
         found.append(
             Row(
                 method=name,
@@ -165,4 +166,6 @@ def _method(name: str, rank: int | None) -> Method:
 
 def _extra_passes(method: Method, batch_size: int, steps: int, *, paper: bool) -> int:
     """Passes after the steps of a task; the paper's accounting has them in every step."""
-    return 0 if paper else Recipe(method=method, batch_size=batch_size, steps=steps).extra_passes
+    if paper or not isinstance(method.penalty, Ewc):
+        return 0
+    return method.penalty.fisher_batches(batch_size=batch_size, steps=steps)

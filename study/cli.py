@@ -462,7 +462,7 @@ def _run(full: Plan, definition: StudyDefinition, home: Folder, *, executor: Exe
 
 def _progress(missing: tuple[PlannedTrial, ...], full: Plan, have: Known, home: Folder) -> Progress:
     done = len(full.trials) - len(missing)
-    new = len({key for planned in missing for key in planned.updates} - have.updates)
+    new = len({key for planned in missing for key in planned.to_train(have)})
     varying = varying_axes(full)
     typer.echo(
         f"{len(missing)} of {len(full.trials)} trials to run ({done} done), {new} updates to train; folder {home.path}",

@@ -181,14 +181,16 @@ def trials(definition: StudyDefinition, source: str) -> tuple[Trial, ...]:
     grids = [_without_joint(grid) for grid in definition.grid]
     if not any(grids) and any(JOINT in _methods(grid) for grid in definition.grid):
         raise ConfigError(f"{source}: grid: {_ANCHORS_ONLY}")
-    if definition.budget is not None and "steps" in {*definition.fixed, *(name for grid in grids for name in grid)}:
+    said = {*definition.fixed, *(definition.joint or {}), *(name for grid in definition.grid for name in grid)}
+    if definition.budget is not None and "steps" in said:
         raise ConfigError(f"{source}: steps: the budget says how many; remove one of the two")
     expanded = expand(grids, fixed=_fixed(definition), workload=definition.workload, source=source)
     configs = [_afforded(_scaled(config, definition), definition, source) for config in expanded]
     own = [config for config in configs if not config.recipe.method.is_frozen]
     if not own:
         raise ConfigError(f"{source}: grid: {_ANCHORS_ONLY}")
-    anchors = _joint(definition, own[0], source)
+    first = next(config for config in expanded if not config.recipe.method.is_frozen)
+    anchors = _joint(definition, first, source)
     if {config.config_id for config in anchors} & {config.config_id for config in own}:
         raise ConfigError(f"{source}: grid: it holds the joint anchor itself; remove it there, or say `joint: null`")
     found = [
@@ -231,9 +233,9 @@ def scalings(definition: StudyDefinition, source: str) -> tuple[str, ...]:
         source=source,
     ):
         recipe = config.recipe
-        said.append(
-            scaled(recipe.optimiser.lr, batch_size=recipe.batch_size, reference=rule.batch_size, rule=rule.rule)[1]
-        )
+        if not recipe.method.is_frozen:
+            lr = recipe.optimiser.lr
+            said.append(scaled(lr, batch_size=recipe.batch_size, reference=rule.batch_size, rule=rule.rule)[1])
     return tuple(dict.fromkeys(said))
 
 
@@ -300,7 +302,7 @@ def _joint_values(asked: Mapping[str, Scalar], definition: StudyDefinition, firs
 
 
 _OF_STREAMS = (
-    *("steps_factors", "peaks", "buffer_size", "buffer_policy", "temperature"),
+    *("peaks", "buffer_size", "buffer_policy", "temperature"),
     *("ordering", "embedding", "start_concept"),
 )
 """Axes that mean nothing to a single task of all concepts."""
@@ -315,8 +317,8 @@ def _joint_config(values: Mapping[str, Scalar], definition: StudyDefinition, whe
     config, _ = build(values, workload=definition.workload, source=where)
     config = _afforded(_scaled(config, definition), definition, where)
     one_task = {
-        "stream": config.stream.model_copy(update={"tasks": 1}),
-        "recipe": config.recipe.model_copy(update={"steps": config.recipe.steps * config.stream.tasks}),
+        "stream": config.stream.model_copy(update={"tasks": 1, "steps_factors": None}),
+        "recipe": config.recipe.model_copy(update={"steps": sum(config.stream.steps(config.recipe.steps))}),
     }
     return config.model_copy(update=one_task)
 

@@ -106,7 +106,7 @@ def estimate(plan: Plan, known: Known, *, workers: int, runtime: Runtime) -> Est
     """Count a plan and estimate what is missing of it."""
     own = [planned for planned in plan.trials if planned.trial.kind == "trial"]
     recipes = plan.unique_updates
-    missing = {key for planned in plan.missing(known) for key in planned.updates} - known.updates
+    missing = {key for planned in plan.missing(known) for key in planned.to_train(known)}
     workload = open_workload(plan.trials[0].trial.config.workload, runtime)
     of = plan.trials[0].trial.config.workload
     costs = {key: (recipe.passes, price(recipe, of, runtime)) for key, recipe in recipes.items()}
@@ -163,7 +163,8 @@ def _by_method(trials: list[PlannedTrial], runtime: Runtime, flops_per_second: f
     groups: dict[tuple[object, ...], list[PlannedTrial]] = {}
     for planned in trials:
         recipe = planned.trial.config.recipe
-        key = (recipe.method, recipe.batch_size, recipe.precision, recipe.averages, recipe.steps)
+        passes = sum(step.passes for step in planned.steps)
+        key = (recipe.method, recipe.batch_size, recipe.precision, recipe.averages, recipe.steps, passes)
         groups.setdefault(key, []).append(planned)
     found = []
     for members in groups.values():

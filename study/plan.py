@@ -58,6 +58,15 @@ class PlannedTrial:
         """A trial is done when its price and all its scores are there."""
         return self.cost in known.costs and self.all_scores <= known.scores
 
+    def to_train(self, known: "Known") -> frozenset[str]:
+        """Updates that the store lacks, or that have to pass again to be scored on the way."""
+        return frozenset(
+            step.update
+            for step in self.steps
+            if step.update is not None
+            and (step.update not in known.updates or any(one.scores not in known.scores for one in step.inside))
+        )
+
     @property
     def all_scores(self) -> frozenset[str]:
         """Keys of the scores of what is served, and of those within tasks."""

@@ -155,13 +155,14 @@ def _run_on_ray(
     gpus = (1.0 if runtime.kind == "cuda" else 0.0) if gpus is None else gpus
     slots = _slots(cluster, cpus, gpus)
     shutil.rmtree(folder.ray, ignore_errors=True)  # of runs that were killed
+    to_train = frozenset().union(*(planned.to_train(known) for planned in missing))
     session = folder.ray / f"session-{os.getpid()}"
     tuner = tune.Tuner(
         tune.with_resources(
             partial(run_trial, study=str(folder.path.absolute()), runtime=runtime), {"cpu": cpus, "gpu": gpus}
         ),
         tune_config=tune.TuneConfig(
-            search_alg=ConcurrencyLimiter(PlanSearcher(missing, known.updates), max_concurrent=slots),
+            search_alg=ConcurrencyLimiter(PlanSearcher(missing, known.updates - to_train), max_concurrent=slots),
             num_samples=-1,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: str(trial.trial_id),

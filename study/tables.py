@@ -90,8 +90,9 @@ def make_tables(plan: Plan, store: Store, failed: Mapping[str, str]) -> Tables:
     for planned in plan.trials:
         tasks = list(_task_rows(planned, reader, tables.scores))
         tables.tasks.extend(tasks)
-        tables.inside.extend(_inside_rows(planned, reader))
-        done = len(tasks) == len(planned.steps)
+        inside = list(_inside_rows(planned, reader))
+        tables.inside.extend(inside)
+        done = len(tasks) == len(planned.steps) and len(inside) == sum(len(step.inside) for step in planned.steps)
         status = "done" if done else "failed" if planned.trial.id in failed else "waiting"
         tables.trials.append(trial_row(planned, status))
     return tables

@@ -5,10 +5,9 @@ in the variant that it belongs to (`rank` in `LowRank`), or is None where it doe
 config has one form.
 """
 
-import math
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from trainables.frozen import Frozen, digest
 from trainables.merging.timeline import Timeline, timeline
@@ -72,6 +71,11 @@ class Schedule(Frozen):
             return {"cooldown": 0.1, **{key: one for key, one in value.items() if one is not None}}
         return value
 
+    @field_validator("peaks")
+    @classmethod
+    def _canonical_peaks(cls, value: str | None) -> str | None:
+        return _canonical(value)
+
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
         for setting in ("cooldown", "peaks"):
@@ -85,7 +89,7 @@ class Schedule(Frozen):
     @property
     def peak_factors(self) -> tuple[float, ...]:
         """The given peaks, by task; none where none are given."""
-        return () if self.peaks is None else _positive(self.peaks, "peaks")
+        return () if self.peaks is None else _positive(self.peaks)
 
     @property
     def looks_back(self) -> bool:
@@ -94,18 +98,33 @@ class Schedule(Frozen):
 
     def of_task(self, index: int) -> "Schedule":
         """What one task sees of it (from 1): of the peaks its own."""
-        return self if self.peaks is None else self.model_copy(update={"peaks": str(self.peak_factors[index - 1])})
+        if self.looks_back and index == 1:  # it has nothing to look back at, so it is the schedule that it is made of
+            name = "cosine" if "cosine" in self.name else "rsqrt"
+            return self.model_copy(update={"name": name})
+        if self.peaks is None:
+            return self
+        peak = self.peak_factors[index - 1]
+        return self.model_copy(update={"peaks": None if peak == 1 else f"{peak:.12g}"})
 
 
-def _positive(text: str, name: str) -> tuple[float, ...]:
-    """Numbers above 0, one for each task, as users write them: 1, 0.5, 0.25."""
+def _positive(text: str) -> tuple[float, ...]:
+    """Factors, one for each task, as users write them: 1, 0.5, 0.25."""
     try:
         numbers = tuple(float(one) for one in text.split(","))
     except ValueError:
         numbers = ()
-    if not numbers or not all(0 < one < math.inf for one in numbers):
-        raise ValueError(f'{name}: {text!r} given; numbers above 0, one for each task, such as "1, 0.5, 0.25"')
+    if not numbers or not all(0 < one <= _LARGEST_FACTOR for one in numbers):
+        raise ValueError(f'allowed: above 0 to {_LARGEST_FACTOR}, one for each task, such as "1, 0.5, 0.25"')
     return numbers
+
+
+def _canonical(text: str | None) -> str | None:
+    """One spelling of factors, and none for those that change nothing."""
+    numbers = () if text is None else _positive(text)
+    return ", ".join(f"{one:.12g}" for one in numbers) if set(numbers) - {1.0} else None
+
+
+_LARGEST_FACTOR = 1000
 
 
 class Mixture(Frozen):
@@ -168,8 +187,11 @@ class Recipe(Frozen):
     )
 
     def of_task(self, index: int, steps: int) -> "Recipe":
-        """What one task sees of it (from 1): its own steps and its own peak."""
-        return self.model_copy(update={"steps": steps, "schedule": self.schedule.of_task(index)})
+        """What one task sees of it (from 1): its own steps and peak, and a buffer only where it holds something."""
+        mixture = self.mixture
+        if index == 1:
+            mixture = mixture.model_copy(update={"buffer_size": None, "buffer_policy": None})
+        return self.model_copy(update={"steps": steps, "schedule": self.schedule.of_task(index), "mixture": mixture})
 
     @property
     def averages(self) -> bool:
@@ -265,6 +287,11 @@ class Stream(Frozen):
             return {"embedding": "text", **{key: one for key, one in value.items() if one is not None}}
         return value
 
+    @field_validator("steps_factors")
+    @classmethod
+    def _canonical_factors(cls, value: str | None) -> str | None:
+        return _canonical(value)
+
     @model_validator(mode="after")
     def _path_of_similarity(self) -> Self:
         for setting in ("embedding", "start_concept"):
@@ -280,7 +307,7 @@ class Stream(Frozen):
     @property
     def factors(self) -> tuple[float, ...]:
         """Factor of the steps in each task."""
-        return (1.0,) * self.tasks if self.steps_factors is None else _positive(self.steps_factors, "steps_factors")
+        return (1.0,) * self.tasks if self.steps_factors is None else _positive(self.steps_factors)
 
     def steps(self, per_task: int) -> tuple[int, ...]:
         """Steps of each task, one at least."""

@@ -99,6 +99,20 @@ def test_sides_agree_on_everything_else() -> None:
     assert isinstance(orderings_end_alike(evidence(plain(0.6, 0.7), other)), str)
 
 
+@pytest.mark.parametrize(
+    ("name", "tempting"),
+    [
+        ("within", plain(0.4, 0.8, peaks="1, 0.5, 0.25, 0.1, 0.1, 0.1")),
+        ("meta", plain(0.4, 0.79, peaks="1, 0.5, 0.25, 0.1, 0.1, 0.1")),
+        ("replay", plain(0.3, 0.6, buffer_size=3)),
+        ("rates", plain(0.1, 0.2, lr=1.0)),
+    ],
+)
+def test_others_do_not_stand_for_the_sides_of_a_claim(name: str, tempting: Way) -> None:
+    claim, ways = HELD[name]
+    assert verdict(claim(evidence(*ways, tempting))) == "held"
+
+
 def test_every_meta_schedule_is_shown() -> None:
     case = meta_schedules_retain_more(evidence(*SCHEDULES))
     assert not isinstance(case, str)

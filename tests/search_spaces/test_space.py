@@ -327,10 +327,10 @@ def test_none_turns_an_axis_off(axis: str) -> None:
 
 def test_settings_of_schedules_apply_where_they_have_them() -> None:
     configs = grid(
-        {"schedule": ["cosine", "rsqrt", "matched_rsqrt"], "cooldown": [0.1, 0.2], "peaks": "1, 1, 1, 1, 1, 1"}
+        {"schedule": ["cosine", "rsqrt", "matched_rsqrt"], "cooldown": [0.1, 0.2], "peaks": "1, 1, 1, 0.5, 1, 1"}
     )
     found = [(c.recipe.schedule.name, c.recipe.schedule.cooldown, c.recipe.schedule.peaks) for c in configs]
-    given = "1, 1, 1, 1, 1, 1"
+    given = "1, 1, 1, 0.5, 1, 1"
     assert found == [
         ("cosine", None, given),
         ("rsqrt", 0.1, given),
@@ -344,9 +344,9 @@ def test_settings_of_schedules_apply_where_they_have_them() -> None:
     ("axes", "said"),
     [
         ({"peaks": "1, 0.5"}, "grid[0].peaks: 2 given; one for each of 6 tasks is needed"),
-        ({"peaks": "1; 0.5"}, "grid[0].peaks: '1; 0.5' given; numbers above 0"),
+        ({"peaks": "1; 0.5"}, "grid[0].peaks: '1; 0.5' given; allowed: above 0 to 1000"),
         ({"steps_factors": "1, 2"}, "grid[0].steps_factors: 1, 2 given; one for each of 6 tasks is needed"),
-        ({"steps_factors": "no"}, "grid[0].steps_factors: 'no' given; numbers above 0"),
+        ({"steps_factors": "no"}, "grid[0].steps_factors: 'no' given; allowed: above 0 to 1000"),
         ({"cooldown": 0.1}, "grid[0].cooldown: applies to no config"),
     ],
 )
@@ -355,3 +355,10 @@ def test_wrong_schedules_are_said_by_their_axes(axes: dict[str, Values], said: s
         grid(axes)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_factors_have_one_spelling() -> None:
+    """What trains alike is one config, however its factors are written."""
+    configs = grid({"peaks": ["1, 0.5, 1, 1, 1, 1", "1,.5,1,1,1,1.0"]}, {"steps_factors": ["1,1,1,1,1,1", "none"]})
+    found = [(config.recipe.schedule.peaks, config.stream.steps_factors) for config in configs]
+    assert found == [("1, 0.5, 1, 1, 1, 1", None), (None, None)]

@@ -68,9 +68,11 @@ def test_the_papers_accounting_makes_adapters_dearer() -> None:
     [
         ({}, {}, "budget: one of total_mafs, total_flops, steps_per_task, relative_to_full_steps is needed, not 0"),
         ({"total_mafs": 1.0, "total_flops": 1.0}, {}, "is needed, not 2"),
-        ({"total_mafs": 1.0}, {}, "budget.total_mafs: 1 buys full less than one step in each of 4 tasks; the smallest"),
+        ({"total_mafs": 1.0}, {}, "budget.total_mafs: 1 buys full less than one step in each of 4 tasks; one step"),
         ({"steps_per_task": 3}, {"fixed": {"steps": 3}}, "steps: the budget says how many; remove one of the two"),
         ({"steps_per_task": 3}, {"grid": [{"steps": [1, 2]}]}, "steps: the budget says how many"),
+        ({"steps_per_task": 3}, {"joint": {"steps": 5}}, "steps: the budget says how many"),
+        ({"total_mafs": 1e40}, {}, "buys full more steps than can be run"),
         ({"relative_to_full_steps": 1}, {"grid": [{"method": "ewc"}]}, "buys ewc less than one step"),
     ],
 )
@@ -80,7 +82,7 @@ def test_wrong_budgets_are_refused(budget: dict[str, object], more: dict[str, ob
     assert said in str(caught.value)
 
 
-def test_the_smallest_budget_that_is_named_is_enough() -> None:
+def test_the_budget_of_one_step_that_is_named_is_enough() -> None:
     with pytest.raises(ConfigError) as caught:
         configs({"total_mafs": 1.0})
     smallest = float(str(caught.value).rsplit(" ", 1)[1])

@@ -61,6 +61,9 @@ def test_our_adapters_make_no_dense_update() -> None:
     [
         (["--model", "ViT-B-17"], "model: 'ViT-B-17' is unknown to open_clip; such as ViT-B-16"),
         (["--model", "RN50"], "model: RN50: cannot place the weight"),
+        (["--model", "roberta-ViT-B-32"], "it has parts of other kinds (hf_model_name); choose a CLIP"),
+        (["--model", "hf-hub:foo/bar"], "'hf-hub:foo/bar' is unknown to open_clip"),
+        (["--total", "1e40", "--methods", "full"], "buys full more steps than can be run"),
         (["--methods", "lorra"], "--methods: 'lorra' is unknown; allowed: full, lnfit"),
         (["--methods", "zeroshot"], "--methods: 'zeroshot' is unknown"),
         (["--precision", "fp8"], "--precision: 'fp8' given; allowed: fp32, bf16"),
@@ -68,7 +71,7 @@ def test_our_adapters_make_no_dense_update() -> None:
         (["--total", "-1"], "--total: -1 given; allowed: above 0"),
         (
             ["--total", "10", "--methods", "full"],
-            "--total: 10 buys full less than one step in each of 20 tasks; the smallest",
+            "--total: 10 buys full less than one step in each of 20 tasks; one step",
         ),
         (["--methods", "lora", "--rank", "5000"], "rank: 5000 given"),
     ],

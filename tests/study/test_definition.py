@@ -342,6 +342,29 @@ def test_the_joint_anchor_has_no_stream() -> None:
     }
     found = trials(parse(StudyDefinition, value, source="j.yaml"), "j.yaml")
     (anchor,) = [trial.config for trial in found if trial.kind == "anchor"]
-    assert (anchor.recipe.steps, anchor.recipe.schedule.name, anchor.stream.ordering) == (12, "rsqrt", "random")
+    assert (anchor.recipe.steps, anchor.recipe.schedule.name, anchor.stream.ordering) == (16, "rsqrt", "random")
     assert anchor.recipe.mixture.buffer_size is None
     assert anchor.recipe.temperature is None
+
+
+def test_the_joint_anchor_takes_the_rate_of_the_grid_once() -> None:
+    value = {
+        "name": "j",
+        "fixed": {"steps": 4, "tasks": 3, "batch_size": 128},
+        "lr_scaling": {"rule": "linear", "batch_size": 64},
+        "grid": [{"lr": 1e-3}],
+    }
+    found = trials(parse(StudyDefinition, value, source="j.yaml"), "j.yaml")
+    assert {trial.kind: trial.config.recipe.optimiser.lr for trial in found} == {"anchor": 2e-3, "trial": 2e-3}
+
+
+@pytest.mark.parametrize("budget", [{"steps_per_task": 10}, {"relative_to_full_steps": 10}])
+def test_the_joint_anchor_trains_as_long_as_the_stream(budget: dict[str, int]) -> None:
+    value = {
+        "name": "j",
+        "fixed": {"tasks": 3, "steps_factors": "4, 1, 1", "batch_size": 32},
+        "budget": budget,
+        "grid": [{"lr": 1e-3}],
+    }
+    found = trials(parse(StudyDefinition, value, source="j.yaml"), "j.yaml")
+    assert [trial.config.recipe.steps for trial in found] == [60, 10]

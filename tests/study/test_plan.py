@@ -1,6 +1,7 @@
 """The plan: who shares training with whom, and what it warns about."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,15 +9,16 @@ import pytest
 from search_spaces.space import axis_values
 from study.definition import StudyDefinition, load
 from study.estimate import estimate
-from study.plan import Plan, known, make_plan
+from study.plan import Known, Plan, known, make_plan
 from tests.study import command
 from trainables.frozen import parse
 from trainables.runtime import Runtime
 from trainables.store import MemoryStore
 
 
-def plan(*grids: dict[str, object], **fixed: object) -> Plan:
+def plan(*grids: dict[str, object], evaluate_at: Sequence[float] = (), **fixed: object) -> Plan:
     value = {
+        "evaluate_at": list(evaluate_at),
         "name": "p",
         "fixed": {"steps": 2, "batch_size": 32, "lr": 1e-3, **fixed},
         "grid": list(grids),
@@ -95,3 +97,40 @@ def test_presets_of_recipes_vary_what_they_are_named_for(name: str, axis: str, v
     found = [planned.trial for planned in make_plan(definition, source).trials if planned.trial.kind == "trial"]
     assert len({axis_values(trial.config)[axis] for trial in found}) == values
     assert len({trial.config.block for trial in found}) == 3
+
+
+def test_updates_that_have_to_pass_again_are_counted() -> None:
+    """Scores within tasks that the store lacks cost their update, though it is there; trials that share it wait."""
+    grid: dict[str, object] = {"timeline": "zs", "w": [0.1, 0.5, 0.9]}
+    before, after = plan(grid), plan(grid, evaluate_at=[0.5])
+    have = Known(updates=set(before.unique_updates), scores=before.unique_scores, costs={before.trials[0].cost})
+    counts = estimate(after, have, workers=1, runtime=Runtime(threads=1))
+    assert counts.flops_to_do == counts.flops > 0
+    assert all(len(planned.to_train(have)) == 6 for planned in after.trials)
+    assert not any(planned.to_train(have) for planned in before.trials)
+    done = Known(updates=have.updates, scores=after.unique_scores, costs=have.costs)
+    assert not after.missing(done)
+    assert not any(planned.to_train(done) for planned in after.trials)
+
+
+def test_prices_tell_numbers_of_tasks_apart() -> None:
+    counts = estimate(
+        plan({"tasks": [3, 6]}, {"steps_factors": "9, 9, 9, 9, 9, 9"}),
+        known(MemoryStore()),
+        workers=1,
+        runtime=Runtime(threads=1),
+    )
+    passes = [row.mafs_per_trial / row.mafs_per_step for row in counts.by_method]
+    assert passes == pytest.approx([3 * 2, 6 * 2, 6 * 18])
+
+
+def test_first_tasks_that_train_alike_are_shared() -> None:
+    """A meta-schedule has nothing to look back at, a buffer nothing to hold, and a peak of 1 is no peak."""
+    ways: list[dict[str, object]] = [
+        {"schedule": ["cosine", "autoregressive_cosine", "autoregressive_cosine_continued"]},
+        {"buffer_size": 5},
+        {"peaks": "1, 0.5, 0.5, 0.5, 0.5, 0.5"},
+        {"steps_factors": "1, 2, 1, 1, 1, 1"},
+    ]
+    assert len({planned.updates[0] for planned in plan(*ways).trials}) == 1
+    assert len({planned.updates[1] for planned in plan(*ways).trials}) == 6

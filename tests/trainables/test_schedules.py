@@ -158,8 +158,8 @@ def test_peaks_may_be_given() -> None:
     [
         ({"name": "cosine", "cooldown": 0.1}, "cooldown: the schedule cosine takes none; those that do: rsqrt,"),
         ({"name": "matched_rsqrt", "peaks": "1, 0.5"}, "peaks: .* those that do: cosine, rsqrt, constant"),
-        ({"peaks": "1, x"}, "peaks: '1, x' given; numbers above 0"),
-        ({"peaks": "1, -1"}, "numbers above 0"),
+        ({"peaks": "1, x"}, "allowed: above 0 to 1000, one for each task"),
+        ({"peaks": "1, -1"}, "allowed: above 0"),
         ({"peaks": "1, 1e-9"}, "0.001 at least"),
     ],
 )

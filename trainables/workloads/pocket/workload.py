@@ -81,7 +81,7 @@ def _facts(config: Pocket, kind: str) -> NDArray[np.generic]:
     path = cache / "facts" / f"{kind}-{key[:24]}.npy"
     try:
         known: NDArray[np.generic] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         known = _find_facts(config, kind, [concept for _, concept in concepts], cache)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp.npy")
