@@ -76,7 +76,7 @@ OF_RULE = frozenset(
     {"chain", "merge_scale", "density", "prune_top", "mask_strength", "agree", "lines_first", "lines_more"}
 )
 """Axes whose defaults differ from rule to rule, so that only configs with the same rule differ in them."""
-SWITCHES = frozenset({"wise_ft", "online_ema", "lines"})
+SWITCHES = frozenset({"wise_ft", "online_ema", "lines", "temperature", "buffer_size", "peaks", "steps_factors"})
 """Axes that are off where they have no value."""
 PLAIN = "finetune"
 TIMELINE_NAMES: Mapping[str, str] = {

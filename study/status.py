@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from search_spaces.space import AXES, axis_values
+from search_spaces.space import AXES, SWITCHES, axis_values
 from study.folder import Folder, is_held
 from study.plan import Plan, known, make_plan
 from study.tables import Tables, make_tables
@@ -138,6 +138,8 @@ def _best(plan: Plan, tables: Tables) -> Best | None:
 
 
 _NAMED = ("method", "penalty", "projection", "timeline")
+OFF = {*SWITCHES, "lines"}
+"""Axes that are off where they have no value; others do not apply there, which method and timeline say."""
 _NUMBERED = ("rank", "n", "strength", "w", "lr")
 
 
@@ -145,7 +147,8 @@ def varying_axes(plan: Plan) -> tuple[str, ...]:
     """Axes in which the trials of a study differ, where that is not said by method, timeline and the usual numbers."""
     rows = [axis_values(planned.trial.config) for planned in plan.trials if planned.trial.kind == "trial"]
     said = {*_NAMED, *_NUMBERED, "start", "serve"}
-    return tuple(name for name in AXES if name not in said and len({repr(row[name]) for row in rows}) > 1)
+    found = {name: {repr(row[name]) for row in rows if row[name] is not None or name in OFF} for name in AXES}
+    return tuple(name for name in AXES if name not in said and len(found[name]) > 1)
 
 
 def describe(row: dict[str, Any], varying: Sequence[str]) -> str:
