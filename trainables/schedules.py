@@ -47,11 +47,6 @@ def factor(schedule: Schedule, *, step: int, steps: int, earlier: Sequence[int] 
     return shape(schedule, step, peak, own, past)
 
 
-def peak(schedule: Schedule, *, steps: int, earlier: Sequence[int] = ()) -> float:
-    """Factor that a task's warm-up reaches."""
-    return _peak(schedule, span(schedule, steps), [span(schedule, one) for one in earlier])
-
-
 def span(schedule: Schedule, steps: int) -> Span:
     """How a task's steps divide; warm-up comes first where both do not fit."""
     warm = math.ceil(schedule.warmup * steps - 1e-9)  # .07 * 100 is 7.000000000000001
