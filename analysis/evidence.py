@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal, TypedDict
 
 import numpy as np
@@ -170,6 +171,15 @@ def by_context(evidence: Evidence, rows: Sequence[int], differ: Sequence[str]) -
     for row in rows:
         groups.setdefault(context(evidence.configs[row], differ=differ), []).append(row)
     return list(groups.values())
+
+
+def pairs_by(evidence: Evidence, axis: str) -> list[tuple[int, int]]:
+    """All pairs that differ in one numeric axis only, the smaller value first."""
+    return [
+        (a, b) if (evidence.configs[a].number(axis) or 0.0) < (evidence.configs[b].number(axis) or 0.0) else (b, a)
+        for group in by_context(evidence, evidence.rows(), (axis,))
+        for a, b in combinations([row for row in group if evidence.configs[row].number(axis) is not None], 2)
+    ]
 
 
 # -- pairs of configs --------------------------------------------------------------------------------------------------

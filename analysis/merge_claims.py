@@ -5,7 +5,6 @@ that do not score it: by GM, as TIME ranks, or by gain where the claim is about 
 """
 
 from collections.abc import Sequence
-from itertools import combinations
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from analysis.evidence import (
     comparison_of,
     of_best,
     of_pairs,
+    pairs_by,
     per_group,
 )
 from analysis.pareto import FloatArray, IntArray
@@ -41,11 +41,7 @@ FORGETS = ("base", "last")
 
 def larger_merge_weight_lowers_accumulation(evidence: Evidence) -> Case | str:
     """AKA at the smaller minus AKA at the larger merge weight, over all pairs that agree on everything else."""
-    pairs = [
-        (a, b) if _number(evidence, a, "w") < _number(evidence, b, "w") else (b, a)
-        for group in by_context(evidence, evidence.rows(), ("w",))
-        for a, b in combinations([row for row in group if evidence.configs[row].number("w") is not None], 2)
-    ]
+    pairs = pairs_by(evidence, "w")
     if not pairs:
         return "it needs configs that differ in the merge weight only"
     sides: Sides = {"left": "the smaller w", "right": "the larger w"}

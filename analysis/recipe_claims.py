@@ -1,9 +1,18 @@
 """Claims about learning rates and merging, of arXiv 2408.14471, sections 5 and 6, on pairs that differ in one axis."""
 
-from itertools import combinations
-
 from analysis.configs import MERGE_AXES, METHOD_AXES, Config, family_name, matched, short
-from analysis.evidence import OWN_AXES, Case, Evidence, Sides, averaging, by_context, of_best, of_pairs, per_group
+from analysis.evidence import (
+    OWN_AXES,
+    Case,
+    Evidence,
+    Sides,
+    averaging,
+    by_context,
+    of_best,
+    of_pairs,
+    pairs_by,
+    per_group,
+)
 
 
 def full_accumulates_more_than_lora(evidence: Evidence) -> Case | str:
@@ -44,7 +53,7 @@ def full_accumulates_more_than_lora(evidence: Evidence) -> Case | str:
 
 def larger_learning_rate_lowers_retention(evidence: Evidence) -> Case | str:
     """AZS at the smaller minus AZS at the larger learning rate, over all pairs that agree on everything else."""
-    pairs = [(low, high) for low, high in _pairs_by(evidence, "lr")]
+    pairs = [(low, high) for low, high in pairs_by(evidence, "lr")]
     if not pairs:
         return "it needs configs that differ in the learning rate only"
     sides: Sides = {"left": "the smaller lr", "right": "the larger lr"}
@@ -92,7 +101,7 @@ def ema_merge_gains_over_finetuning(evidence: Evidence) -> Case | str:
 
 def larger_merge_weight_raises_retention(evidence: Evidence) -> Case | str:
     """AZS at the larger minus AZS at the smaller merge weight, over all pairs that agree on everything else."""
-    pairs = [(high, low) for low, high in _pairs_by(evidence, "w")]
+    pairs = [(high, low) for low, high in pairs_by(evidence, "w")]
     if not pairs:
         return "it needs configs that differ in the merge weight only"
     sides: Sides = {"left": "the larger w", "right": "the smaller w"}
@@ -100,15 +109,6 @@ def larger_merge_weight_raises_retention(evidence: Evidence) -> Case | str:
         decisive=(of_pairs(evidence, pairs, "AZS", **sides),),
         further=per_group(evidence, pairs, "AZS", _family_and_timeline, **sides),
     )
-
-
-def _pairs_by(evidence: Evidence, axis: str) -> list[tuple[int, int]]:
-    """All pairs that differ in one numeric axis only, the smaller value first."""
-    return [
-        (a, b) if (evidence.configs[a].number(axis) or 0.0) < (evidence.configs[b].number(axis) or 0.0) else (b, a)
-        for group in by_context(evidence, evidence.rows(), (axis,))
-        for a, b in combinations([row for row in group if evidence.configs[row].number(axis) is not None], 2)
-    ]
 
 
 def _twins(left: Config, right: Config, differ: tuple[str, ...]) -> bool:
