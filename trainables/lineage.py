@@ -14,7 +14,7 @@ from trainables.frozen import digest
 from trainables.merging.rule import MergeRule
 from trainables.streams.tasks import Task
 
-NUMERICS_VERSION = 3
+NUMERICS_VERSION = 4
 """Raised by every change that moves numbers; with it, all keys change."""
 
 

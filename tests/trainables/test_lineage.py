@@ -42,12 +42,12 @@ def test_golden_keys() -> None:
         "cost": cost_key(trial(method="lora", rank=4, batch_size=32).recipe, IDENTITY.base),
     }
     assert {name: key[:16] for name, key in got.items()} == {
-        "base": "312feeb632c0bf6a",
-        "update": "ad0949c6d7b62834",
-        "merge": "7fa9c19dc98f45d4",
-        "lora": "67c8980a535d671f",
-        "scores": "14dba91fd3f6f1bd",
-        "cost": "5dcdb781a72e7131",
+        "base": "194986a048671b5b",
+        "update": "4b62cb206a2ce993",
+        "merge": "eb3a43a09437c3cd",
+        "lora": "88fe9726bba62ac0",
+        "scores": "e0882f596374fcf3",
+        "cost": "c00210ea6ab7d1ed",
     }
 
 
