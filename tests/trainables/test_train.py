@@ -139,16 +139,16 @@ def test_batch_is_new_then_pool_then_buffer() -> None:
     got = ids(what, 0)
     new, earlier = WORKLOAD.samples(what.task.new), WORKLOAD.samples(what.task.earlier)
     assert len(got) == 12
-    assert set(got[:5]) <= set(new)
-    assert set(got[5:9]) <= set(WORKLOAD.pool())
-    assert set(got[9:]) <= set(earlier)
+    assert set(got[:4]) <= set(new)
+    assert set(got[4:8]) <= set(WORKLOAD.pool())
+    assert set(got[8:]) <= set(earlier)
 
 
 def test_first_task_has_no_buffer() -> None:
     what = update(1, batch_size=12)
     got = ids(what, 0)
-    assert set(got[:7]) <= set(WORKLOAD.samples(what.task.new))
-    assert set(got[7:]) <= set(WORKLOAD.pool())
+    assert set(got[:6]) <= set(WORKLOAD.samples(what.task.new))
+    assert set(got[6:]) <= set(WORKLOAD.pool())
 
 
 def test_mixture_without_a_pool_draws_none() -> None:
