@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import cast, get_args
 
+import torch
+
 from study.affordable import MOST_STEPS, affordable_steps
-from trainables.budget import Accounting, Precision, paper_step_cost, step_cost
+from trainables.budget import Accounting, Precision, StepCost, measured_peak, paper_step_cost, step_cost
 from trainables.frozen import ConfigError
 from trainables.methods.method import METHODS, Ewc, Method, hyperparameters, named
 from trainables.methods.scope import check
@@ -64,21 +66,40 @@ def rows(
     rank: int | None,
     precision: str,
     accounting: str,
+    device: str | None = None,
 ) -> list[Row]:
     """Budgets of methods; `total` is in 1e9 memory-adjusted FLOPs for the whole stream.
 
+    Memory is estimated on shapes, or with a CUDA `device` measured there.
+
     Raises:
-        ConfigError: an unknown method, one that the model cannot have, or a total below one step a task.
+        ConfigError: an unknown method, one that the model cannot have, or a total below one step a task; no such
+            device, or one that is too small.
     """
     for option, value, allowed in (("precision", precision, Precision), ("accounting", accounting, Accounting)):
         if value not in get_args(allowed):
             raise ConfigError(f"budget: --{option}: {value!r} given; allowed: {', '.join(get_args(allowed))}")
+    if device is not None:
+        _require(device, accounting)
     if not 0 < total < math.inf:
         raise ConfigError(f"budget: --total: {total:g} given; allowed: above 0, in 1e9 memory-adjusted FLOPs")
     chosen = [(name, _method(name, rank)) for name in dict.fromkeys(methods)]
     for _, method in chosen:
         check(method, workload.identity.anatomy)
-    full = step_cost(named("full"), workload, batch_size, precision=cast("Precision", precision))
+
+    def peak_of(method: Method, cost: StepCost) -> int:
+        if device is None:
+            return cost.peak_bytes
+        try:
+            return measured_peak(method, workload, batch_size, device, precision=cast("Precision", precision))
+        except torch.OutOfMemoryError as error:
+            raise ConfigError(
+                f"budget: --device: a step of {method.name} on {batch_size} samples does not fit on {device}; take a "
+                "smaller --batch-size, or leave --device out"
+            ) from error
+
+    full = named("full")
+    full_peak = peak_of(full, step_cost(full, workload, batch_size, precision=cast("Precision", precision)))
     counts = {"ours": step_cost, "paper": paper_step_cost}
     found = []
     for name, method in chosen:
@@ -87,7 +108,8 @@ def rows(
             for by, count in counts.items()
         }
         cost = costs[accounting]
-        mafs = cost.flops / GIGA * cost.peak_bytes / full.peak_bytes
+        memory_ratio = peak_of(method, cost) / full_peak
+        mafs = cost.flops / GIGA * memory_ratio
         extra = partial(_extra_passes, method, batch_size, paper=accounting == "paper")
         steps = {str(one): affordable_steps(total / one / mafs, extra) for one in tasks}
         for one, some in steps.items():
@@ -102,7 +124,7 @@ def rows(
                 method=name,
                 rank=getattr(method.adapter or method.projection, "rank", None),
                 gflops_per_step=cost.flops / GIGA,
-                memory_ratio=cost.peak_bytes / full.peak_bytes,
+                memory_ratio=memory_ratio,
                 mafs=mafs,
                 steps_per_task=steps,
                 gflops_by={by: one.flops / GIGA for by, one in costs.items()},
@@ -162,6 +184,17 @@ def _method(name: str, rank: int | None) -> Method:
         trained = [one for one in METHODS if not named(one).is_frozen]
         raise ConfigError(f"budget: --methods: {name!r} is unknown; allowed: {', '.join((*trained, MERGED))}")
     return named(name, rank=rank) if rank is not None and "rank" in hyperparameters(name) else named(name)
+
+
+def _require(device: str, accounting: str) -> None:
+    """Raises: ConfigError: memory cannot be measured there."""
+    if accounting != "ours":
+        raise ConfigError("budget: --device: it measures our own steps; leave it out, or --accounting")
+    count = torch.cuda.device_count()
+    names = ["cuda", *(f"cuda:{i}" for i in range(count))] if count else []
+    if device not in names:
+        allowed = f"allowed: {', '.join(names)}" if names else "this machine has no CUDA device; leave it out"
+        raise ConfigError(f"budget: --device: {device!r} given; {allowed}")
 
 
 def _extra_passes(method: Method, batch_size: int, steps: int, *, paper: bool) -> int:

@@ -248,6 +248,10 @@ def budget_of(
         str,
         typer.Option(help="ours: a step as it is computed here; paper: as the table of arXiv 2408.14471 counts it."),
     ] = "ours",
+    device: Annotated[
+        str | None,
+        typer.Option(help="Measure memory on it, such as cuda.", show_default="memory is estimated, on no device"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, for programs.")] = False,
 ) -> None:
     """Say how many steps a compute budget buys each method: FLOPs, memory, memory-adjusted FLOPs (MAFs), steps a task.
@@ -267,6 +271,7 @@ def budget_of(
         rank=rank,
         precision=precision,
         accounting=accounting,
+        device=device,
     )
     if as_json:
         typer.echo(budget.as_json(found))

@@ -1,31 +1,20 @@
 """What a plan will take: FLOPs by torch's counter, time by a short calibration on this machine, bytes by size.
 
-Time is an estimate: it takes every FLOP to run as fast as those of full fine-tuning do, on as many workers as cores.
+Time is an estimate: each update takes what a few steps of its method took here, on as many workers as cores.
 """
 
 import json
-import os
-import platform
-import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-import torch
-
+from study.calibration import Calibration
 from study.plan import Known, Plan, PlannedTrial
 from study.prices import price
-from trainables.budget import cost_per_step, forward_flops, update_bytes
-from trainables.config import Pocket
-from trainables.frozen import digest
-from trainables.methods.attach import adapt
-from trainables.methods.method import Method, named
+from trainables.budget import update_bytes
+from trainables.methods.method import Method
 from trainables.runtime import Runtime
 from trainables.workloads import open_workload
-from trainables.workloads.workload import Workload
 
-FULL = named("full")
 _STARTUP_SECONDS = 20.0
-_CALIBRATION_STEPS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,10 +103,11 @@ def estimate(plan: Plan, known: Known, *, workers: int, runtime: Runtime) -> Est
     evaluations = plan.unique_scores
     evaluations_missing = len(evaluations - known.scores)
     flops_to_do = sum(flops[key] for key in missing)
-    evaluation_flops = workload.identity.test_samples * forward_flops(workload)
-    batch_size = plan.trials[0].trial.config.recipe.batch_size
-    train_rate, evaluation_rate = _rates(workload, batch_size, plan.trials[0].trial.config.workload, runtime)
-    seconds = (flops_to_do / train_rate + evaluations_missing * evaluation_flops / evaluation_rate) / workers
+    runtime.apply()
+    calibration = Calibration(workload, runtime)
+    training = sum(calibration.pace(recipes[key]).seconds(recipes[key].passes) for key in missing)
+    evaluating = evaluations_missing * workload.identity.test_samples * calibration.seconds_per_sample()
+    seconds = (training + evaluating) / workers
     new_bytes = sum(update_bytes(recipes[key].method, workload) for key in missing)
     return Estimate(
         trials=len(own),
@@ -139,7 +129,7 @@ def estimate(plan: Plan, known: Known, *, workers: int, runtime: Runtime) -> Est
         bytes_to_do=new_bytes + evaluations_missing * 4096,
         workers=workers,
         by_start=_by_start(own),
-        by_method=_by_method(own, runtime, train_rate),
+        by_method=_by_method(own, runtime, calibration),
         warnings=plan.warnings,
     )
 
@@ -159,7 +149,7 @@ def _by_start(trials: list[PlannedTrial]) -> dict[str, Group]:
     }
 
 
-def _by_method(trials: list[PlannedTrial], runtime: Runtime, flops_per_second: float) -> tuple[MethodPrice, ...]:
+def _by_method(trials: list[PlannedTrial], runtime: Runtime, calibration: Calibration) -> tuple[MethodPrice, ...]:
     groups: dict[tuple[object, ...], list[PlannedTrial]] = {}
     for planned in trials:
         recipe = planned.trial.config.recipe
@@ -179,7 +169,11 @@ def _by_method(trials: list[PlannedTrial], runtime: Runtime, flops_per_second: f
                 flops_per_step=cost.flops,
                 mafs_per_step=cost.mafs,
                 mafs_per_trial=passes * cost.mafs,
-                seconds_per_trial=passes * cost.flops / flops_per_second,
+                seconds_per_trial=sum(
+                    calibration.pace(step.recipe).seconds(step.passes)
+                    for step in members[0].steps
+                    if step.recipe is not None
+                ),
             )
         )
     return tuple(found)
@@ -189,44 +183,3 @@ def _in_words(method: Method) -> str:
     parts = [part for part in (method.projection, method.penalty) if part is not None and part.name != method.name]
     rank = getattr(method.adapter or method.projection, "rank", None)
     return " + ".join([method.name if rank is None else f"{method.name} r{rank}", *(part.name for part in parts)])
-
-
-def _rates(workload: Workload, batch_size: int, config: Pocket, runtime: Runtime) -> tuple[float, float]:
-    """FLOPs per second of a full training step and of a forward pass here, measured once and kept in the cache."""
-    where = [platform.node(), platform.processor(), torch.__version__, runtime.device, runtime.threads, batch_size]
-    path = runtime.cache / f"calibration-{digest([config.canonical(), where])[:16]}.json"
-    try:
-        train_rate, evaluation_rate = json.loads(path.read_text())
-    except (OSError, ValueError):
-        rates = _calibrate(workload, batch_size, runtime)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, json.dumps(rates))
-        return rates
-    return float(train_rate), float(evaluation_rate)
-
-
-def _calibrate(workload: Workload, batch_size: int, runtime: Runtime) -> tuple[float, float]:
-    runtime.apply()
-    model = adapt(FULL, workload, workload.architecture()).to(runtime.device).train()
-    batch = workload.example(batch_size)
-    batch = type(batch)(*(tensor.to(runtime.device) for tensor in batch))
-    optimiser = torch.optim.AdamW(model.parameters(), fused=True)
-    began = 0.0
-    for step in range(_CALIBRATION_STEPS + 1):
-        began = time.perf_counter() if step == 1 else began  # the first step warms up
-        optimiser.zero_grad()
-        workload.loss(model, batch).backward()
-        optimiser.step()
-    train_seconds = (time.perf_counter() - began) / _CALIBRATION_STEPS
-    with torch.inference_mode():
-        began = time.perf_counter()
-        workload.loss(model, batch)
-        forward_seconds = time.perf_counter() - began
-    flops = cost_per_step(FULL, workload, batch_size).flops
-    return flops / train_seconds, batch_size * forward_flops(workload) / forward_seconds
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)

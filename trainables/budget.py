@@ -19,8 +19,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import FlopCounterMode
 
+from trainables.config import Optimiser
 from trainables.methods.attach import adapt
-from trainables.methods.galore import state_numbers
+from trainables.methods.galore import GaloreAdamW, state_numbers
 from trainables.methods.method import Ewc, Method, Si, named
 from trainables.metrics import Cost
 from trainables.workloads.workload import Batch, Workload
@@ -165,14 +166,43 @@ class _Live(TorchDispatchMode):
         self.peak = max(self.peak, self.now)
 
 
+def measured_peak(
+    method: Method, workload: Workload, batch_size: int, device: str, *, precision: Precision = "fp32"
+) -> int:
+    """Peak bytes of a step on a CUDA device, as its allocator counts them, plus what a penalty remembers.
+
+    `step_cost` estimates the same without a device. Devices and kernels differ in it, so keys and studies never see it.
+
+    Raises:
+        torch.OutOfMemoryError: it does not fit.
+    """
+    model = adapt(method, workload, workload.architecture()).to(device).train()
+    optimiser = GaloreAdamW([p for p in model.parameters() if p.requires_grad], method.projection, Optimiser())
+    batch = Batch(*(tensor.to(device) for tensor in workload.example(batch_size)))
+    for _ in range(2):  # from the second step on the optimiser has its state
+        torch.cuda.reset_peak_memory_stats(device)
+        optimiser.zero_grad()
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=precision == "bf16"):
+            loss = workload.loss(model, batch)
+        loss.backward()
+        optimiser.step()
+    return torch.cuda.max_memory_allocated(device) + _remembered(model, method)
+
+
 def _kept_over_steps(model: nn.Module, method: Method, *, averages: bool) -> int:
-    """Bytes of the optimiser's moments, and of copies that a penalty or an average over steps holds."""
-    copies = averages + (0 if method.penalty is None else _COPIES[method.penalty.name])
-    return sum(
-        parameter.element_size() * (copies * parameter.numel() + state_numbers(parameter.shape, method.projection))
-        for parameter in model.parameters()
-        if parameter.requires_grad
+    """Bytes of the optimiser's moments, of what a penalty remembers, and of an average over steps."""
+    moments = sum(
+        p.element_size() * state_numbers(p.shape, method.projection) for p in model.parameters() if p.requires_grad
     )
+    return moments + _remembered(model, method) + averages * _trained_bytes(model)
+
+
+def _remembered(model: nn.Module, method: Method) -> int:
+    return 0 if method.penalty is None else _COPIES[method.penalty.name] * _trained_bytes(model)
+
+
+def _trained_bytes(model: nn.Module) -> int:
+    return sum(p.element_size() * p.numel() for p in model.parameters() if p.requires_grad)
 
 
 _COPIES = {"ewc": 3, "si": 5, "l2init": 1}
@@ -207,16 +237,4 @@ def update_bytes(method: Method, workload: Workload) -> int:
         return 0
     with torch.device("meta"):
         model = adapt(method, workload, workload.architecture())
-    copies = 2 if isinstance(method.penalty, Ewc | Si) else 1
-    return copies * sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
-
-
-@lru_cache(maxsize=8)
-def forward_flops(workload: Workload) -> float:
-    """FLOPs of the loss's forward pass per sample: both towers."""
-    with torch.device("meta"), torch.no_grad():
-        batch = Batch(*(tensor.to("meta") for tensor in workload.example(2)))
-        counter = FlopCounterMode(display=False)
-        with counter:
-            workload.loss(workload.architecture(), batch)
-    return counter.get_total_flops() / 2
+    return (2 if isinstance(method.penalty, Ewc | Si) else 1) * _trained_bytes(model)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 from study import budget, cli
 from tests.study import command
@@ -74,6 +75,9 @@ def test_our_adapters_make_no_dense_update() -> None:
             "--total: 10 buys full less than one step in each of 20 tasks; one step",
         ),
         (["--methods", "lora", "--rank", "5000"], "rank: 5000 given"),
+        (["--device", "cuda:99"], "--device: 'cuda:99' given; "),
+        (["--device", "cpu"], "--device: 'cpu' given; "),
+        (["--device", "cuda", "--accounting", "paper"], "--device: it measures our own steps"),
     ],
 )
 def test_wrong_input_is_one_message_and_status_2(
@@ -87,3 +91,25 @@ def test_wrong_input_is_one_message_and_status_2(
     assert said in err
     assert "Traceback" not in err
     assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="memory is measured on a CUDA device")
+def test_memory_on_a_device_is_near_the_estimate() -> None:
+    methods = ("full", "locked_image", "lnfit", "lora")
+    estimated, measured = (
+        budget.rows(
+            without_data("ViT-B-16"),
+            batch_size=256,
+            total=1e9,
+            tasks=[10],
+            methods=methods,
+            rank=None,
+            precision="bf16",
+            accounting="ours",
+            device=device,
+        )
+        for device in (None, "cuda")
+    )
+    for one, other in zip(estimated, measured, strict=True):
+        assert other.memory_ratio == pytest.approx(one.memory_ratio, rel=0.15)
+        assert other.gflops_per_step == one.gflops_per_step
