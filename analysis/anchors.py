@@ -68,7 +68,7 @@ def anchors_of(tables: Tables, final: pd.DataFrame) -> Anchors:
 def _zero_shot_blocks(tables: Tables) -> tuple[FloatArray, list[str]]:
     """(AKA, AZS, GM) at task 0 per block: the mean over the block's trials, which should all say the same."""
     trials = tables.trials[tables.trials["block"].isin(tables.blocks)]
-    starts = tables.tasks[tables.tasks["task"] == 0].merge(trials[["trial", "block"]], on="trial")
+    starts = tables.ends[tables.ends["task"] == 0].merge(trials[["trial", "block"]], on="trial")
     by_block = starts.groupby("block")[["aka", "azs", "gm"]]
     spread = float((by_block.max() - by_block.min()).to_numpy().max())
     warnings = []

@@ -222,7 +222,7 @@ def axes_in_use(frontier: Frontier) -> Mapping[str, tuple[AxisValue, ...]]:
 
 def _final_rows(tables: Tables) -> pd.DataFrame:
     """Each trial's last task, with what the trial was."""
-    last = tables.tasks.loc[tables.tasks.groupby("trial")["task"].idxmax()]
+    last = tables.ends.loc[tables.ends.groupby("trial")["task"].idxmax()]
     return last.merge(tables.trials[["trial", "kind", "config_id", "block", "method"]], on="trial", validate="1:1")
 
 

@@ -55,7 +55,9 @@ class Tables:
     """Finished trials on common blocks. The frames belong to this object: do not change them.
 
     `trials` and `tasks` hold the configs AND the joint anchor (if any); `blocks` are those that every config has.
-    `inside` has a row for every evaluation within a task; most studies have none.
+    `inside` has a row for every evaluation within a task; most studies have none. Where a study scores a subset of the
+    test images during the stream, `tasks` and `scores` are of the subset, and `ends` and `end_scores` of all images:
+    task 0 and the last task. Everywhere else these are rows of `tasks` and `scores`.
     """
 
     name: str
@@ -63,6 +65,8 @@ class Tables:
     tasks: pd.DataFrame
     scores: pd.DataFrame
     inside: pd.DataFrame
+    ends: pd.DataFrame
+    end_scores: pd.DataFrame
     blocks: tuple[str, ...]
     counts: Mapping[str, int]
     left_out: tuple[LeftOut, ...]
@@ -73,12 +77,23 @@ def load_tables(study_dir: Path) -> Tables:
     """Read and check `tables/*.parquet` of a study folder."""
     folder = study_dir / "tables"
     frames = {table: _read(folder / f"{table}.parquet") for table in COLUMNS}
-    inside = _read(folder / "inside.parquet") if (folder / "inside.parquet").is_file() else None
-    return make_tables(frames["trials"], frames["tasks"], frames["scores"], inside, name=study_dir.resolve().name)
+    more = {
+        name: _read(folder / f"{name}.parquet")
+        for name in ("inside", "full", "full_scores")
+        if (folder / f"{name}.parquet").is_file()
+    }
+    return make_tables(frames["trials"], frames["tasks"], frames["scores"], **more, name=study_dir.resolve().name)
 
 
 def make_tables(
-    trials: pd.DataFrame, tasks: pd.DataFrame, scores: pd.DataFrame, inside: pd.DataFrame | None = None, *, name: str
+    trials: pd.DataFrame,
+    tasks: pd.DataFrame,
+    scores: pd.DataFrame,
+    inside: pd.DataFrame | None = None,
+    full: pd.DataFrame | None = None,
+    full_scores: pd.DataFrame | None = None,
+    *,
+    name: str,
 ) -> Tables:
     """Check the frames and cut them to finished trials on common blocks."""
     inside = pd.DataFrame(columns=INSIDE) if inside is None else inside
@@ -113,16 +128,23 @@ def make_tables(
         left_out += [_left_out(row, _cut_reason(row, blocks)) for row in _rows(cut)]
         warnings.append(_cut_warning(cut, blocks, kept_configs))
     kept = done.drop(index=cut.index).sort_values(["config_id", "block"]).reset_index(drop=True)
+
+    def of_kept(frame: pd.DataFrame, *order: str) -> pd.DataFrame:
+        return frame[frame["trial"].isin(kept["trial"])].sort_values(["trial", *order]).reset_index(drop=True)
+
+    ends, end_scores = _ends(tasks, scores, full, full_scores)
+    if full is not None and not full.empty:
+        warnings.append(
+            "Paths over tasks are scored on a subset of the test images; all other numbers are of all images."
+        )
     return Tables(
         name=name,
         trials=kept,
-        tasks=tasks[tasks["trial"].isin(kept["trial"])].sort_values(["trial", "task"]).reset_index(drop=True),
-        scores=scores[scores["trial"].isin(kept["trial"])]
-        .sort_values(["trial", "task", "dataset"])
-        .reset_index(drop=True),
-        inside=inside[inside["trial"].isin(kept["trial"])]
-        .sort_values(["trial", "task", "step"])
-        .reset_index(drop=True),
+        tasks=of_kept(tasks, "task"),
+        scores=of_kept(scores, "task", "dataset"),
+        inside=of_kept(inside, "task", "step"),
+        ends=of_kept(ends, "task"),
+        end_scores=of_kept(end_scores, "task", "dataset"),
         blocks=blocks,
         counts={
             "trials": len(trials),
@@ -133,6 +155,25 @@ def make_tables(
         left_out=tuple(sorted(left_out, key=lambda item: (item.reason, item.trial))),
         warnings=tuple(warnings),
     )
+
+
+def _ends(
+    tasks: pd.DataFrame, scores: pd.DataFrame, full: pd.DataFrame | None, full_scores: pd.DataFrame | None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of task 0 and of the last task, by all test images where a study has such rows."""
+    last = tasks.groupby("trial")["task"].transform("max")
+    ends = tasks.loc[(tasks["task"] == 0) | (tasks["task"] == last)]
+    places = ends[["trial", "task"]]
+    if full is None or full_scores is None or full.empty:
+        return ends, scores.merge(places, on=["trial", "task"])
+    for known, table, frame in (("tasks", "full", full), ("scores", "full_scores", full_scores)):
+        for column in FRACTIONS[known]:
+            inside = pd.to_numeric(frame[column], errors="coerce").between(0.0, 1.0)
+            _refuse(known, column, frame, ~inside, f"of the table {table} is outside [0, 1]")
+    without = places.merge(full[["trial", "task"]].assign(there=True), how="left", on=["trial", "task"])
+    _refuse("tasks", "task", without, without["there"].isna(), "is an end without a row in the table full")
+    replaced = ends.drop(columns=["aka", "azs", "gm"]).merge(full, on=["trial", "task"])
+    return replaced, full_scores.merge(places, on=["trial", "task"])
 
 
 def common_blocks(pairs: pd.DataFrame) -> tuple[tuple[str, ...], frozenset[str]]:

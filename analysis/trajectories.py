@@ -157,7 +157,7 @@ def _trajectory(result: Result, rows: pd.DataFrame) -> Trajectory:
 def _changes(tables: Tables, chosen: "pd.Series[bool]") -> pd.DataFrame:
     """Zero-shot and final value of every dataset in the chosen trials."""
     trials = tables.trials[chosen][["trial", "block"]]
-    scores = tables.scores.merge(trials, on="trial")
+    scores = tables.end_scores.merge(trials, on="trial")
     last = scores.groupby("trial")["task"].transform("max")
     start = scores[scores["task"] == 0][["trial", "dataset", "value"]].rename(columns={"value": "start"})
     final = scores[scores["task"] == last].merge(start, on=["trial", "dataset"])

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple, cast, get_args
 
-from trainables.config import ORDERINGS, SCHEDULES, Mixture, Pocket, Recipe, Schedule, Stream, TrialConfig
+from trainables.config import ORDERINGS, SCHEDULES, Learnt, Mixture, Recipe, Schedule, Stream, TrialConfig
 from trainables.frozen import ConfigError, Frozen, parse
 from trainables.merging.rule import ROWS, SETTINGS, MergeRule
 from trainables.merging.timeline import NAMED, PLACES, SERVED, TIMELINES, Timeline, needs, timeline
@@ -104,7 +104,7 @@ _UNTRAINED = ("method", "tasks", "ordering")
 
 
 def expand(
-    grids: Sequence[Mapping[str, Values]], *, fixed: Mapping[str, Scalar], workload: Pocket, source: str
+    grids: Sequence[Mapping[str, Values]], *, fixed: Mapping[str, Scalar], workload: Learnt, source: str
 ) -> tuple[TrialConfig, ...]:
     """All configs of a list of grids, in the order written, each once; block (0, 0).
 
@@ -139,7 +139,7 @@ def expand(
     return tuple(configs.values())
 
 
-def build(values: Mapping[str, Scalar], *, workload: Pocket, source: str) -> tuple[TrialConfig, set[str]]:
+def build(values: Mapping[str, Scalar], *, workload: Learnt, source: str) -> tuple[TrialConfig, set[str]]:
     """One config from flat axis values, and the names of the axes that applied.
 
     Raises:

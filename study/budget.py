@@ -84,8 +84,11 @@ def rows(
     if not 0 < total < math.inf:
         raise ConfigError(f"budget: --total: {total:g} given; allowed: above 0, in 1e9 memory-adjusted FLOPs")
     chosen = [(name, _method(name, rank)) for name in dict.fromkeys(methods)]
-    for _, method in chosen:
-        check(method, workload.identity.anatomy)
+    refused = {name: why for name, method in chosen if (why := _refusal(method, workload))}
+    if refused:
+        why = next(iter(refused.values()))
+        others = " ".join(one for one, _ in chosen if one not in refused)
+        raise ConfigError(f"budget: --methods: {why}" + (f"; allowed of these: {others}" if others else ""))
 
     def peak_of(method: Method, cost: StepCost) -> int:
         if device is None:
@@ -175,6 +178,15 @@ def table(found: Sequence[Row], accounting: str) -> Iterator[str]:
         yield "  ".join([name, *numbers])
     yield ""
     yield _ACCOUNTINGS[accounting]
+
+
+def _refusal(method: Method, workload: Workload) -> str:
+    """Why a model cannot have a method; empty if it can."""
+    try:
+        check(method, workload.identity.anatomy)
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 def _method(name: str, rank: int | None) -> Method:

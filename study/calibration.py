@@ -100,8 +100,7 @@ class Calibration:
     def _measure_forward(self) -> float:
         runtime, workload, batch_size = self._runtime, self._workload, 64
         model = workload.architecture().to(runtime.device).eval()
-        batch = workload.example(batch_size)
-        batch = type(batch)(*(tensor.to(runtime.device) for tensor in batch))
+        batch = workload.example(batch_size).to(runtime.device)
         with torch.inference_mode():
             float(workload.loss(model, batch))  # warms up
             began = time.perf_counter()

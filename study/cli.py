@@ -1,4 +1,4 @@
-"""The command line: methods, budget, plan, run, status, report, export, merge.
+"""The command line: methods, budget, plan, fetch, run, status, report, export, merge, data.
 
 Exit status: 0 when everything asked for is done, 1 when something failed, 2 for wrong input, 130 when interrupted.
 """
@@ -18,6 +18,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand
 
+from study.data_commands import data
 from study.definition import StudyDefinition, load, presets, scalings
 from study.folder import Folder, claim
 from study.plan import Known, Plan, PlannedTrial, known, make_plan
@@ -71,12 +72,20 @@ app = typer.Typer(
     "price. Start with: retune run demo",
 )
 
+app.add_typer(data, name="data")
+
 StudyArgument = Annotated[
     str, typer.Argument(metavar="STUDY", help=f"A YAML file, or a preset: {', '.join(presets())}.", show_default=False)
 ]
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.", show_default=False)]
 DirOption = Annotated[
     Path | None, typer.Option("--dir", "-d", help="The study's folder.", show_default="runs/<name of the study>")
+]
+CacheOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Most 1e9 bytes of decoded images here.", show_default="the study's, or half of the free disk", min=0
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON object, for programs.")]
 
@@ -134,9 +143,32 @@ def plan(study: StudyArgument, folder: DirOption = None, as_json: JsonOption = F
 
 
 @app.command()
+def fetch(study: StudyArgument, cache_gb: CacheOption = None) -> None:
+    """Make ready what a study needs: download weights it names, index its manifest, decode its images into the cache.
+
+    Only this command uses the network, besides importing from a hub. Trials download nothing; images that are missing
+    they decode as they go.
+    """
+    from study.fetch import fetch as make_ready
+
+    definition, _ = load(study)
+    runtime = runtime_of(_bounded(definition, cache_gb).resources, gpus=0)
+    done = make_ready(definition.workload, runtime, workers=usable_cpus(), tell=lambda line: typer.echo(line, err=True))
+    typer.echo(
+        f"{done.images} images, {done.cached} decoded in the cache ({done.cache_bytes / 1e9:.2f} GB), "
+        f"{clock_time(done.seconds)}"
+    )
+    for line in done.bad[:10]:
+        _warn(line)
+    if done.bad:
+        raise RunError(f"{len(done.bad)} images cannot be decoded; `retune data check` lists them")
+
+
+@app.command()
 def run(
     study: StudyArgument,
     folder: DirOption = None,
+    cache_gb: CacheOption = None,
     address: Annotated[
         str | None,
         typer.Option(help="A running Ray cluster: auto or HOST:PORT.", show_default="start Ray on this machine"),
@@ -152,6 +184,7 @@ def run(
     if inline and address is not None:
         raise ConfigError("--inline runs without Ray, so --address has no meaning beside it; give one of the two")
     definition, source = load(study)
+    definition = _bounded(definition, cache_gb)
     full = make_plan(definition, source)
     with claim(_folder_of(definition, folder), definition, source) as (home, changed):
         for line in changed:
@@ -397,8 +430,11 @@ def export(
     trial: Annotated[str, typer.Option(help="A trial's id, or the first letters of it.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder to write; new or empty.", show_default=False)],
     task: Annotated[int | None, typer.Option(help="After which task.", show_default="the last")] = None,
+    layout: Annotated[
+        str, typer.Option("--format", help="open_clip, or hf: with the card of a hub; nothing is uploaded.")
+    ] = "open_clip",
 ) -> None:
-    """Write the served weights of a trial as a checkpoint that open_clip loads.
+    """Write the served weights of a trial as a checkpoint that open_clip loads, with a card that says what they know.
 
     Load it with open_clip.create_model_and_transforms("local-dir:OUT") and open_clip.get_tokenizer("local-dir:OUT").
     """
@@ -409,6 +445,8 @@ def export(
     last = len(planned.steps) - 1
     if task is not None and not 0 <= task <= last:
         raise ConfigError(f"--task: {task} given; trial {planned.trial.id} has tasks 0 to {last}")
+    if layout not in ("open_clip", "hf"):
+        raise ConfigError(f"--format: {layout!r} given; allowed: open_clip, hf")
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise ConfigError(f"--out: {out} is {'a file' if out.is_file() else 'not empty'}; give a new or empty folder")
     import torch
@@ -420,8 +458,17 @@ def export(
     if absent:
         _warn(f"{len(absent)} updates of this trial are not in the store and are trained now")
     runtime = runtime_of(definition.resources, gpus=torch.cuda.device_count())
-    scores = export_weights(planned.trial.config, last if task is None else task, store=store, runtime=runtime, out=out)
     after = last if task is None else task
+    exported = export_weights(
+        planned.trial.config,
+        after,
+        study=definition.name,
+        store=store,
+        runtime=runtime,
+        out=out,
+        layout="hf" if layout == "hf" else "open_clip",
+    )
+    scores = exported.summary
     typer.echo(
         f"{out}: weights of trial {planned.trial.id} ({_in_words(planned, varying_axes(full))}) after task {after}"
     )
@@ -511,6 +558,13 @@ def _finish(tables: Tables, home: Folder) -> None:
         typer.echo(f"interrupted with {len(left)} trials to do; the same command goes on", err=True)
         raise typer.Exit(130)
     typer.echo(f"done: {len(tables.trials)} trials; write the report with: retune report {home.path}", err=True)
+
+
+def _bounded(definition: StudyDefinition, cache_gb: float | None) -> StudyDefinition:
+    """A definition with the bound of the command line in place of its own."""
+    if cache_gb is None:
+        return definition
+    return definition.model_copy(update={"resources": definition.resources.model_copy(update={"cache_gb": cache_gb})})
 
 
 def _folder_of(definition: StudyDefinition, folder: Path | None) -> Path:

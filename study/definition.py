@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from search_spaces.space import AXES, Scalar, Values, axis_values, build, expand, product, require_known
-from trainables.config import SCHEDULES, Pocket, TrialConfig
+from trainables.config import SCHEDULES, Clip, Learnt, Pocket, Subset, TrialConfig
 from trainables.frozen import ConfigError, Frozen, parse
 from trainables.schedules import scaled
 
@@ -30,6 +30,9 @@ class Resources(Frozen):
 
     cpus: float = Field(default=1, gt=0)
     gpus: float | None = Field(default=None, ge=0, description="default: 1 where there is a GPU, else 0")
+    cache_gb: float | None = Field(
+        default=None, ge=0, description="most 1e9 bytes of decoded images on a machine; default: half of its free disk"
+    )
 
 
 class Budget(Frozen):
@@ -87,6 +90,7 @@ class StudyDefinition(Frozen):
         grid: products of axes; their union is the study.
         blocks: a number n, for seeds and orders (0, 0) .. (n-1, n-1), or a list of {seed, order}.
         evaluate_at: fractions of every task, above 0 and below 1, after which what is being trained is scored, too.
+        subset: {share, seed} of the test images that are scored during the stream; null scores all of them.
         lr_scaling: how `lr` follows the batch size; null leaves it as it is.
         budget: what all tasks together may cost, in place of the axis `steps`.
         joint: axis values of the joint anchor, on top of `fixed` and the first config; null leaves the anchor out.
@@ -95,12 +99,13 @@ class StudyDefinition(Frozen):
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    workload: Pocket = Pocket()
+    workload: Learnt = Pocket()
     fixed: dict[str, Scalar] = Field(default_factory=dict)
     grid: list[dict[str, Values]]
     blocks: list[Block] = Field(default_factory=lambda: [Block(seed=0, order=0)])
     lr_scaling: LrScaling | None = None
     evaluate_at: list[float] = Field(default_factory=list)
+    subset: Subset | None = None
     budget: Budget | None = None
     joint: dict[str, Scalar] | None = Field(default_factory=dict)
     resources: Resources = Resources()
@@ -371,7 +376,24 @@ def read(path: Path) -> StudyDefinition:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    return _parse(text, str(path))
+    definition = _parse(text, str(path))
+    if not isinstance(definition.workload, Clip):
+        return definition
+    return definition.model_copy(update={"workload": placed(definition.workload, path.resolve().parent)})
+
+
+def placed(workload: Clip, folder: Path) -> Clip:
+    """A workload whose files are named by their whole path; users name them as seen from `folder`."""
+    model = workload.model
+    named = {"name": model.name, "pretrained": model.pretrained or ""}
+    files = {key: str(folder / one) for key, one in named.items() if one and (folder / one).is_file()}
+    if model.name.startswith(LOCAL):
+        files["name"] = f"{LOCAL}{folder / model.name.removeprefix(LOCAL)}"
+    return workload.model_copy(update={"data": str(folder / workload.data), "model": model.model_copy(update=files)})
+
+
+LOCAL = "local-dir:"
+"""Before the folder of a model with its weights."""
 
 
 def dump(definition: StudyDefinition) -> str:

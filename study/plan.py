@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from study.definition import StudyDefinition, Trial, trials
-from trainables.config import Recipe
+from trainables.config import Recipe, Subset
 from trainables.cycle import lineage
 from trainables.frozen import ConfigError
 from trainables.lineage import cost_key, scores_key
@@ -25,7 +25,8 @@ class PlannedInside:
 class PlannedStep:
     """One task of a trial: the keys of its update (None at task 0) and of the scores of what is then served.
 
-    `recipe` is that of the update.
+    `recipe` is that of the update. `full` are scores on all test images, of the ends of a trial that is otherwise
+    scored on a subset.
     """
 
     task: int
@@ -33,6 +34,7 @@ class PlannedStep:
     scores: str
     recipe: Recipe | None = None
     inside: tuple["PlannedInside", ...] = ()
+    full: str | None = None
 
     @property
     def passes(self) -> int:
@@ -42,12 +44,16 @@ class PlannedStep:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedTrial:
-    """A trial and everything it will build, in order; `evaluate_at` are the fractions of a task scored within it."""
+    """A trial and everything it will build, in order.
+
+    `evaluate_at` are the fractions of a task scored within it, `subset` what is scored of the test images.
+    """
 
     trial: Trial
     steps: tuple[PlannedStep, ...]
     cost: str
     evaluate_at: tuple[float, ...] = ()
+    subset: Subset | None = None
 
     @property
     def updates(self) -> tuple[str, ...]:
@@ -70,7 +76,7 @@ class PlannedTrial:
     @property
     def all_scores(self) -> frozenset[str]:
         """Keys of the scores of what is served, and of those within tasks."""
-        served = {step.scores for step in self.steps}
+        served = {key for step in self.steps for key in (step.scores, step.full) if key is not None}
         return frozenset(served | {one.scores for step in self.steps for one in step.inside})
 
 
@@ -152,15 +158,17 @@ def _planned(definition: StudyDefinition, source: str) -> Iterable[PlannedTrial]
             built = tuple(lineage(trial.config, identity, evaluate_at))
         except ConfigError as error:
             raise ConfigError(f"{source}: {error}") from error
+        suite, last = identity.suite_of(definition.subset), trial.config.stream.tasks
         steps = (
             PlannedStep(
                 task=step.task,
                 update=None if step.update is None else step.update.key,
                 recipe=None if step.update is None else step.update.recipe,
-                scores=scores_key(step.served, identity.suite),
-                inside=tuple(
-                    PlannedInside(step=one.step, scores=scores_key(one, identity.suite)) for one in step.inside
-                ),
+                scores=scores_key(step.served, suite),
+                inside=tuple(PlannedInside(step=one.step, scores=scores_key(one, suite)) for one in step.inside),
+                full=None
+                if definition.subset is None or step.task not in (0, last)
+                else scores_key(step.served, identity.suite),
             )
             for step in built
         )
@@ -169,4 +177,5 @@ def _planned(definition: StudyDefinition, source: str) -> Iterable[PlannedTrial]
             steps=tuple(steps),
             cost=cost_key(trial.config.recipe, identity.base),
             evaluate_at=evaluate_at,
+            subset=definition.subset,
         )

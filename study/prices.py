@@ -2,7 +2,7 @@
 
 import json
 
-from trainables.config import Pocket, Recipe
+from trainables.config import Learnt, Recipe
 from trainables.frozen import digest
 from trainables.lineage import cost_key
 from trainables.metrics import Cost
@@ -11,7 +11,7 @@ from trainables.store import LocalStore
 from trainables.workloads import identify, open_workload
 
 
-def price(recipe: Recipe, workload: Pocket, runtime: Runtime, accounting: str = "ours") -> Cost:
+def price(recipe: Recipe, workload: Learnt, runtime: Runtime, accounting: str = "ours") -> Cost:
     """FLOPs and MAFs of one optimiser step of a recipe, by one of the accountings of `trainables.budget`."""
     store = LocalStore(runtime.cache / "prices")
     key = digest([cost_key(recipe, identify(workload).base), accounting])

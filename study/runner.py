@@ -71,7 +71,8 @@ def _run_inline(
         for attempt in range(definition.retries + 1):
             try:
                 build = builder(planned.trial.config.workload, folder.path, runtime)
-                cycle.run(planned.trial.config, build, partial(_report, progress, name), planned.evaluate_at)
+                report = partial(_report, progress, name)
+                cycle.run(planned.trial.config, build, report, planned.evaluate_at, planned.subset)
             except Exception as error:
                 folder.log("trial_error", trial=name, error=str(error), traceback=traceback.format_exc())
                 final = attempt == definition.retries or isinstance(error, TrainingError)
@@ -192,7 +193,9 @@ def runtime_of(resources: Resources, *, gpus: float) -> Runtime:
         gpus: how many GPUs there are.
     """
     uses_gpu = gpus > 0 if resources.gpus is None else resources.gpus > 0
-    return Runtime(device="cuda" if uses_gpu else "cpu", threads=max(1, int(resources.cpus)))
+    return Runtime(
+        device="cuda" if uses_gpu else "cpu", threads=max(1, int(resources.cpus)), cache_gb=resources.cache_gb
+    )
 
 
 def _slots(cluster: dict[str, float], cpus: float, gpus: float) -> int:

@@ -36,7 +36,12 @@ class PlanSearcher(Searcher):  # type: ignore[misc]
             if following not in promised:
                 self._running[trial_id] = self._waiting.pop(i)
                 trial = planned.trial
-                return {"id": trial.id, "trial": trial.config.canonical(), "evaluate_at": list(planned.evaluate_at)}
+                return {
+                    "id": trial.id,
+                    "trial": trial.config.canonical(),
+                    "evaluate_at": list(planned.evaluate_at),
+                    "subset": None if planned.subset is None else planned.subset.canonical(),
+                }
         return None
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:

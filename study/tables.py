@@ -6,7 +6,7 @@ Measured times are in columns that end in `_s`; everything else is a pure functi
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,9 @@ SCORES = pa.schema(
     ]
 )
 
+FULL = pa.schema([field for field in TASKS if field.name in ("trial", "task", "aka", "azs", "gm")])
+"""The ends of trials, scored on all test images; only studies that score a subset otherwise have rows."""
+
 Row = dict[str, Any]
 
 
@@ -73,6 +76,8 @@ class Tables:
     tasks: list[Row]
     scores: list[Row]
     inside: list[Row]
+    full: list[Row]
+    full_scores: list[Row]
 
     @property
     def unfinished(self) -> list[str]:
@@ -86,13 +91,19 @@ def make_tables(plan: Plan, store: Store, failed: Mapping[str, str]) -> Tables:
     A trial is `done` when all its tasks are there, `failed` when the last run gave it up, else `waiting`.
     """
     reader = _Reader(store)
-    tables = Tables(trials=[], tasks=[], scores=[], inside=[])
+    tables = Tables(trials=[], tasks=[], scores=[], inside=[], full=[], full_scores=[])
     for planned in plan.trials:
         tasks = list(_task_rows(planned, reader, tables.scores))
         tables.tasks.extend(tasks)
         inside = list(_inside_rows(planned, reader))
         tables.inside.extend(inside)
-        done = len(tasks) == len(planned.steps) and len(inside) == sum(len(step.inside) for step in planned.steps)
+        full = list(_full_rows(planned, reader, tables.full_scores))
+        tables.full.extend(full)
+        done = (
+            len(tasks) == len(planned.steps)
+            and len(inside) == sum(len(step.inside) for step in planned.steps)
+            and len(full) == sum(step.full is not None for step in planned.steps)
+        )
         status = "done" if done else "failed" if planned.trial.id in failed else "waiting"
         tables.trials.append(trial_row(planned, status))
     return tables
@@ -106,6 +117,8 @@ def write(tables: Tables, folder: Path) -> None:
         ("tasks", tables.tasks, TASKS),
         ("scores", tables.scores, SCORES),
         ("inside", tables.inside, INSIDE),
+        ("full", tables.full, FULL),
+        ("full_scores", tables.full_scores, SCORES),
     ):
         temporary = folder / f".{name}.parquet.{os.getpid()}.tmp"
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary)
@@ -154,10 +167,7 @@ def _task_rows(planned: PlannedTrial, reader: "_Reader", scores: list[Row]) -> I
             wall = None if wall is None or seconds is None else wall + seconds
         passes += step.passes
         identity = {"trial": planned.trial.id, "task": step.task}
-        scores.extend(
-            {**identity, "dataset": s.dataset, "group": s.group, "metric": s.metric, "value": s.value, "n": s.n}
-            for s in values
-        )
+        scores.extend({**identity, **asdict(score)} for score in values)
         yield {
             **identity,
             **summarise(values)._asdict(),
@@ -165,6 +175,16 @@ def _task_rows(planned: PlannedTrial, reader: "_Reader", scores: list[Row]) -> I
             "cost_mafs": float(passes * cost.mafs),
             "wall_s": wall,
         }
+
+
+def _full_rows(planned: PlannedTrial, reader: "_Reader", scores: list[Row]) -> Iterator[Row]:
+    """Rows of a trial's ends on all test images, where the others are on a subset."""
+    for step in planned.steps:
+        values = None if step.full is None else reader.scores(step.full)
+        if values is not None:
+            identity = {"trial": planned.trial.id, "task": step.task}
+            scores.extend({**identity, **asdict(score)} for score in values)
+            yield {**identity, **summarise(values)._asdict()}
 
 
 def _inside_rows(planned: PlannedTrial, reader: "_Reader") -> Iterator[Row]:

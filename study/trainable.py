@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.folder import Folder
 from trainables import cycle
-from trainables.config import Pocket, TrialConfig
+from trainables.config import Learnt, Subset, TrialConfig
 from trainables.frozen import parse
 from trainables.metrics import Score, summarise
 from trainables.runtime import Runtime, TrainingError
@@ -27,7 +27,8 @@ def run_trial(config: dict[str, Any], *, study: str, runtime: Runtime) -> None:
     trial = parse(TrialConfig, config["trial"], source="trial")
     folder = Folder(path=Path(study))
     try:
-        cycle.run(trial, builder(trial.workload, folder.path, runtime), report, config["evaluate_at"])
+        subset = None if config["subset"] is None else parse(Subset, config["subset"], source="trial")
+        cycle.run(trial, builder(trial.workload, folder.path, runtime), report, config["evaluate_at"], subset)
     except Exception as error:
         folder.log("trial_error", trial=trial.trial_id, error=str(error), traceback=traceback.format_exc())
         if not isinstance(error, TrainingError):
@@ -36,7 +37,7 @@ def run_trial(config: dict[str, Any], *, study: str, runtime: Runtime) -> None:
 
 
 @lru_cache(maxsize=1)
-def builder(workload: Pocket, study: Path, runtime: Runtime) -> "Builder":
+def builder(workload: Learnt, study: Path, runtime: Runtime) -> "Builder":
     """This process's builder: data is mapped and the model is made once, however many trials follow."""
     from trainables.build import Builder  # imports torch, which the driver's process does without
     from trainables.workloads import open_workload

@@ -97,7 +97,7 @@ def _dense_adapter_cost(workload: Workload, batch_size: int, precision: Precisio
 def _passes(model: nn.Module, workload: Workload, batch_size: int, precision: Precision) -> tuple[int, int]:
     """FLOPs and peak bytes of a forward and a backward pass of a model on the meta device."""
     with torch.device("meta"):
-        batch = Batch(*(tensor.to("meta") for tensor in workload.example(batch_size)))
+        batch = workload.example(batch_size).to("meta")
     with FlopCounterMode(display=False) as counter:
         workload.loss(model, batch).backward()
     return counter.get_total_flops(), _peak_of_passes(model, batch, workload.loss, precision)
@@ -178,7 +178,7 @@ def measured_peak(
     """
     model = adapt(method, workload, workload.architecture()).to(device).train()
     optimiser = GaloreAdamW([p for p in model.parameters() if p.requires_grad], method.projection, Optimiser())
-    batch = Batch(*(tensor.to(device) for tensor in workload.example(batch_size)))
+    batch = workload.example(batch_size).to(device)
     for _ in range(2):  # from the second step on the optimiser has its state
         torch.cuda.reset_peak_memory_stats(device)
         optimiser.zero_grad()

@@ -15,7 +15,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from trainables.budget import cost_per_step
-from trainables.config import Recipe
+from trainables.config import Recipe, Subset
 from trainables.lineage import Base, Inside, Merge, Update, Weights, cost_key, first_of, last_update, scores_key
 from trainables.merging.rules import Sources, lerp_, merge, wide
 from trainables.methods import scope
@@ -74,26 +74,26 @@ class Builder:
             self._recent.popitem(last=False)
         return built
 
-    def ensure(self, node: Update, inside: Sequence[Inside] = ()) -> None:
+    def ensure(self, node: Update, inside: Sequence[Inside] = (), subset: Subset | None = None) -> None:
         """Train an update unless it is in the store; weights inside of it without scores are scored as they pass."""
-        unscored = [one for one in inside if not self.store.has("scores", self._scores_key(one))]
+        unscored = [one for one in inside if not self.store.has("scores", self._scores_key(one, subset))]
         if unscored:
-            self._recent[node.key] = self._train(node, unscored)
+            self._recent[node.key] = self._train(node, unscored, subset)
         elif not self.store.has("updates", node.key):
             self.weights(node)
 
-    def scores(self, node: Weights) -> tuple[Score, ...]:
-        """Scores of a node on the workload's suite: from the store, or evaluated and stored."""
-        known = self.store.get("scores", self._scores_key(node))
-        return decode(known) if known is not None else self._score(node, self.weights(node))
+    def scores(self, node: Weights, subset: Subset | None = None) -> tuple[Score, ...]:
+        """Scores of a node on the workload's suite, or a subset of it: from the store, or evaluated and stored."""
+        known = self.store.get("scores", self._scores_key(node, subset))
+        return decode(known) if known is not None else self._score(node, subset, self.weights(node))
 
-    def _scores_key(self, node: Weights | Inside) -> str:
-        return scores_key(node, self.workload.identity.suite)
+    def _scores_key(self, node: Weights | Inside, subset: Subset | None) -> str:
+        return scores_key(node, self.workload.identity.suite_of(subset))
 
-    def _score(self, node: Weights | Inside, state: State) -> tuple[Score, ...]:
+    def _score(self, node: Weights | Inside, subset: Subset | None, state: State) -> tuple[Score, ...]:
         self._evaluator.load_state_dict(state)
-        scores = self.workload.evaluate(self._evaluator)
-        self.store.put("scores", self._scores_key(node), encode(scores))
+        scores = self.workload.evaluate(self._evaluator, subset)
+        self.store.put("scores", self._scores_key(node, subset), encode(scores))
         return scores
 
     def cost(self, recipe: Recipe) -> Cost:
@@ -175,9 +175,9 @@ class Builder:
             state = {**self.weights(first_of(node).start), **{name: state[name] for name in trained}}
         return Start(state=state, carry=carry)
 
-    def _train(self, node: Update, inside: Sequence[Inside] = ()) -> Built:
+    def _train(self, node: Update, inside: Sequence[Inside] = (), subset: Subset | None = None) -> Built:
         """Train an update and store it; what is in the store already is written anew, to the same bits."""
-        watch = {one.step: partial(self._score, one) for one in inside}
+        watch = {one.step: partial(self._score, one, subset) for one in inside}
         result = train(node, self._start(node), self.workload, self.runtime, watch=watch)
         self.trained += 1
         record = {

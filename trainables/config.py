@@ -5,9 +5,9 @@ in the variant that it belongs to (`rank` in `LowRank`), or is None where it doe
 config has one form.
 """
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from trainables.frozen import Frozen, digest
 from trainables.merging.timeline import Timeline, timeline
@@ -246,6 +246,58 @@ class Pocket(Frozen):
     pool: int = Field(default=16_000, ge=256, le=1_000_000, description="pretraining samples available for replay")
 
 
+class Model(Frozen):
+    """A model of open_clip and its pretrained weights."""
+
+    name: str = Field(description="an architecture, a JSON config, hf-hub:ORG/REPO or local-dir:FOLDER")
+    pretrained: str | None = Field(
+        default=None, description='a tag of open_clip, a checkpoint file, or "random"; hubs and folders bring their own'
+    )
+    seed: int = Field(default=0, ge=0, description="of random weights")
+
+    @model_validator(mode="after")
+    def _says_its_weights(self) -> Self:
+        brings_its_own = self.name.startswith(("hf-hub:", "local-dir:"))
+        if self.pretrained is None and not brings_its_own:
+            raise ValueError(
+                "pretrained: missing; a tag of open_clip, a checkpoint file, or random for weights that know nothing"
+            )
+        if self.pretrained is not None and brings_its_own:
+            raise ValueError(f"pretrained: {self.pretrained} given; {self.name} brings its own weights; remove it")
+        if self.seed and self.pretrained != "random":
+            raise ValueError("seed: only random weights have one; remove it")
+        return self
+
+
+class Clip(Frozen):
+    """A model of open_clip on the images of a manifest."""
+
+    name: Literal["clip"] = "clip"
+    model: Model
+    data: str = Field(description="the manifest, .parquet or .csv")
+    crop: float = Field(
+        default=0.9, gt=0, le=1, description="smallest share of an image that a training crop keeps; 1: no crops"
+    )
+
+
+class Subset(Frozen):
+    """A part of the test images, drawn once for a whole study, that is scored in place of all of them."""
+
+    share: float = Field(gt=0, lt=1, description="of a data set's test images, 300 and two a class at least")
+    seed: int = Field(default=0, ge=0, description="of the draw")
+
+
+def _kind(value: Any) -> str:
+    """Which workload a user means, who need not name one that brings a model or data."""
+    if isinstance(value, dict):
+        return str(value.get("name", "clip" if {"model", "data"} & value.keys() else "pocket"))
+    return str(getattr(value, "name", value))
+
+
+Learnt = Annotated[Annotated[Pocket, Tag("pocket")] | Annotated[Clip, Tag("clip")], Discriminator(_kind)]
+"""A workload: a model, and the data that it learns from."""
+
+
 ORDERINGS = ("random", "easy_to_hard", "frequency", "similarity", "time", "time_mixed", "dataset")
 """Each also reversed, under its name after "reversed_"; `streams.orderings` says what they are."""
 
@@ -323,7 +375,7 @@ class Stream(Frozen):
 class TrialConfig(Frozen):
     """One full continual update cycle. A block is (seed, order): the seed of training and the order of the stream."""
 
-    workload: Pocket = Pocket()
+    workload: Learnt = Pocket()
     stream: Stream = Stream()
     recipe: Recipe
     timeline: Timeline = timeline("finetune")

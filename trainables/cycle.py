@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trainables.config import TrialConfig
+from trainables.config import Subset, TrialConfig
+from trainables.frozen import ConfigError
 from trainables.lineage import Base, Inside, Update, Weights
 from trainables.merging.history import History
 from trainables.methods import scope
@@ -50,6 +51,11 @@ def lineage(config: TrialConfig, identity: Identity, evaluate_at: Sequence[float
     """
     method = config.recipe.method
     scope.check(method, identity.anatomy)
+    if config.recipe.mixture.pool > 0 and not identity.pool_samples and not method.is_frozen:
+        raise ConfigError(
+            f"pool_share: {config.recipe.mixture.pool:g} given; the data have no pool of pretraining samples: "
+            "set it to 0 (and new_share and buffer_share to sum to 1), or import a pool"
+        )
     base = Base(model=identity.base)
     history = History(timeline=config.timeline, base=base)
     yield Step(task=0, update=None, served=base)
@@ -79,11 +85,22 @@ def lineage(config: TrialConfig, identity: Identity, evaluate_at: Sequence[float
         )
 
 
-def run(config: TrialConfig, builder: "Builder", report: Report, evaluate_at: Sequence[float] = ()) -> None:
-    """Run a trial: train each update that the store lacks, evaluate what is served, report after every task."""
+def run(
+    config: TrialConfig,
+    builder: "Builder",
+    report: Report,
+    evaluate_at: Sequence[float] = (),
+    subset: Subset | None = None,
+) -> None:
+    """Run a trial: train each update that the store lacks, evaluate what is served, report after every task.
+
+    With a `subset` that is what is evaluated, and all test images only at the ends: the zero-shot point and the last.
+    """
     builder.cost(config.recipe)
     # All of it first: a wrong stream fails at once.
     for step in tuple(lineage(config, builder.workload.identity, evaluate_at)):
         if step.update is not None:
-            builder.ensure(step.update, step.inside)
-        report(step, builder.scores(step.served))
+            builder.ensure(step.update, step.inside, subset)
+        if step.task in (0, config.stream.tasks):
+            builder.scores(step.served)
+        report(step, builder.scores(step.served, subset))

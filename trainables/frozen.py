@@ -75,10 +75,7 @@ def _locate(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[li
     schema = model.model_json_schema()
     node, holder, keys = _resolve(schema, schema), schema, []
     for part in location:
-        variants = node.get("discriminator", {}).get("mapping", {})
-        variants |= {
-            k: v for one in node.get("anyOf", []) for k, v in one.get("discriminator", {}).get("mapping", {}).items()
-        }
+        variants = _variants(schema, node)
         if part in variants:
             node = _resolve(schema, {"$ref": variants[str(part)]})
             continue
@@ -87,6 +84,17 @@ def _locate(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[li
         inner = node.get("items", {}) if isinstance(part, int) else node.get("properties", {}).get(part)
         node = _resolve(schema, inner or node.get("additionalProperties") or {})
     return keys, holder
+
+
+def _variants(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, str]:
+    """References of a union's variants by the names that tell them apart."""
+    found = dict(node.get("discriminator", {}).get("mapping", {}))
+    for one in node.get("anyOf", []):
+        found |= one.get("discriminator", {}).get("mapping", {})
+    for one in node.get("oneOf", []) if not found else []:  # told apart by a function, which a schema does not say
+        name = _resolve(schema, one).get("properties", {}).get("name", {}).get("const")
+        found |= {} if name is None else {name: one["$ref"]}
+    return found
 
 
 def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:

@@ -22,11 +22,15 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
-    """Device, threads and cache folder of a process."""
+    """Device, threads and cache folder of a process.
+
+    `cache_gb` bounds the decoded images of a manifest in 1e9 bytes; None: half of what the disk has free.
+    """
 
     device: str = "cpu"
     threads: int = 1
     cache: Path = field(default_factory=cache_folder)
+    cache_gb: float | None = None
 
     @property
     def kind(self) -> str:

@@ -80,7 +80,7 @@ def train(
 
     def backward(step: int) -> Tensor:
         """Leave the gradient of a batch's loss in the parameters; the loss itself is returned."""
-        batch = Batch(*(tensor.to(runtime.device, non_blocking=True) for tensor in sources.batch(step)))
+        batch = sources.batch(step).to(runtime.device)
         with torch.autocast(runtime.kind, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
             loss = workload.loss(model, batch)
         optimiser.zero_grad()

@@ -104,6 +104,26 @@ def test_good_tables_pass_through(tmp_path: Path) -> None:
     assert (tables.left_out, tables.warnings) == ((), ())
 
 
+def test_ends_are_of_all_images_where_the_stream_is_scored_on_a_subset() -> None:
+    """`full` has the ends on all images: they are what configs are compared by, and paths stay of one suite."""
+    tables = frames(SMALL)
+    plain = make_tables(tables["trials"], tables["tasks"], tables["scores"], name="study")
+    pd.testing.assert_frame_equal(plain.ends, plain.tasks[plain.tasks["task"] != 1].reset_index(drop=True))
+    full = tables["tasks"].loc[tables["tasks"]["task"] != 1, ["trial", "task", "aka", "azs", "gm"]]
+    full = full.assign(aka=full["aka"] / 2, gm=np.sqrt(full["aka"] / 2 * full["azs"]))
+    full_scores = tables["scores"].assign(value=tables["scores"]["value"] / 2)
+    found = make_tables(tables["trials"], tables["tasks"], tables["scores"], None, full, full_scores, name="study")
+    pd.testing.assert_frame_equal(found.tasks, plain.tasks)
+    pd.testing.assert_series_equal(found.ends["aka"], plain.ends["aka"] / 2)
+    pd.testing.assert_series_equal(found.ends["cost_flops"], plain.ends["cost_flops"])
+    pd.testing.assert_series_equal(found.end_scores["value"], plain.end_scores["value"] / 2)
+    with pytest.raises(TableError, match="is an end without a row in the table full in 1 rows"):
+        make_tables(tables["trials"], tables["tasks"], tables["scores"], None, full[1:], full_scores, name="study")
+    wrong = full.assign(aka=2.0)
+    with pytest.raises(TableError, match="of the table full is outside"):
+        make_tables(tables["trials"], tables["tasks"], tables["scores"], None, wrong, full_scores, name="study")
+
+
 def test_inputs_are_not_changed() -> None:
     tables = frames(SMALL)
     copies = {name: frame.copy() for name, frame in tables.items()}

@@ -30,8 +30,9 @@ from trainables.methods.galore import GaloreAdamW
 from trainables.methods.method import METHODS, L2Init, Method, named
 from trainables.runtime import Runtime
 from trainables.workloads import open_workload
+from trainables.workloads.clip.corpus import Corpus
 from trainables.workloads.clip.layout import describe
-from trainables.workloads.clip.workload import ClipWorkload, Corpus
+from trainables.workloads.clip.workload import ClipWorkload
 from trainables.workloads.identity import Identity
 from trainables.workloads.workload import Batch, Workload
 
@@ -163,7 +164,7 @@ def _timed(step: Step) -> float:
 def _noise(workload: Workload, size: int) -> Batch:
     """A batch in the shapes of the nominal one: images of noise, captions of random words that end at the context."""
     example, rng = workload.example(size), torch.Generator().manual_seed(0)
-    images = torch.randn(example.images_BCHW.shape, generator=rng)
+    images = torch.randint(0, 256, example.images_BCHW.shape, dtype=torch.uint8, generator=rng)
     words = int(workload.base()["token_embedding.weight"].shape[0])
     tokens = torch.randint(1, words - 1, example.tokens_UL.shape, generator=rng)
     tokens[:, -1] = words - 1
@@ -183,7 +184,13 @@ def _vit_b_32() -> Workload:
     anatomy = describe({name: tuple(tensor.shape) for name, tensor in state.items()})
     return ClipWorkload(
         identity=Identity(
-            base="random", data="none", suite="none", concepts=("none",), test_samples=0, anatomy=anatomy
+            base="random",
+            data="none",
+            suite="none",
+            concepts=("none",),
+            test_samples=0,
+            pool_samples=0,
+            anatomy=anatomy,
         ),
         architecture=architecture,
         base=lambda: {name: tensor.clone() for name, tensor in state.items()},

@@ -114,7 +114,7 @@ def _random_batches(model: CLIP, *, batch_size: int, count: int) -> list[Batch]:
             length = rng.integers(8, 21)
             row[:length] = [*rng.integers(1, end, length - 1), end]
         captions = text.distinct(tokens[rng.integers(0, len(tokens), batch_size)])
-        images = torch.from_numpy(rng.standard_normal((batch_size, 3, *model.visual.image_size), dtype=np.float32))
+        images = torch.from_numpy(rng.integers(0, 256, (batch_size, 3, *model.visual.image_size), dtype=np.uint8))
         batches.append(Batch(images, *(torch.from_numpy(array) for array in captions)))
     return batches
 

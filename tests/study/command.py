@@ -85,6 +85,6 @@ def tables(folder: Path) -> dict[str, pd.DataFrame]:
 
 def assert_same_tables(one: Path, other: Path) -> None:
     left, right = tables(one), tables(other)
-    assert left.keys() == right.keys() == {"trials", "tasks", "scores", "inside"}
+    assert left.keys() == right.keys() == {"trials", "tasks", "scores", "inside", "full", "full_scores"}
     for name in left:
         pd.testing.assert_frame_equal(left[name], right[name], check_exact=True)

@@ -61,9 +61,13 @@ def test_our_adapters_make_no_dense_update() -> None:
     ("options", "said"),
     [
         (["--model", "ViT-B-17"], "model: 'ViT-B-17' is unknown to open_clip; such as ViT-B-16"),
-        (["--model", "RN50"], "model: RN50: cannot place the weight"),
-        (["--model", "roberta-ViT-B-32"], "it has parts of other kinds (hf_model_name); choose a CLIP"),
-        (["--model", "hf-hub:foo/bar"], "'hf-hub:foo/bar' is unknown to open_clip"),
+        (
+            ["--model", "RN50"],
+            "--methods: method lora: targets: the image tower has no linear layer of its own; allowed: towers: text; "
+            "allowed of these: full locked_image locked_text lnfit bitfit galore ewc si ema",
+        ),
+        (["--model", "coca_ViT-B-32"], "it is a CoCa, half of whose loss is the captions that its decoder writes"),
+        (["--model", "hf-hub:foo/bar"], "open_clip_config.json of foo/bar is not on this machine; `retune fetch"),
         (["--total", "1e40", "--methods", "full"], "buys full more steps than can be run"),
         (["--methods", "lorra"], "--methods: 'lorra' is unknown; allowed: full, lnfit"),
         (["--methods", "zeroshot"], "--methods: 'zeroshot' is unknown"),
@@ -91,6 +95,16 @@ def test_wrong_input_is_one_message_and_status_2(
     assert said in err
     assert "Traceback" not in err
     assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "methods"), [("RN50", ["full", "lnfit", "locked_image"]), ("ViT-B-32-SigLIP2-256", ["full", "lora"])]
+)
+def test_other_families_have_a_table(model: str, methods: list[str]) -> None:
+    said = command.ok("budget", "--model", model, "--batch-size", "8", "--tasks", "20", "--methods", *methods, "--json")
+    rows = json.loads(said)
+    assert [row["method"] for row in rows] == methods
+    assert all(row["gflops_per_step"] < rows[0]["gflops_per_step"] for row in rows[1:])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="memory is measured on a CUDA device")

@@ -37,11 +37,30 @@ def filled(plan: Plan, *, without: str | None = None) -> MemoryStore:
                 Score(dataset="a", group="adapt", metric="accuracy", value=value, n=4),
                 Score(dataset="h", group="holdout", metric="accuracy", value=0.5, n=4),
             )
-            if step.scores != without:
-                store.put("scores", step.scores, encode(scores))
+            for key in (step.scores, step.full):
+                if key is not None and key != without:
+                    store.put("scores", key, encode(scores))
             if step.update is not None:
                 store.put("records", step.update, json.dumps({"wall_seconds": 2.0}).encode())
     return store
+
+
+def test_a_study_on_a_subset_has_its_ends_in_full(tmp_path: Path) -> None:
+    plan = make_plan(parse(StudyDefinition, {**DEFINITION, "subset": {"share": 0.1}}, source="test"), "test")
+    tables = make_tables(plan, filled(plan), {})
+    assert not tables.unfinished
+    write(tables, tmp_path)
+    tasks, full = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("tasks", "full"))
+    last = tasks.groupby("trial")["task"].transform("max")
+    ends = tasks.loc[(tasks["task"] == 0) | (tasks["task"] == last), ["trial", "task", "aka", "azs", "gm"]]
+    pd.testing.assert_frame_equal(full, ends.reset_index(drop=True))
+    first = plan.trials[0]
+    missing = first.steps[-1].full
+    assert missing is not None
+    assert first.trial.id in make_tables(plan, filled(plan, without=missing), {}).unfinished
+    whole = make_plan(parse(StudyDefinition, DEFINITION, source="test"), "test")
+    assert whole.unique_updates.keys() == plan.unique_updates.keys()
+    assert len(plan.unique_scores & whole.unique_scores) == len({s.full for t in plan.trials for s in t.steps} - {None})
 
 
 def test_rows_columns_and_cumulated_costs(plan: Plan, tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
-from torch import Tensor
 
 from search_spaces.space import Scalar
 from search_spaces.space import build as build_config
 from trainables.config import Pocket, TrialConfig
+from trainables.workloads.clip.corpus import Corpus, Segment
+from trainables.workloads.clip.evaluation import Classification
 from trainables.workloads.clip.layout import describe
-from trainables.workloads.clip.workload import ClipWorkload, Corpus, EvaluationSet, Segment
+from trainables.workloads.clip.workload import ClipWorkload
 from trainables.workloads.identity import Identity
 
 CONTEXT_LENGTH, END = 5, 31
@@ -54,6 +55,7 @@ IDENTITY = Identity(
     suite="s" * 64,
     concepts=tuple(f"toy/{i}" for i in range(NEW)),
     test_samples=4 * (NEW + OLD),
+    pool_samples=16 * OLD,
     anatomy=describe({name: tuple(tensor.shape) for name, tensor in architecture().state_dict().items()}),
 )
 
@@ -64,7 +66,7 @@ def corpus() -> Corpus:
     new, old = range(NEW), range(NEW, NEW + OLD)
     return Corpus(
         segments=(_segment(list(new), 10, IDENTITY.concepts), _segment(list(old), 16, ())),
-        suite=(_test_set("new", list(new)), _test_set("old", list(old))),
+        suite=(_test_set("toy", list(new)), _test_set("old", list(old))),
     )
 
 
@@ -79,22 +81,25 @@ def trial(**axes: Scalar) -> TrialConfig:
 
 def _segment(concepts: list[int], each: int, names: tuple[str, ...]) -> Segment:
     labels = np.repeat(concepts, each)
+    captions = [_captions(label) for label in labels]
     return Segment(
         images=_images(labels, seed=1),
-        tokens=np.stack([_captions(label) for label in labels]),
+        tokens=np.concatenate(captions),
+        first=np.cumsum([0, *map(len, captions)]),
         concepts=names,
         concept=labels.astype(np.int32) if names else np.full(len(labels), -1, dtype=np.int32),
     )
 
 
-def _test_set(name: str, concepts: list[int]) -> EvaluationSet:
+def _test_set(name: str, concepts: list[int]) -> Classification:
     labels = np.repeat(concepts, 4)
-    return EvaluationSet(
+    return Classification(
         name=name,
-        group="adapt" if name == "new" else "holdout",
+        group="adapt" if name == "toy" else "holdout",
         images=_images(labels, seed=2),
         labels=labels - concepts[0],
-        prompts=_prompts(concepts),
+        classes=tuple(str(i) for i in concepts),
+        prompts=np.stack([_captions(i)[:1] for i in concepts]),
     )
 
 
@@ -105,13 +110,8 @@ def _images(labels: NDArray[np.int64], *, seed: int) -> NDArray[np.uint8]:
 
 
 def _captions(label: int) -> NDArray[np.int16]:
-    """Two captions of three tokens, or one and a row of zeros for every third concept."""
+    """Two captions, of three and of four tokens; every third concept has the first alone."""
     rows = np.zeros((2, CONTEXT_LENGTH), dtype=np.int16)
     rows[0, :3] = 1, 3 + label, END
-    if label % 3:
-        rows[1, :4] = 1, 2, 3 + label, END
-    return rows
-
-
-def _prompts(concepts: list[int]) -> Tensor:
-    return torch.from_numpy(np.stack([_captions(i)[0] for i in concepts])).long()
+    rows[1, :4] = 1, 2, 3 + label, END
+    return rows[: 2 if label % 3 else 1]

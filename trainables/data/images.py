@@ -26,7 +26,8 @@ class Source:
 
     Attributes:
         path: of the file or of the shard; None where `data` is.
-        member: name in the shard; `offset` and `size` are its bytes there, looked up where they are None.
+        member: name in the shard, or None of a file that is no tar.
+        offset, size: its bytes in the file; where they are None, those of the member, or the whole file.
         data: the bytes themselves.
         sha256: what they must hash to, where it is known.
     """
@@ -52,7 +53,7 @@ def encoded(source: Source) -> bytes:
     """
     try:
         content = _read(source)
-    except (OSError, KeyError, tarfile.TarError) as error:
+    except (OSError, KeyError, ValueError, tarfile.TarError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ImageError(f"{source}: cannot be read: {reason}") from error
     if source.sha256 is not None and hashlib.sha256(content).hexdigest() != source.sha256:
@@ -69,13 +70,13 @@ def decoded(content: bytes, name: object) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's on sizes, which are checked here, and on metadata
-            image = Image.open(io.BytesIO(content))
+            image: Image.Image = Image.open(io.BytesIO(content))
             if image.width * image.height > MOST_PIXELS:
                 raise ImageError(
                     f"{name}: {image.width} x {image.height} pixels; allowed: {MOST_PIXELS:,}; make it smaller"
                 )
             image.load()
-            if image.mode.startswith(("I;16", "I")):  # Pillow would cut off what is above 255
+            if image.mode.startswith("I"):  # Pillow would cut off what is above 255
                 image = image.convert("I").point([i / 256 for i in range(65536)], "L")
             if image.mode == "P" and "transparency" in image.info:
                 image = image.convert("RGBA")
@@ -94,9 +95,9 @@ def _read(source: Source) -> bytes:
     if source.data is not None:
         return source.data
     assert source.path is not None
-    if source.member is None:
-        return source.path.read_bytes()
     if source.offset is None or source.size is None:
+        if source.member is None:
+            return source.path.read_bytes()
         with tarfile.open(source.path) as shard:
             member = shard.extractfile(source.member)
             if member is None:

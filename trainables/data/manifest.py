@@ -19,12 +19,14 @@ wrong, with the rows.
 """
 
 import json
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from trainables.frozen import ConfigError
@@ -89,14 +91,15 @@ def canonical(frame: pd.DataFrame) -> pd.DataFrame:
     columns: dict[str, list[Any]] = {}
     for name in (*REQUIRED, *OPTIONAL):
         values = list(frame[name]) if name in frame.columns else [None] * len(frame)
-        plain = _texts if name in ("caption", "templates") else _value
+        plain = _PLAIN.get(name, _value)
         columns[name] = [plain(value) for value in values]
     return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:
-    """Write a manifest as Parquet, at once or not at all."""
+    """Write a manifest as Parquet, at once or not at all; years as texts, since a column may have numbers and dates."""
     table = canonical(frame)
+    table["year"] = pd.Series([None if one is None else str(one) for one in table["year"]], dtype=object)
     table = table.drop(columns=[name for name in OPTIONAL if table[name].isna().all()])
     for name in ("caption", "templates"):
         if name in table:
@@ -105,14 +108,25 @@ def write(frame: pd.DataFrame, path: Path) -> None:
         if name in table:
             table[name] = table[name].astype("Int64")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    table.to_parquet(temporary, index=False)
-    temporary.replace(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        table.to_parquet(temporary, index=False)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def problems(frame: pd.DataFrame) -> tuple[Problem, ...]:
     """All that is wrong with a manifest as `read` gives it, without a look at the images."""
     return tuple(one for one in _problems(frame) if one is not None)
+
+
+def without_caption(frame: pd.DataFrame) -> "pd.Series[bool]":
+    """Rows that lack a caption, or have an empty one, and need it: what is trained on, and retrieval sets."""
+    images = frame["split"] != "label"
+    learnt = (frame["split"] == "train") & (frame["group"] != "holdout")
+    needed = learnt | ((frame["kind"] == "retrieval") & images)
+    return needed & frame["caption"].map(lambda texts: not texts or not all(text.strip() for text in texts))
 
 
 def require_usable(frame: pd.DataFrame, source: str) -> None:
@@ -125,6 +139,11 @@ def require_usable(frame: pd.DataFrame, source: str) -> None:
 def _problems(frame: pd.DataFrame) -> Iterator[Problem | None]:
     if not len(frame):
         yield Problem(what="the manifest has no rows", rows=(), fatal=True, instead="import data first")
+        return
+    lists = {name: ~frame[name].map(lambda one: isinstance(one, Hashable)) for name in frame.columns}
+    if any(wrong.any() for wrong in lists.values()):  # which nothing below could compare
+        for name, wrong in lists.items():
+            yield _rows(frame, wrong, f"{name}s of more than one value", "give one value, or several rows")
         return
     for name, allowed in (("split", SPLITS), ("group", GROUPS), ("kind", (*KINDS, None))):
         wrong = ~frame[name].isin([one for one in allowed if one is not None])
@@ -150,13 +169,11 @@ def _problems(frame: pd.DataFrame) -> Iterator[Problem | None]:
     yield _rows(frame, frame["member"].map(_leaves_folder), "members that leave their tar by ..", "remove the rows")
     pool, train = frame["group"] == "pool", frame["split"] == "train"
     classified = (frame["kind"] != "retrieval") & ~pool
-    learnt = (train & ~(frame["group"] == "holdout")) | ((frame["kind"] == "retrieval") & ~labels)
-    empty = learnt & frame["caption"].map(lambda one: not one or not all(text.strip() for text in one))
-    yield _rows(frame, empty, "empty captions", "write a caption, or remove the rows")
+    yield _rows(frame, without_caption(frame), "empty captions", "write a caption, or remove the rows")
     streamed = (frame["group"] == "adapt") & (train | labels)
     yield _rows(
         frame,
-        (classified | streamed) & frame["concept"].map(lambda one: not one),
+        (classified | streamed) & frame["concept"].map(lambda one: not str(one or "").strip()),
         "rows without a concept",
         "name the class that they show",
     )
@@ -168,18 +185,26 @@ def _problems(frame: pd.DataFrame) -> Iterator[Problem | None]:
         "remove them",
         fatal=False,
     )
-    wrong = frame["metric"].notna() & ~frame["metric"].map(_is_metric)
+    for name in ("image", "member", "concept", "dataset", "sha256"):
+        wrong = frame[name].notna() & ~frame[name].map(lambda one: isinstance(one, str))
+        yield _rows(frame, wrong, f"{name}s that are no text", "write them as texts")
+    wrong = frame["bytes"].notna() & ~frame["bytes"].map(lambda one: isinstance(one, bytes))
+    yield _rows(frame, wrong, "bytes that are no bytes", "write the manifest as Parquet, or give paths")
+    for name in ("offset", "size"):
+        wrong = frame[name].notna() & ~frame[name].map(lambda one: isinstance(one, int) and one >= 0)
+        yield _rows(frame, wrong, f"{name}s that are no number of bytes", "leave them out, and they are looked up")
+    wrong = frame["metric"].notna() & ~frame["metric"].map(is_metric)
     yield _rows(frame, wrong, "unknown metrics", f"allowed: {', '.join(METRICS)}, recall@K")
     wrong = frame["templates"].map(lambda some: bool(some) and not all(one.count("{}") == 1 for one in some))
     yield _rows(frame, wrong, "templates without one {} for the class", 'write them as "a photo of a {}."')
-    wrong = frame["year"].notna() & ~frame["year"].map(_is_year)
+    wrong = frame["year"].notna() & ~frame["year"].map(is_year)
     yield _rows(frame, wrong, "years that are no number", "write 2021, or a date such as 2021-03-01")
     yield _rows(frame, _duplicates(frame), "rows that repeat an earlier one", "remove them", fatal=False)
     yield from _of_datasets(frame)
 
 
 def _of_datasets(frame: pd.DataFrame) -> Iterator[Problem | None]:
-    for name, rows in frame[frame["dataset"].notna()].groupby("dataset", sort=True):
+    for name, rows in frame[frame["dataset"].map(lambda one: isinstance(one, str))].groupby("dataset"):
         for column in ("group", "kind", "metric", "templates"):
             if rows[column].dropna().nunique() > 1:
                 yield Problem(
@@ -234,9 +259,9 @@ def _of_evaluated(name: str, rows: pd.DataFrame) -> Iterator[Problem | None]:
             fatal=True,
             instead="add classes, or rows of split label",
         )
-    untested = sorted(set(train["concept"].dropna()) - set(test["concept"].dropna()))
+    untested = set(train["concept"].dropna()) - set(test["concept"].dropna())
     if untested and len(test):
-        shown = ", ".join(untested[:_SHOWN]) + (", ..." if len(untested) > _SHOWN else "")
+        shown = ", ".join(sorted(map(str, untested))[:_SHOWN]) + (", ..." if len(untested) > _SHOWN else "")
         yield Problem(
             what=f"data set {name}: {len(untested)} classes have no test images: {shown}",
             rows=tuple(train.index[train["concept"].isin(untested)]),
@@ -265,11 +290,19 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _value(value: Any) -> Any:
-    if value is None or value is pd.NA or (isinstance(value, float) and value != value):
+    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value):
         return None
     if isinstance(value, str):
         return value or None
-    return value.item() if hasattr(value, "item") and not isinstance(value, bytes) else value
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+
+
+def _whole(value: Any) -> Any:
+    """A number as an int, also one that was written as text or read as a float; what is none stays as it is."""
+    value = _value(value)
+    if isinstance(value, str) and re.fullmatch(r"\d{1,18}", value):
+        return int(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _texts(value: Any) -> tuple[str, ...] | None:
@@ -277,22 +310,28 @@ def _texts(value: Any) -> tuple[str, ...] | None:
     if isinstance(value, str) and value.startswith("["):
         try:
             parsed = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             parsed = value
         value = parsed if isinstance(parsed, list) and all(isinstance(one, str) for one in parsed) else value
     if isinstance(value, str):
         return (value,)
-    if value is None or value is pd.NA or isinstance(value, float):
+    if _value(value) is None:
         return None
-    return tuple("" if one is None else str(one) for one in value)
+    if isinstance(value, Iterable):
+        return tuple("" if one is None else str(one) for one in value) or None
+    return (str(value),)
+
+
+_PLAIN = {"caption": _texts, "templates": _texts, "offset": _whole, "size": _whole}
 
 
 def _unprintable(value: Any) -> bool:
     texts: Sequence[Any] = value if isinstance(value, tuple) else (value,)
-    return any(isinstance(one, str) and not _is_text(one) for one in texts)
+    return any(isinstance(one, str) and not is_text(one) for one in texts)
 
 
-def _is_text(text: str) -> bool:
+def is_text(text: str) -> bool:
+    """Whether a text can be written as UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:  # a surrogate: bytes that were no UTF-8
@@ -308,11 +347,13 @@ def _leaves_folder(value: Any) -> bool:
     return isinstance(value, str) and ".." in PurePosixPath(value.replace("\\", "/")).parts
 
 
-def _is_metric(value: Any) -> bool:
+def is_metric(value: Any) -> bool:
+    """Whether it is the name of a metric."""
     return value in METRICS or (isinstance(value, str) and re.fullmatch(r"recall@[1-9]\d{0,3}", value) is not None)
 
 
-def _is_year(value: Any) -> bool:
+def is_year(value: Any) -> bool:
+    """Whether it is a year or a date."""
     try:
         as_year(value)
     except (TypeError, ValueError):
@@ -325,7 +366,7 @@ def as_year(value: Any) -> float:
     text = str(value)
     if re.fullmatch(r"\d{4}-\d{2}-\d{2}.*", text):
         day = pd.Timestamp(text)
-        return day.year + (day.dayofyear - 1) / 366
+        return day.year + (day.day_of_year - 1) / 366
     number = float(text)
     if number != number or abs(number) > 1e6:
         raise ValueError(text)

@@ -3,6 +3,8 @@
 Pure functions of names, towers, layers and targets, so that a plan can refuse what a model does not have.
 """
 
+from collections.abc import Sequence
+
 from trainables.frozen import ConfigError
 from trainables.methods import limits
 from trainables.methods.method import Galore, LayerSelection, Method, Scope, Selection
@@ -14,7 +16,8 @@ def trained(method: Method, anatomy: Anatomy) -> frozenset[str]:
     return frozenset(
         parameter.name
         for parameter in anatomy.parameters
-        if (method.logit_scale if parameter.part == "scale" else _selects(method.trains, parameter, anatomy))
+        if not parameter.fixed
+        and (method.logit_scale if parameter.part == "scale" else _selects(method.trains, parameter, anatomy))
     )
 
 
@@ -98,11 +101,24 @@ def _check_scope(scope: Scope, anatomy: Anatomy) -> None:
         if layer >= depth:
             shown = ", ".join(f"{tower} has {anatomy.depth(tower)}" for tower in towers)
             raise ConfigError(f"layers: there is no block {layer}; allowed: 0 to {depth - 1} ({shown} blocks)")
-    targets = {projection.target for projection in anatomy.projections if projection.tower in towers}
-    for target in scope.target_names:
-        if target not in targets and scope.targets != "all":
-            raise ConfigError(f"targets: the model has no {target!r}; allowed: all, {_listed(sorted(targets))}")
+    has = {tower: sorted({p.target for p in anatomy.projections if p.tower == tower}) for tower in anatomy.towers}
+    asked = () if scope.targets == "all" else scope.target_names
+    anywhere = sorted({target for tower in towers for target in has[tower]})
+    for target in asked:
+        if target not in anywhere:
+            raise ConfigError(f"targets: the model has no {target!r}; allowed: all, {_listed(anywhere)}")
+    for tower in towers:  # adapters of one tower alone are not what was asked for, so they must be asked for
+        missing = [target for target in asked if target not in has[tower]]
+        if missing or not has[tower]:
+            able = "+".join(other for other in towers if has[other] and set(asked) <= set(has[other]))
+            ways = [f"targets: all, {_listed(has[tower])}"] if has[tower] else []
+            ways += [f"towers: {able}"] if able else []
+            what = f" for {_listed(missing)}" if missing else ""
+            raise ConfigError(
+                f"targets: the {tower} tower has no linear layer of its own{what}; "
+                f"allowed: {'; or '.join(ways) or 'methods without an adapter'}"
+            )
 
 
-def _listed(names: tuple[str, ...] | list[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from trainables.config import Pocket
-from trainables.runtime import Runtime
+from trainables.config import Learnt, Pocket
+from trainables.runtime import Runtime, cache_folder
 from trainables.workloads.identity import Identity
 from trainables.workloads.pocket.workload import identify_pocket, open_pocket
 
@@ -11,11 +11,25 @@ if TYPE_CHECKING:
     from trainables.workloads.workload import Workload
 
 
-def identify(config: Pocket) -> Identity:
-    """The workload's digests and concepts, without loading data or weights."""
-    return identify_pocket(config)
+def identify(config: Learnt) -> Identity:
+    """The workload's digests and concepts, without loading data or weights.
+
+    What a model and a manifest make is found once and kept in the cache.
+
+    Raises:
+        ConfigError: the model or the data cannot be used.
+    """
+    if isinstance(config, Pocket):
+        return identify_pocket(config)
+    from trainables.workloads.clip.opening import identify_clip
+
+    return identify_clip(config, cache_folder())
 
 
-def open_workload(config: Pocket, runtime: Runtime) -> "Workload":
+def open_workload(config: Learnt, runtime: Runtime) -> "Workload":
     """The workload itself; data that is made or decoded is cached under `runtime.cache`."""
-    return open_pocket(config, runtime.cache)
+    if isinstance(config, Pocket):
+        return open_pocket(config, runtime.cache)
+    from trainables.workloads.clip.opening import open_clip_workload
+
+    return open_clip_workload(config, runtime)

@@ -1,4 +1,4 @@
-"""What a model is made of: its named parameters and the linear layers that an adapter may change.
+"""What a model is made of: its named tensors and the linear layers that an adapter may change.
 
 Methods choose among these declarations ("biases", "the attention of the last layer of the text tower") and know no
 model family. A workload declares each entry of its own state dict exactly once. It costs no import of torch.
@@ -19,10 +19,11 @@ class Parameter:
         name: key in the model's own state dict.
         shape: its sizes; () of a scalar.
         tower: "image" or "text"; None of what belongs to no tower.
-        layer: index of the transformer block in its tower; None outside the blocks.
+        layer: index of the transformer block, or of the stage of a convolutional tower; None outside of these.
         part: "embedding" turns inputs into vectors (patches, tokens, positions), "head" projects the tower's output,
-            "scale" is the temperature of the loss.
+            "mlp" is all else within a block, convolutions too, "scale" is the temperature of the loss.
         bias: whether it is a bias, be it of a layer, of a norm or of fused projections.
+        fixed: whether it never trains: a buffer, such as running statistics, or a constant.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Parameter:
     layer: int | None
     part: Part
     bias: bool
+    fixed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.frozen import ConfigError
+from trainables.config import Subset
+from trainables.frozen import ConfigError, digest
 from trainables.workloads.anatomy import Anatomy
 
 
@@ -26,6 +27,7 @@ class Identity:
         suite: digest of all test data and of how it is scored.
         concepts: the adaptation concepts as "dataset/concept", in canonical order.
         test_samples: samples that one evaluation scores.
+        pool_samples: samples of pretraining data that may be replayed.
         anatomy: the model's parameters, and the layers that adapters may change.
         facts: what is known of all concepts, in canonical order, by kind: "loss" of the base model [N], "count" in the
             pretraining captions [N], embeddings "image" and "text" [N, D], "year" [N]. They follow from base and data
@@ -37,5 +39,10 @@ class Identity:
     suite: str
     concepts: tuple[str, ...]
     test_samples: int
+    pool_samples: int
     anatomy: Anatomy
     facts: Callable[[str], NDArray[np.generic]] = field(default=_unknown, compare=False)
+
+    def suite_of(self, subset: Subset | None) -> str:
+        """Digest of a subset of the test data, which is a suite of its own; None: of all."""
+        return self.suite if subset is None else digest({"suite": self.suite, "subset": subset.canonical()})

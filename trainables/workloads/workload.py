@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from trainables.config import Subset
 from trainables.metrics import Score
 from trainables.workloads.identity import Identity
 
@@ -18,12 +20,19 @@ State = Mapping[str, Tensor]
 class Batch(NamedTuple):
     """Model inputs of one step: B images, their U distinct captions, and for each image the row of its caption.
 
-    Captions are as long as the longest of them, padded with zeros.
+    Images are bytes, which the loss turns into what the model sees, on the device that they are on. `crops_B4` are the
+    parts of them to see, as top, left, height and width in fractions; without rows: all of them. Captions are as long
+    as the longest of them, padded with zeros.
     """
 
     images_BCHW: Tensor  # noqa: N815
     tokens_UL: Tensor  # noqa: N815
     caption_B: Tensor  # noqa: N815
+    crops_B4: Tensor = torch.empty(0, 4)  # noqa: N815
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same on a device, sent while the caller goes on."""
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
 
 
 class Workload(Protocol):
@@ -63,8 +72,8 @@ class Workload(Protocol):
     def after_step(self, model: nn.Module) -> None:
         """Project the parameters onto the allowed set, in place, after each optimiser step."""
 
-    def evaluate(self, model: nn.Module) -> tuple[Score, ...]:
-        """Scores on every data set of the suite, over its full label set."""
+    def evaluate(self, model: nn.Module, subset: Subset | None = None) -> tuple[Score, ...]:
+        """Scores on every data set of the suite, over its full label set, of all test images or a subset of them."""
 
     def split(self, model: nn.Module) -> nn.Module:
         """The same function with each projection of the anatomy an `nn.Linear` of its own; changes `model` in place."""

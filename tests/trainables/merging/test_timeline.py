@@ -24,6 +24,7 @@ IDENTITY = Identity(
     suite="s",
     concepts=tuple(f"c/{i}" for i in range(TASKS)),
     test_samples=1,
+    pool_samples=1,
     anatomy=Anatomy(parameters=(), projections=()),
 )
 

@@ -15,6 +15,7 @@ from trainables.config import ORDERINGS, Pocket, Stream
 from trainables.frozen import ConfigError
 from trainables.streams.orderings import ordered
 from trainables.workloads import identify
+from trainables.workloads.clip.evaluation import Classification
 
 DATASETS = ("a", "b", "c", "d")
 CONCEPTS = tuple(f"{dataset}/{i}" for dataset in DATASETS for i in range(10))
@@ -139,10 +140,12 @@ def test_facts_of_a_workload_are_those_of_its_base_model() -> None:
     model: Any = workload.architecture().eval()
     model.load_state_dict(workload.base())
     corpus = toys.corpus()
+    test = corpus.suite[0]
+    assert isinstance(test, Classification)
     with torch.no_grad():
-        texts = F.normalize(model.encode_text(corpus.suite[0].prompts), dim=-1)
+        texts = F.normalize(model.encode_text(torch.tensor(test.prompts[:, 0]).long()), dim=-1)
         segment = corpus.segments[0]
-        pixels = (torch.tensor(segment.images).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
+        pixels = (torch.tensor(np.asarray(segment.images)).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
         images = F.normalize(model.encode_image(pixels), dim=-1)
         losses = F.cross_entropy(
             model.logit_scale.exp() * images @ texts.T, torch.tensor(segment.concept).long(), reduction="none"

@@ -1,16 +1,32 @@
 """Attention with separate q, k, v projections, so that adapters find plain `nn.Linear` layers.
 
 `nn.MultiheadAttention` fuses q, k and v into one parameter and calls its output projection's weight directly; adapters
-on it are ignored or counted twice. `split` replaces it by an equal module, `fuse` takes a state back to the old layout.
+on it are ignored or counted twice. Attention of timm has one layer for the three. `split` replaces both by equal
+modules, `fuse` takes a state back to the old layout. Kinds of attention that it does not know keep their fused layers.
 """
 
+import re
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from open_clip.transformer import AttentionalPooler
+from timm.layers.attention import Attention, AttentionRope
+from timm.models.eva import EvaAttention
+from timm.models.fastvit import Attention as FastVitAttention
+from timm.models.swin_transformer import WindowAttention
+from timm.models.vision_transformer_relpos import RelPosAttention
 from torch import Tensor, nn
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj")
+PARTS = ("q", "k", "v")
+
+_THIRDS = (Attention, AttentionRope, EvaAttention, FastVitAttention, WindowAttention, RelPosAttention)
+"""Attention of timm whose layer `qkv` has q, k and v as the first, second and third part of its rows, all heads."""
+
+_SPLIT_ATTENTION = re.compile(r"(.*resblocks\.\d+\.attn\.)([qkv])_proj\.(weight|bias)")
+_SPLIT_LINEAR = re.compile(r"(.*\.qkv\.)([qkv])\.(weight|bias)")
 
 
 class SplitAttention(nn.Module):
@@ -18,8 +34,7 @@ class SplitAttention(nn.Module):
 
     def __init__(self, fused: nn.MultiheadAttention) -> None:
         super().__init__()
-        if not fused.batch_first or fused.in_proj_weight is None or fused.bias_k is not None or fused.dropout:
-            raise ValueError("only batch-first attention with equal widths and without dropout can be split")
+        _require_plain(fused)
         self.num_heads = fused.num_heads
         width = fused.embed_dim
         bias = fused.in_proj_bias is not None
@@ -47,22 +62,90 @@ class SplitAttention(nn.Module):
         return out_BLD, None
 
 
+class SplitLinear(nn.Module):
+    """A linear layer [B, L, 3 * W] of three layers whose outputs follow each other; any leading dimensions."""
+
+    def __init__(self, fused: nn.Linear) -> None:
+        super().__init__()
+        rows = fused.out_features // len(PARTS)
+        self.q, self.k, self.v = (
+            nn.Linear(fused.in_features, rows, bias=fused.bias is not None, device="meta") for _ in PARTS
+        )
+        for i, layer in enumerate((self.q, self.k, self.v)):
+            layer.weight = nn.Parameter(fused.weight[i * rows : (i + 1) * rows].detach().clone())
+            if fused.bias is not None:
+                layer.bias = nn.Parameter(fused.bias[i * rows : (i + 1) * rows].detach().clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The three outputs, one after the other."""
+        return torch.cat([self.q(x), self.k(x), self.v(x)], dim=-1)
+
+
 def split(model: nn.Module) -> nn.Module:
-    """Replace every `nn.MultiheadAttention` of `model`, in place."""
+    """Replace every fused projection that is known, in place; poolers outside of the blocks stay as they are.
+
+    Raises:
+        ValueError: an `nn.MultiheadAttention` of a kind that cannot be split.
+    """
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, nn.MultiheadAttention):
+            if isinstance(child, nn.MultiheadAttention) and not isinstance(parent, AttentionalPooler):
                 setattr(parent, name, SplitAttention(child))
+            elif name == "qkv" and isinstance(parent, _THIRDS) and isinstance(child, nn.Linear):
+                setattr(parent, name, SplitLinear(child))
+                _call_the_layer(parent)
     return model
 
 
 def fuse(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A split model's state in the layout of `nn.MultiheadAttention`; other tensors stay as they are."""
+    """A split model's state in the layout of the fused one; other tensors stay as they are."""
     fused = {}
     for name, tensor in state.items():
-        if ".q_proj." in name:
-            parts = [state[name.replace("q_proj", projection)] for projection in PROJECTIONS]
-            fused[name.replace("q_proj.", "in_proj_")] = torch.cat(parts)
-        elif ".k_proj." not in name and ".v_proj." not in name:
+        if match := _SPLIT_ATTENTION.fullmatch(name):
+            parts, whole = [f"{match[1]}{part}_proj.{match[3]}" for part in PARTS], f"{match[1]}in_proj_{match[3]}"
+        elif match := _SPLIT_LINEAR.fullmatch(name):
+            parts, whole = [f"{match[1]}{part}.{match[3]}" for part in PARTS], f"{match[1]}{match[3]}"
+        else:
             fused[name] = tensor
+            continue
+        if match[2] == PARTS[0]:
+            fused[whole] = torch.cat([state[part] for part in parts])
     return fused
+
+
+def fused_in(modules: Mapping[str, nn.Module], name: str) -> tuple[str, ...]:
+    """Names of the layers q, k and v of the split model that a weight holds; none where it is no fused weight.
+
+    Args:
+        modules: of the model that is not split, by name.
+        name: of the weight, in the model's state dict.
+
+    Raises:
+        ValueError: it is of an attention that cannot be split.
+    """
+    path, _, leaf = name.rpartition(".")
+    parent, _, last = path.rpartition(".")
+    holder = modules[path]
+    if isinstance(holder, nn.MultiheadAttention) and leaf == "in_proj_weight":
+        _require_plain(holder)
+        return tuple(f"{path}.{projection}" for projection in PROJECTIONS)
+    if last == "qkv" and leaf == "weight" and isinstance(modules[parent], _THIRDS):
+        return tuple(f"{path}.{part}" for part in PARTS)
+    return ()
+
+
+def is_output(modules: Mapping[str, nn.Module], path: str) -> bool:
+    """Whether a layer is the output of an attention that `split` replaces."""
+    parent, _, last = path.rpartition(".")
+    return last == "out_proj" and isinstance(modules[parent], nn.MultiheadAttention)
+
+
+def _require_plain(fused: nn.MultiheadAttention) -> None:
+    if not fused.batch_first or fused.in_proj_weight is None or fused.bias_k is not None or fused.dropout:
+        raise ValueError("only batch-first attention with equal widths and without dropout can be split")
+
+
+def _call_the_layer(parent: Any) -> None:
+    """Let EVA add its biases to what its layer gives, which is equal, instead of multiplying by the layer's weight."""
+    if isinstance(parent, EvaAttention):
+        parent.qkv_bias_separate = True

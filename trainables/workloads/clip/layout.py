@@ -1,11 +1,12 @@
-"""What open_clip's two-tower `CLIP` is made of, told from the names and shapes of its state dict, without torch.
+"""What open_clip's plain `CLIP` is made of, told from the names and shapes of its state dict, without torch.
 
 `visual.*` is the image tower, `logit_scale` and `logit_bias` belong to none, and all other names are of the text tower.
 Only transformers with open_clip's default block are known; a name of any other kind is refused rather than guessed.
+`towers` says the same of any model, from its modules.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from trainables.workloads.anatomy import Anatomy, Parameter, Part, Projection, Target
 
@@ -38,8 +39,17 @@ def describe(shapes: Mapping[str, tuple[int, ...]]) -> Anatomy:
     Raises:
         ValueError: a name has no known place.
     """
-    parameters = tuple(sorted((_place(name, tuple(shape)) for name, shape in shapes.items()), key=_order))
-    return Anatomy(parameters=parameters, projections=tuple(p for each in parameters for p in _projections(each)))
+    parameters = [_place(name, tuple(shape)) for name, shape in shapes.items()]
+    return in_order(parameters, [projection for each in parameters for projection in _projections(each)])
+
+
+def in_order(parameters: Sequence[Parameter], projections: Sequence[Projection]) -> Anatomy:
+    """An anatomy in an order that depends on names alone: by tower, layer and parameter; q, k, v as they are given."""
+    placed = sorted(parameters, key=_order)
+    rank = {parameter.name: i for i, parameter in enumerate(placed)}
+    return Anatomy(
+        parameters=tuple(placed), projections=tuple(sorted(projections, key=lambda each: rank[each.parameter]))
+    )
 
 
 def _place(name: str, shape: tuple[int, ...]) -> Parameter:

@@ -2,8 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,12 +11,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from open_clip import ClipLoss
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from trainables.config import Subset
+from trainables.data.pixels import Images
 from trainables.metrics import Score
 from trainables.workloads.clip import attention, text
+from trainables.workloads.clip.corpus import Corpus, Segment
+from trainables.workloads.clip.crops import cropped, random_crops
+from trainables.workloads.clip.evaluation import Classification, Encoders, evaluate, mean_of_prompts, part
+from trainables.workloads.clip.losses import contrastive_loss
 from trainables.workloads.identity import Identity
 from trainables.workloads.workload import Batch, State
 
@@ -26,54 +30,7 @@ if TYPE_CHECKING:
 
 MAX_LOGIT_SCALE = math.log(100)
 _EVALUATION_BATCH = 256
-
-
-@dataclass(frozen=True, kw_only=True)
-class Segment:
-    """A run of training samples: images uint8 [N, H, W, 3] (mapped), tokens int16 [N, K, L], concept [N].
-
-    `concept` indexes `concepts`; the pool has none, and -1 throughout.
-
-    A caption row of zeros is none; every sample has at least one caption, and captions fill the rows from the first.
-    """
-
-    images: NDArray[np.uint8]
-    tokens: NDArray[np.int16]
-    concepts: tuple[str, ...]
-    concept: NDArray[np.int32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationSet:
-    """One data set of the suite: images uint8 [N, H, W, 3], labels [N], one prompt per class as tokens [C, L]."""
-
-    name: str
-    group: Literal["adapt", "holdout"]
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-    prompts: Tensor
-
-
-@dataclass(frozen=True, kw_only=True)
-class Corpus:
-    """All data of a workload: training segments, of which the last is the pool, and the test sets."""
-
-    segments: tuple[Segment, ...]
-    suite: tuple[EvaluationSet, ...]
-
-    @cached_property
-    def offsets(self) -> NDArray[np.int64]:
-        """First id of each segment, and the number of all samples."""
-        return np.cumsum([0, *(len(segment.images) for segment in self.segments)])
-
-    @cached_property
-    def by_concept(self) -> dict[str, NDArray[np.int64]]:
-        """Ids of each concept's training samples."""
-        return {
-            name: offset + np.flatnonzero(segment.concept == i)
-            for segment, offset in zip(self.segments, self.offsets, strict=False)
-            for i, name in enumerate(segment.concepts)
-        }
+EVERYTHING = Batch._field_defaults["crops_B4"]
 
 
 class ClipWorkload:
@@ -90,16 +47,20 @@ class ClipWorkload:
         std: Sequence[float],
         model_config: Mapping[str, Any],
         tokenizer_files: Callable[[], Mapping[str, str]],
+        preprocessing: Mapping[str, Any] | None = None,
+        crop: float = 1.0,
+        loss: Literal["clip", "siglip"] = "clip",
     ) -> None:
         self._identity = identity
         self._architecture = architecture
         self._base = base
         self._load = corpus
-        self._preprocessing = {"mean": list(mean), "std": list(std)}
+        self._preprocessing = {**(preprocessing or {}), "mean": list(mean), "std": list(std)}
         self._model_config = model_config
         self._tokenizer_files = tokenizer_files
         self._mean, self._std = (torch.tensor(v).view(1, 3, 1, 1) * 255 for v in (mean, std))
-        self._loss = ClipLoss()
+        self._crop = crop
+        self._loss = contrastive_loss(loss)
 
     @cached_property
     def _corpus(self) -> Corpus:
@@ -127,43 +88,35 @@ class ClipWorkload:
         return np.concatenate([self._corpus.by_concept[name] for name in sorted(concepts)])
 
     def batch(self, ids: NDArray[np.int64], rng: np.random.Generator) -> Batch:
-        """Images normalised to the model's mean and standard deviation, and one caption of each.
+        """Images, one caption of each, and a crop of each where the workload crops.
 
         The captions are stripped of padding and repeats here, on the CPU, so that no device waits to learn a length.
         """
-        segments, offsets = self._corpus.segments, self._corpus.offsets
-        at = np.searchsorted(offsets, ids, side="right") - 1
-        draws = rng.random(len(ids))
-        first = segments[0]
-        images = np.empty((len(ids), *first.images.shape[1:]), dtype=np.uint8)
-        tokens = np.empty((len(ids), first.tokens.shape[-1]), dtype=np.int16)
-        for i in np.unique(at):
-            here = at == i
-            segment, local = segments[i], ids[here] - offsets[i]
-            images[here] = segment.images[local]
-            candidates = segment.tokens[local]
-            count = (candidates[:, :, 0] != 0).sum(axis=1)
-            tokens[here] = candidates[np.arange(len(local)), (draws[here] * count).astype(int)]
-        captions = text.distinct(tokens)
-        return Batch(self._normalised(images), *(torch.from_numpy(array) for array in captions))
+        captions = text.distinct(self._corpus.captions(ids, rng.random(len(ids))))
+        crops_B4 = random_crops(len(ids) if self._crop < 1 else 0, self._crop, rng)
+        images_BCHW = _channels_first(self._corpus.images(ids))
+        return Batch(images_BCHW, *(torch.from_numpy(array) for array in (*captions, crops_B4)))
 
     def example(self, batch_size: int) -> Batch:
         """Zeros in the model's input shapes: every sample with a caption of its own, as long as the context."""
         model = _towers(self._architecture())
-        height, width = model.visual.image_size
+        height, width = _both(model.visual.image_size)
         return Batch(
-            images_BCHW=torch.zeros(batch_size, 3, height, width),
+            images_BCHW=torch.zeros(batch_size, 3, height, width, dtype=torch.uint8),
             tokens_UL=torch.zeros(batch_size, model.context_length, dtype=torch.long),
             caption_B=torch.arange(batch_size),
         )
 
+    def pixels(self, batch: Batch) -> Tensor:
+        """What the model sees of a batch's images [B, C, H, W]: cropped, and normalised to its mean and deviation."""
+        return self._normalised(batch.images_BCHW, batch.crops_B4)
+
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Symmetric InfoNCE at the learnt temperature (arXiv 2103.00020, figure 3), by open_clip's own loss."""
+        """The loss that the model was pretrained with, by open_clip's own code (`losses`)."""
         clip = _towers(model)
-        images_BD = F.normalize(clip.encode_image(batch.images_BCHW), dim=-1)
+        images_BD = F.normalize(clip.encode_image(self.pixels(batch)), dim=-1)
         texts_UD = F.normalize(text.encode_text(clip, batch.tokens_UL), dim=-1)
-        loss: Tensor = self._loss(images_BD, texts_UD.index_select(0, batch.caption_B), clip.logit_scale.exp())
-        return loss
+        return self._loss(images_BD, texts_UD.index_select(0, batch.caption_B), clip)
 
     def after_step(self, model: nn.Module) -> None:
         """Keep the logit scale within [0, ln 100] (arXiv 2103.00020, section 2.5, and open_clip's training loop)."""
@@ -172,35 +125,28 @@ class ClipWorkload:
             with torch.no_grad():
                 scale.clamp_(0, MAX_LOGIT_SCALE)
 
-    def evaluate(self, model: nn.Module) -> tuple[Score, ...]:
-        """Zero-shot accuracy: argmax over the cosines with one prompt per class."""
-        device = next(model.parameters()).device
+    def evaluate(self, model: nn.Module, subset: Subset | None = None) -> tuple[Score, ...]:
+        """Zero-shot scores on every test set, or on a subset of each (`evaluation`)."""
         model.eval()
+        suite = self._corpus.suite if subset is None else tuple(part(test, subset) for test in self._corpus.suite)
         with torch.inference_mode():
-            prompts = text.trimmed(torch.cat([test.prompts for test in self._corpus.suite]).numpy())
-            texts = _in_batches(lambda tokens: text.encode_text(model, tokens), torch.from_numpy(prompts).to(device))
-            texts = F.normalize(texts, dim=-1)
-            sizes = [len(test.prompts) for test in self._corpus.suite]
-            return tuple(
-                self._score(model, test, classes_CD, device)
-                for test, classes_CD in zip(self._corpus.suite, texts.split(sizes), strict=True)
-            )
+            return evaluate(suite, self._encoders(model))
 
     def facts(self, kind: str) -> NDArray[np.generic]:
         """What the base model makes of each concept of the stream, in canonical order (`Identity.facts`).
 
         "loss" is the mean cross-entropy of a concept's training images over the prompts of all concepts, at the model's
-        temperature; "image" the mean embedding of its training images, "text" that of its prompt, of length 1. The
-        adaptation sets of the suite have the stream's concepts as their classes, in the same order.
+        temperature; "image" the mean embedding of its training images, "text" that of its prompts, of length 1; a
+        concept of a data set without prompts is read by the captions of its training images.
         """
         model = self.architecture().eval()
         model.load_state_dict(self.base())
+        encoders = self._encoders(model)
         with torch.inference_mode():
-            prompts = torch.cat([test.prompts for test in self._corpus.suite if test.group == "adapt"])
-            texts = F.normalize(_in_batches(lambda tokens: text.encode_text(model, tokens), prompts), dim=-1)
+            texts = self._concepts(encoders)
             if kind == "text":
                 return texts.numpy()
-            per_concept = [self._images_of(model, concept) for concept in self.identity.concepts]
+            per_concept = [self._images_of(encoders, concept) for concept in self.identity.concepts]
             if kind == "image":
                 return torch.stack([F.normalize(images.mean(dim=0), dim=0) for images in per_concept]).numpy()
             scale = _towers(model).logit_scale.exp()
@@ -210,13 +156,49 @@ class ClipWorkload:
             ]
             return torch.stack(losses).numpy()
 
-    def _images_of(self, model: nn.Module, concept: str) -> Tensor:
+    def _concepts(self, encoders: Encoders) -> Tensor:
+        """Embeddings [C, D] of the stream's concepts."""
+        tests = {test.name: test for test in self._corpus.suite if test.group == "adapt"}
+        found = []
+        for segment in self._corpus.segments:
+            if not segment.concepts:
+                continue
+            test = tests[segment.concepts[0].partition("/")[0]]
+            if isinstance(test, Classification):
+                of_class = dict(zip(test.classes, test.prompts, strict=True))
+                prompts = np.stack([of_class[name.partition("/")[2]] for name in segment.concepts])
+                texts = encoders.texts(prompts.reshape(-1, prompts.shape[-1]))
+                found.append(mean_of_prompts(texts.unflatten(0, prompts.shape[:2])))
+            else:
+                found.append(
+                    torch.stack([self._captions_of(encoders, segment, i) for i in range(len(segment.concepts))])
+                )
+        return torch.cat(found)
+
+    def _captions_of(self, encoders: Encoders, segment: Segment, concept: int) -> Tensor:
+        """Mean embedding [D] of the first captions of a concept's training samples."""
+        samples = np.flatnonzero(segment.concept == concept)
+        return F.normalize(encoders.texts(np.asarray(segment.tokens[segment.first[samples]])).mean(dim=0), dim=0)
+
+    def _images_of(self, encoders: Encoders, concept: str) -> Tensor:
         """Embeddings [N, D] of a concept's training images, of length 1."""
-        ids = self._corpus.by_concept[concept]
-        at = np.searchsorted(self._corpus.offsets, ids, side="right") - 1
-        local = ids - self._corpus.offsets[at]
-        images = np.stack([self._corpus.segments[i].images[j] for i, j in zip(at, local, strict=True)])
-        return F.normalize(_in_batches(_towers(model).encode_image, self._normalised(images)), dim=-1)
+        return F.normalize(torch.cat([*encoders.images(self._corpus.images(self._corpus.by_concept[concept]))]), dim=-1)
+
+    def _encoders(self, model: nn.Module) -> Encoders:
+        """The towers of a model, on the device that it is on."""
+        clip, device = _towers(model), next(model.parameters()).device
+
+        def images(some: Images) -> Iterator[Tensor]:
+            for begin in range(0, len(some), _EVALUATION_BATCH):
+                rows = np.arange(begin, min(begin + _EVALUATION_BATCH, len(some)))
+                yield clip.encode_image(self._normalised(_channels_first(some[rows]).to(device)))
+
+        def texts(tokens: NDArray[np.integer]) -> Tensor:
+            rows = torch.from_numpy(text.trimmed(tokens).astype(np.int64)).to(device)
+            parts = [text.encode_text(clip, part) for part in rows.split(_EVALUATION_BATCH)]
+            return F.normalize(torch.cat(parts), dim=-1)
+
+        return Encoders(images=images, texts=texts)
 
     def split(self, model: nn.Module) -> nn.Module:
         """Separate q, k, v projections."""
@@ -240,27 +222,24 @@ class ClipWorkload:
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, weights)
         weights.chmod((folder / "open_clip_config.json").stat().st_mode)  # safetensors makes it private
 
-    def _score(self, model: nn.Module, test: EvaluationSet, classes_CD: Tensor, device: torch.device) -> Score:
-        right = 0
-        for begin in range(0, len(test.images), _EVALUATION_BATCH):
-            images = self._normalised(test.images[begin : begin + _EVALUATION_BATCH]).to(device)
-            guesses = (_towers(model).encode_image(images) @ classes_CD.T).argmax(dim=-1).cpu().numpy()
-            right += int((guesses == test.labels[begin : begin + _EVALUATION_BATCH]).sum())
-        n = len(test.images)
-        return Score(dataset=test.name, group=test.group, metric="accuracy", value=right / n, n=n)
+    def _normalised(self, images_BCHW: Tensor, crops_B4: Tensor = EVERYTHING) -> Tensor:
+        pixels_BCHW = images_BCHW.float()
+        if len(crops_B4):
+            pixels_BCHW = cropped(pixels_BCHW, crops_B4)
+        return (pixels_BCHW - self._mean.to(pixels_BCHW.device)) / self._std.to(pixels_BCHW.device)
 
-    def _normalised(self, images_BHWC: NDArray[np.uint8]) -> Tensor:
-        pixels_BCHW = torch.tensor(images_BHWC).permute(0, 3, 1, 2).float()
-        return (pixels_BCHW - self._mean) / self._std
+
+def _channels_first(images_BHWC: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(images_BHWC).permute(0, 3, 1, 2)
+
+
+def _both(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
 
 
 def _towers(model: nn.Module) -> Any:
     """The model as what it is: a module with `encode_image`, `encode_text` and `logit_scale`."""
     return model
-
-
-def _in_batches(function: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
-    return torch.cat([function(part) for part in inputs.split(_EVALUATION_BATCH)])
 
 
 if TYPE_CHECKING:

@@ -1,7 +1,6 @@
 """The pocket benchmark as a workload: the procedural world's data and the small pretrained CLIP."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache, partial
@@ -18,6 +17,7 @@ from trainables.runtime import cache_folder
 from trainables.streams.mentions import mentions
 from trainables.workloads.anatomy import Anatomy
 from trainables.workloads.clip.layout import describe
+from trainables.workloads.facts import kept
 from trainables.workloads.identity import Identity
 from trainables.workloads.pocket import WEIGHTS_FILE
 from trainables.workloads.pocket.samples import library_versions, pool, samples
@@ -26,7 +26,9 @@ from trainables.workloads.pocket.world import ADAPT, DATASETS, WORLD_VERSION
 _SCORED = "zero-shot accuracy, one prompt a class"
 
 if TYPE_CHECKING:
-    from trainables.workloads.clip.workload import ClipWorkload, Corpus, EvaluationSet, Segment
+    from trainables.workloads.clip.corpus import Corpus, Segment
+    from trainables.workloads.clip.evaluation import Classification
+    from trainables.workloads.clip.workload import ClipWorkload
 
 
 def identify_pocket(config: Pocket) -> Identity:
@@ -37,6 +39,7 @@ def identify_pocket(config: Pocket) -> Identity:
         suite=digest([*_drawn_by(), [_content(name, "test_per_concept", "prompt") for name in DATASETS], _SCORED]),
         concepts=tuple(f"{name}/{concept}" for name in ADAPT for concept in DATASETS[name].concepts),
         test_samples=sum(len(row.concepts) * row.test_per_concept for row in DATASETS.values()),
+        pool_samples=config.pool,
         anatomy=_anatomy(),
         facts=partial(_facts, config),
     )
@@ -67,27 +70,19 @@ YEARS = {
 }
 """When each data set appeared. The world is invented, and so are its years."""
 
-_FACTS_VERSION = 1
-"""Raised by every change of how facts are computed."""
-
 
 def _facts(config: Pocket, kind: str) -> NDArray[np.generic]:
-    """See `Identity.facts`. Years are looked up; all else is kept in the cache under what it follows from."""
+    """See `Identity.facts`."""
     concepts = [(name, concept) for name in ADAPT for concept in DATASETS[name].concepts]
     if kind == "year":
         return np.array([YEARS[name] for name, _ in concepts])
     identity, cache = identify_pocket(config), cache_folder()
-    key = digest([kind, identity.base, identity.data, identity.suite, _FACTS_VERSION])
-    path = cache / "facts" / f"{kind}-{key[:24]}.npy"
-    try:
-        known: NDArray[np.generic] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        known = _find_facts(config, kind, [concept for _, concept in concepts], cache)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp.npy")
-        np.save(temporary, known)
-        temporary.replace(path)
-    return known
+    return kept(
+        kind,
+        [identity.base, identity.data, identity.suite],
+        cache,
+        lambda: _find_facts(config, kind, [concept for _, concept in concepts], cache),
+    )
 
 
 def _find_facts(config: Pocket, kind: str, concepts: Sequence[str], cache: Path) -> NDArray[np.generic]:
@@ -114,7 +109,7 @@ def _content(name: str, *fields: str) -> list[object]:
 
 
 def _corpus(config: Pocket, cache: Path) -> "Corpus":
-    from trainables.workloads.clip.workload import Corpus
+    from trainables.workloads.clip.corpus import Corpus
 
     return Corpus(
         segments=(*(_segment(name, cache) for name in ADAPT), _pool(config, cache)),
@@ -123,41 +118,42 @@ def _corpus(config: Pocket, cache: Path) -> "Corpus":
 
 
 def _segment(name: str, cache: Path) -> "Segment":
-    from trainables.workloads.clip.workload import Segment
+    from trainables.workloads.clip.corpus import Segment
 
     drawn = samples(name, "train", cache)
     concepts = tuple(f"{name}/{concept}" for concept in DATASETS[name].concepts)
-    return Segment(images=drawn.images, tokens=_tokens(drawn.captions), concepts=concepts, concept=drawn.concept)
+    tokens, first = _tokens(drawn.captions)
+    return Segment(images=drawn.images, tokens=tokens, first=first, concepts=concepts, concept=drawn.concept)
 
 
 def _pool(config: Pocket, cache: Path) -> "Segment":
-    from trainables.workloads.clip.workload import Segment
+    from trainables.workloads.clip.corpus import Segment
 
     drawn = pool(config.pool, cache)
-    return Segment(images=drawn.images, tokens=_tokens(drawn.captions), concepts=(), concept=drawn.concept)
+    tokens, first = _tokens(drawn.captions)
+    return Segment(images=drawn.images, tokens=tokens, first=first, concepts=(), concept=drawn.concept)
 
 
-def _tokens(captions: tuple[tuple[str, ...], ...]) -> np.ndarray[tuple[int, int, int], np.dtype[np.int16]]:
-    """Caption candidates as tokens [N, K, L]; rows after a sample's last candidate are zero."""
-    from trainables.workloads.pocket.tokenizer import CONTEXT_LENGTH, tokenize
+def _tokens(captions: tuple[tuple[str, ...], ...]) -> tuple[NDArray[np.int16], NDArray[np.int64]]:
+    """Caption candidates as `tokens` and `first` of a segment."""
+    from trainables.workloads.pocket.tokenizer import tokenize
 
-    unique = {caption: i for i, caption in enumerate(dict.fromkeys(text for texts in captions for text in texts))}
+    texts = [text for candidates in captions for text in candidates]
+    unique = {caption: i for i, caption in enumerate(dict.fromkeys(texts))}
     table = tokenize(list(unique)).numpy().astype(np.int16)
-    rows = np.zeros((len(captions), max(map(len, captions)), CONTEXT_LENGTH), dtype=np.int16)
-    for i, texts in enumerate(captions):
-        rows[i, : len(texts)] = table[[unique[text] for text in texts]]
-    return rows
+    return table[[unique[text] for text in texts]], np.cumsum([0, *map(len, captions)])
 
 
-def _test_set(name: str, cache: Path) -> "EvaluationSet":
-    from trainables.workloads.clip.workload import EvaluationSet
+def _test_set(name: str, cache: Path) -> "Classification":
+    from trainables.workloads.clip.evaluation import Classification
     from trainables.workloads.pocket.tokenizer import tokenize
 
     dataset, drawn = DATASETS[name], samples(name, "test", cache)
-    return EvaluationSet(
+    return Classification(
         name=name,
         group=dataset.group,
         images=drawn.images,
         labels=drawn.concept.astype(np.int64),
-        prompts=tokenize([dataset.prompt.format(concept) for concept in dataset.concepts]),
+        classes=dataset.concepts,
+        prompts=tokenize([dataset.prompt.format(concept) for concept in dataset.concepts]).numpy()[:, None],
     )

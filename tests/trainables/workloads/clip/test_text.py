@@ -55,7 +55,7 @@ def captions(*lengths: int) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 def batch_of(tokens_BL: np.ndarray[Any, np.dtype[np.int64]]) -> Batch:
     rng = torch.Generator().manual_seed(1)
-    images = torch.randn(len(tokens_BL), 3, 16, 16, generator=rng)
+    images = torch.randint(0, 256, (len(tokens_BL), 3, 16, 16), dtype=torch.uint8, generator=rng)
     return Batch(images, *(torch.from_numpy(array) for array in text.distinct(tokens_BL)))
 
 
@@ -102,7 +102,7 @@ def plain_tokens(model: CLIP, batch: Batch) -> Tensor:
 
 
 def plain_loss(model: CLIP, batch: Batch) -> Tensor:
-    images_BD = model.encode_image(batch.images_BCHW, normalize=True)
+    images_BD = model.encode_image(WORKLOAD.pixels(batch), normalize=True)
     texts_BD = model.encode_text(plain_tokens(model, batch), normalize=True)
     loss: Tensor = ClipLoss()(images_BD, texts_BD, model.logit_scale.exp())
     return loss
@@ -199,7 +199,7 @@ def test_frozen_tower_is_not_differentiated(name: str, frozen: str, cache: Path)
     for parameter_name, parameter in ours.named_parameters():
         if parameter_name != "logit_scale" and parameter_name.startswith("visual.") == (frozen == "image"):
             parameter.requires_grad_(requires_grad=False)
-    images, count_images = saved_while(lambda: ours.encode_image(batch.images_BCHW))
+    images, count_images = saved_while(lambda: ours.encode_image(WORKLOAD.pixels(batch)))
     texts, count_texts = saved_while(lambda: text.encode_text(ours, batch.tokens_UL))
     assert (images.grad_fn is None, texts.grad_fn is None) == (frozen == "image", frozen == "text")
     assert (count_images == 0, count_texts == 0) == (frozen == "image", frozen == "text")

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from tests.trainables import toys
+from trainables.workloads.clip.evaluation import Classification
 from trainables.workloads.clip.workload import MAX_LOGIT_SCALE, ClipWorkload
 from trainables.workloads.workload import Batch
 
@@ -41,22 +42,24 @@ def test_samples_do_not_depend_on_the_order_of_the_concepts(workload: ClipWorklo
 def test_batch_holds_image_and_caption_of_each_id(workload: ClipWorkload) -> None:
     corpus = toys.corpus()
     ids = np.array([25, 0, 100, 79, 80, 25])
-    images, tokens_UL, caption_B = workload.batch(ids, rng())
+    batch = workload.batch(ids, rng())
+    images, tokens_UL, caption_B = workload.pixels(batch), batch.tokens_UL, batch.caption_B
     for i, sample in enumerate(ids):
         segment = corpus.segments[0] if sample < 80 else corpus.segments[1]
         local = sample if sample < 80 else sample - 80
-        pixels = torch.tensor(segment.images[local]).permute(2, 0, 1) / 255
+        pixels = torch.tensor(segment.images[np.array([local])][0]).permute(2, 0, 1) / 255
         torch.testing.assert_close(images[i], (pixels - 0.5) / 0.25)
-        captions = [row for row in segment.tokens[local].tolist() if any(row)]
+        captions = segment.tokens[segment.first[local] : segment.first[local + 1]].tolist()
         row = tokens_UL[caption_B[i]].tolist()
         assert row + [0] * (toys.CONTEXT_LENGTH - len(row)) in captions
     assert images.dtype == torch.float32
+    assert batch.images_BCHW.dtype == torch.uint8
     assert tokens_UL.dtype == caption_B.dtype == torch.int64
 
 
 def test_batch_holds_each_caption_once_and_no_more_padding_than_it_must(workload: ClipWorkload) -> None:
     ids = np.array([0, 1, 2, 30, 31, 0])  # concepts 0 and 3, each with one caption of three tokens
-    _, tokens_UL, caption_B = workload.batch(ids, rng())
+    _, tokens_UL, caption_B, _ = workload.batch(ids, rng())
     assert tokens_UL.tolist() == [[1, 3, toys.END], [1, 6, toys.END]]
     assert caption_B.tolist() == [0, 0, 0, 1, 1, 0]
 
@@ -84,7 +87,7 @@ def test_loss_is_symmetric_cross_entropy_at_the_learnt_temperature(workload: Cli
         model.logit_scale.fill_(math.log(20.0))
     batch = workload.batch(np.arange(0, 60, 10), rng())
     tokens_BL = F.pad(batch.tokens_UL[batch.caption_B], (0, toys.CONTEXT_LENGTH - batch.tokens_UL.shape[1]))
-    images_BD = F.normalize(model.encode_image(batch.images_BCHW), dim=-1)
+    images_BD = F.normalize(model.encode_image(workload.pixels(batch)), dim=-1)
     texts_BD = F.normalize(model.encode_text(tokens_BL), dim=-1)
     logits_BB = 20 * images_BD @ texts_BD.T
     expected = (-logits_BB.log_softmax(0).diagonal().mean() - logits_BB.log_softmax(1).diagonal().mean()) / 2
@@ -107,9 +110,10 @@ def test_scores_are_zero_shot_accuracies(workload: ClipWorkload) -> None:
     model: Any = workload.architecture().eval()
     corpus = toys.corpus()
     for score, test in zip(workload.evaluate(model), corpus.suite, strict=True):
+        assert isinstance(test, Classification)
         with torch.no_grad():
-            pixels = (torch.tensor(test.images).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
-            texts = F.normalize(model.encode_text(test.prompts), dim=-1)
+            pixels = (torch.tensor(np.asarray(test.images)).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
+            texts = F.normalize(model.encode_text(torch.tensor(test.prompts[:, 0]).long()), dim=-1)
             images = F.normalize(model.encode_image(pixels), dim=-1)
             right = (images @ texts.T).argmax(dim=1).numpy() == test.labels
         assert score.value == right.mean()
@@ -146,4 +150,4 @@ def test_export_writes_weights_and_a_config(workload: ClipWorkload, tmp_path: Pa
 
 
 def test_batch_is_images_captions_and_who_has_which() -> None:
-    assert Batch._fields == ("images_BCHW", "tokens_UL", "caption_B")
+    assert Batch._fields == ("images_BCHW", "tokens_UL", "caption_B", "crops_B4")

@@ -1,0 +1,100 @@
+"""All that a study needs before it runs: weights downloaded, the manifest made ready, images decoded."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.config import Clip, Learnt
+from trainables.runtime import Runtime, TrainingError
+
+_PART = 128
+"""Images that a process decodes before it says so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """What is ready: images of the data, those in the cache, and those that cannot be decoded with the reason."""
+
+    images: int
+    cached: int
+    cache_bytes: int
+    seconds: float
+    bad: tuple[str, ...]
+
+
+def fetch(workload: Learnt, runtime: Runtime, *, workers: int, tell: Callable[[str], None]) -> Fetched:
+    """Download the weights of a workload where it names some, and fill its cache of images.
+
+    What is there already is kept, so an interrupted fetch goes on.
+
+    Args:
+        workload: of a study.
+        runtime: says where the cache is and how large it may grow.
+        workers: processes that decode.
+        tell: takes a line of progress.
+
+    Raises:
+        ConfigError: the model or the manifest cannot be used, or there is no network.
+    """
+    if not isinstance(workload, Clip):
+        from trainables.workloads import open_workload
+
+        tell("drawing the images of the embedded benchmark")
+        return Fetched(images=len(open_workload(workload, runtime).pool()), cached=0, cache_bytes=0, seconds=0, bad=())
+    from trainables.workloads.clip.models import fetch_model
+
+    from trainables.workloads.clip.opening import identify_clip, images_of
+
+    fetch_model(workload.model, runtime.cache, tell)
+    identify_clip(workload, runtime.cache)
+    images = images_of(workload, runtime)
+    missing = images.missing(np.arange(len(images)))
+    began, done, bad = time.monotonic(), 0, []
+    for count, wrong in _decoded(workload, runtime, missing, workers):
+        done += count
+        bad += wrong
+        rate = done / (time.monotonic() - began)
+        tell(f"{done}/{len(missing)} images decoded, {rate:.0f}/s, {(len(missing) - done) / rate:.0f} s left")
+    return Fetched(
+        images=len(images),
+        cached=images.cached - len(images.missing(np.arange(len(images)))),
+        cache_bytes=images.cached_bytes,
+        seconds=time.monotonic() - began,
+        bad=tuple(bad),
+    )
+
+
+def _decoded(
+    workload: Clip, runtime: Runtime, rows: NDArray[np.int64], workers: int
+) -> Iterator[tuple[int, list[str]]]:
+    """Counts of decoded images and those that failed, as parts end."""
+    parts = np.split(rows, range(_PART, len(rows), _PART)) if len(rows) else []
+    if not parts:
+        return
+    with ProcessPoolExecutor(min(workers, len(parts)), mp_context=get_context("spawn")) as processes:
+        waiting: set[Future[tuple[int, list[str]]]] = set()
+        for part in parts:
+            waiting.add(processes.submit(_decode, workload, runtime, part))
+            if len(waiting) >= 4 * workers:
+                ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (one.result() for one in ended)
+        yield from (one.result() for one in waiting)
+
+
+def _decode(workload: Clip, runtime: Runtime, rows: NDArray[np.int64]) -> tuple[int, list[str]]:
+    from trainables.workloads.clip.opening import images_of
+
+    os.environ["OMP_NUM_THREADS"] = "1"
+    images, bad = images_of(workload, runtime), []
+    for row in rows:
+        try:
+            images[row[None]]
+        except TrainingError as error:
+            bad.append(str(error))
+    return len(rows), bad
