@@ -1,15 +1,15 @@
 """All that a study needs before it runs: weights downloaded, the manifest made ready, images decoded."""
 
-import os
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from study.importers.inspection import Meter
+from study.processes import spread
 from trainables.config import Clip, Learnt
 from trainables.runtime import Runtime, TrainingError
 
@@ -48,19 +48,19 @@ def fetch(workload: Learnt, runtime: Runtime, *, workers: int, tell: Callable[[s
         tell("drawing the images of the embedded benchmark")
         return Fetched(images=len(open_workload(workload, runtime).pool()), cached=0, cache_bytes=0, seconds=0, bad=())
     from trainables.workloads.clip.models import fetch_model
-
     from trainables.workloads.clip.opening import identify_clip, images_of
 
     fetch_model(workload.model, runtime.cache, tell)
     identify_clip(workload, runtime.cache)
     images = images_of(workload, runtime)
     missing = images.missing(np.arange(len(images)))
-    began, done, bad = time.monotonic(), 0, []
-    for count, wrong in _decoded(workload, runtime, missing, workers):
-        done += count
+    began = time.monotonic()
+    meter = Meter(len(missing), done="decoded")
+    bad: list[str] = []
+    parts = np.split(missing, range(_PART, len(missing), _PART)) if len(missing) else []
+    for count, wrong in spread(partial(_decode, workload, runtime), parts, workers):
+        meter.add(count)
         bad += wrong
-        rate = done / (time.monotonic() - began)
-        tell(f"{done}/{len(missing)} images decoded, {rate:.0f}/s, {(len(missing) - done) / rate:.0f} s left")
     return Fetched(
         images=len(images),
         cached=images.cached - len(images.missing(np.arange(len(images)))),
@@ -70,27 +70,9 @@ def fetch(workload: Learnt, runtime: Runtime, *, workers: int, tell: Callable[[s
     )
 
 
-def _decoded(
-    workload: Clip, runtime: Runtime, rows: NDArray[np.int64], workers: int
-) -> Iterator[tuple[int, list[str]]]:
-    """Counts of decoded images and those that failed, as parts end."""
-    parts = np.split(rows, range(_PART, len(rows), _PART)) if len(rows) else []
-    if not parts:
-        return
-    with ProcessPoolExecutor(min(workers, len(parts)), mp_context=get_context("spawn")) as processes:
-        waiting: set[Future[tuple[int, list[str]]]] = set()
-        for part in parts:
-            waiting.add(processes.submit(_decode, workload, runtime, part))
-            if len(waiting) >= 4 * workers:
-                ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (one.result() for one in ended)
-        yield from (one.result() for one in waiting)
-
-
 def _decode(workload: Clip, runtime: Runtime, rows: NDArray[np.int64]) -> tuple[int, list[str]]:
     from trainables.workloads.clip.opening import images_of
 
-    os.environ["OMP_NUM_THREADS"] = "1"
     images, bad = images_of(workload, runtime), []
     for row in rows:
         try:

@@ -4,24 +4,20 @@ What is wrong with an image is a text beside its row; nothing is raised for it.
 """
 
 import hashlib
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TextIO
 
 import pandas as pd
 
+from study.processes import spread
 from study.progress import clock_time
 from study.runner import usable_cpus
 from trainables.data.images import ImageError, Source, decoded, encoded
-from trainables.frozen import ConfigError
 
 _AT_ONCE = 32
 _WORTH_PROCESSES = 1000
@@ -39,10 +35,18 @@ class Look:
 
 
 class Meter:
-    """One line that says how far a look at images is, renewed in place on a terminal."""
+    """One line that says how many images are read (or otherwise done), renewed in place on a terminal."""
 
-    def __init__(self, total: int, out: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        total: int,
+        out: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        done: str = "read",
+    ) -> None:
         self._total, self._out, self._clock = total, sys.stderr if out is None else out, clock
+        self._word = done
         self._done = 0
         self._began = self._last = clock()
 
@@ -63,7 +67,7 @@ class Meter:
         elapsed = self._clock() - self._began
         rate = self._done / elapsed if elapsed > 0 else 0.0
         left = clock_time((self._total - self._done) / rate) if rate > 0 else "?"
-        return f"{self._done}/{self._total} images read, {rate:.0f} images/s, {left} left"
+        return f"{self._done}/{self._total} images {self._word}, {rate:.0f} images/s, {left} left"
 
 
 def sources(rows: pd.DataFrame, root: Path) -> list[Source | None]:
@@ -86,13 +90,13 @@ def inspect(
         meter: told of the progress.
 
     Raises:
-        ConfigError: a process was killed, as it happens where memory runs out.
+        RunError: a process was killed, as it happens where memory runs out.
     """
     if processes is None:
         processes = usable_cpus() if len(images) >= _WORTH_PROCESSES else 1
     parts = [images[i : i + _AT_ONCE] for i in range(0, len(images), _AT_ONCE)]
     looks: list[Look] = []
-    for part in _mapped(partial(_looks, decode=decode), parts, processes):
+    for part in spread(partial(_looks, decode=decode), parts, processes):
         looks.extend(part)
         if meter is not None:
             meter.add(len(part))
@@ -110,30 +114,8 @@ def look(source: Source, *, decode: bool) -> Look:
     return Look(sha256=hashlib.sha256(content).hexdigest())
 
 
-def _mapped(
-    call: Callable[[Sequence[Source]], list[Look]], parts: Sequence[Sequence[Source]], processes: int
-) -> Iterator[list[Look]]:
-    if processes <= 1:
-        yield from map(call, parts)
-        return
-    # New processes, not copies of this one: its libraries run threads, which do not survive a fork.
-    pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_leave_interrupts_to_parent)
-    try:
-        yield from pool.map(call, parts)
-    except BrokenProcessPool as error:
-        raise ConfigError(
-            "a process that decoded images was killed, as it happens where memory runs out; nothing is written"
-        ) from error
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
 def _looks(images: Sequence[Source], *, decode: bool) -> list[Look]:
     return [look(source, decode=decode) for source in images]
-
-
-def _leave_interrupts_to_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _source(row: dict[Any, Any], root: Path) -> Source | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import open_clip
 import pytest
 import torch
 from torch import Tensor, nn
@@ -107,10 +108,13 @@ class TestFamily:
         assert fused.keys() == plain.state_dict().keys()
         assert all(torch.equal(fused[name], tensor) for name, tensor in plain.state_dict().items())
 
-    def test_training_again_and_reading_the_store_give_the_same_bits(self, family: str, cache: Path) -> None:
+    @pytest.mark.parametrize("method", ["full", "lora"])
+    def test_training_again_and_reading_the_store_give_the_same_bits(
+        self, family: str, method: str, cache: Path
+    ) -> None:
         """Whatever torch's global generator has drawn in between: no tower of any library may ask it."""
         own, store = workload(family, cache), MemoryStore()
-        update = update_of(own, "full")
+        update = update_of(own, method, **axes_of(family, method))
         first = Builder(own, store, Runtime()).weights(update)
         read = Builder(own, store, Runtime()).weights(update)
         with torch.random.fork_rng(devices=[]):
@@ -162,6 +166,16 @@ class TestFamily:
         assert all(tensor.is_meta for tensor in (*empty.parameters(), *empty.buffers()))
         assert {tensor.device.type for tensor in (*model.parameters(), *model.buffers())} == {"cpu"}
         assert [name for name, _ in model.named_buffers()] == [name for name, _ in empty.named_buffers()]
+
+    def test_open_clip_loads_what_is_exported(self, family: str, cache: Path, tmp_path: Path) -> None:
+        if FAMILIES[family].hf is not None:
+            pytest.skip("the config of its text tower lies in a folder of this machine")
+        own = workload(family, cache)
+        own.export(own.base(), tmp_path / "out")
+        with torch.random.fork_rng(devices=[]):
+            loaded = open_clip.create_model(f"local-dir:{tmp_path / 'out'}").eval()
+        ours = model_of(own).eval()
+        torch.testing.assert_close(features(own, loaded), features(own, ours), atol=2e-6, rtol=1e-5)
 
     def test_a_step_is_counted_on_the_meta_device(self, family: str, cache: Path) -> None:
         own = workload(family, cache)
