@@ -19,7 +19,7 @@ from trainables.workloads.pocket.world import ADAPT
 
 pytestmark = pytest.mark.slow
 
-LEARN = Recipe(steps=20, batch_size=128, optimiser=Optimiser(lr=1e-3), mixture=Mixture(pool=0.33, new=0.67, buffer=0.0))
+LEARN = Recipe(steps=30, batch_size=128, optimiser=Optimiser(lr=1e-3), mixture=Mixture(pool=0.33, new=0.67, buffer=0.0))
 
 
 @pytest.fixture(scope="module")
