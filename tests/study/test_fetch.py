@@ -135,7 +135,9 @@ def test_a_card_for_a_hub_has_its_head(finished: Path, tmp_path: Path) -> None:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("finished")
     command.write_study(
-        home, "name: one\nworkload: {pool: 512}\nfixed: {tasks: 1, steps: 1, batch_size: 32}\ngrid: [{lr: 1e-3}]\njoint: null\n"
+        home,
+        "name: one\nworkload: {pool: 512}\n"
+        "fixed: {tasks: 1, steps: 1, batch_size: 32}\ngrid: [{lr: 1e-3}]\njoint: null\n",
     )
     command.ok("run", home / "tiny.yaml", "--dir", home / "run", "--inline")
     return home / "run"

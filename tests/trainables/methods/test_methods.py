@@ -27,6 +27,7 @@ from trainables.runtime import Runtime
 from trainables.store import LocalStore, MemoryStore, Store
 from trainables.train import ADAPTER, Start, Trained, train
 from trainables.workloads import open_workload
+from trainables.workloads.clip.workload import ClipWorkload
 from trainables.workloads.workload import Workload
 
 TRAINED = [name for name in METHODS if name != "zeroshot"]
@@ -84,6 +85,7 @@ def attached(workload: str, name: str) -> Attached:
 
 def outputs(workload: str, model: nn.Module) -> Tensor:
     own = workload_named(workload)
+    assert isinstance(own, ClipWorkload)
     batch = own.batch(np.arange(0, 80, 10), np.random.default_rng(0))
     with torch.no_grad():
         images = model.encode_image(own.pixels(batch))  # type: ignore[operator]
