@@ -488,6 +488,11 @@ def verify_manifest(
     if as_json:
         typer.echo(written(verdicts))
     if not all(one.rises for one in verdicts):
+        typer.echo(
+            f"full fine-tuning at lr {lr:g} for {epochs:g} epochs in batches of {batch_size}: before you distrust the "
+            "data, try a larger --lr, more --epochs, or a smaller --batch-size",
+            err=True,
+        )
         raise typer.Exit(1)
 
 

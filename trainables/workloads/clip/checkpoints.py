@@ -4,6 +4,7 @@ What open_clip itself adapts is adapted by its own functions: wrappers, names, p
 """
 
 import pickle
+import struct
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -35,6 +36,8 @@ def read(path: Path, *, model: str) -> dict[str, Tensor]:
         raise ConfigError(f"{where}: a checkpoint is one of {', '.join(SUFFIXES)}")
     try:
         found: Any = load_file(path) if path.suffix == ".safetensors" else _unpickled(path, where)
+    except ConfigError:
+        raise
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError) as error:
         raise ConfigError(f"{where}: it cannot be read, and may be incomplete: {_said(error)}") from error
     state = found.get("state_dict", found) if isinstance(found, Mapping) else found
@@ -83,6 +86,12 @@ def _unpickled(path: Path, where: str) -> object:
                     f"{where}: it is a TorchScript archive, such as OpenAI's, which holds code; name the weights by "
                     "their tag (openai), or save the state dict of the model alone"
                 )
+    with path.open("rb") as file:
+        head = file.read(len(_POINTER))
+    if head == _POINTER:
+        raise ConfigError(f"{where}: it is a pointer of Git LFS, not the weights; fetch them with git lfs pull")
+    if not head.startswith((b"PK", b"\x80")):  # a zip archive, or a pickle
+        raise ConfigError(f"{where}: it is no checkpoint: neither safetensors nor a file that torch.save wrote")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of unusual pickle protocols, which are read or refused all the same
@@ -92,6 +101,11 @@ def _unpickled(path: Path, where: str) -> object:
             f"{where}: to read it would run code of its own ({_first_line(error)}); save its state dict alone, best "
             "as .safetensors"
         ) from error
+    except (KeyError, IndexError, TypeError, AttributeError, struct.error) as error:
+        raise ConfigError(f"{where}: it is damaged ({_said(error)}); get it again") from error
+
+
+_POINTER = b"version https://git-lfs"
 
 
 def _fitted(model: Any, state: dict[str, Tensor], *, name: str, path: Path) -> dict[str, Tensor]:

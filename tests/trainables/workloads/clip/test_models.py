@@ -246,6 +246,22 @@ class TestSaidOfACheckpoint:
         (tmp_path / file).write_bytes(whole[: len(whole) // 2])
         assert "it cannot be read, and may be incomplete: " in refused(from_file(tmp_path, file), tmp_path)
 
+    @pytest.mark.parametrize(
+        ("content", "expected"),
+        [
+            (b"hello\n", "it is no checkpoint: neither safetensors nor"),
+            (b"<html>404</html>", "it is no checkpoint: neither safetensors nor"),
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "it is a pointer of Git LFS"),
+            (b"", "it is no checkpoint"),
+            (b"\x80\x02}q\x00X\x05", "get it again"),
+        ],
+    )
+    def test_that_is_none(self, content: bytes, expected: str, tmp_path: Path) -> None:
+        (tmp_path / "w.pt").write_bytes(content)
+        said = refused(from_file(tmp_path, "w.pt"), tmp_path)
+        assert expected in said
+        assert said.count("model: ") == 1
+
     def test_that_holds_something_else(self, tmp_path: Path) -> None:
         torch.save({"state_dict": {"a": 1}}, tmp_path / "w.pt")
         assert "'a' is a int; a state dict of tensors is needed" in refused(from_file(tmp_path, "w.pt"), tmp_path)
