@@ -20,6 +20,9 @@ from trainables.workloads.workload import State, Workload
 _SHORT, _LONG = 2, 6
 """Steps of the two updates that are timed."""
 
+_ENOUGH = 15.0
+"""Seconds after which the time of two steps is taken as it is: a large model is not made to train for minutes."""
+
 _NO_RATE = 1e-12
 """A learning rate at which nothing diverges; it changes no time."""
 
@@ -74,8 +77,12 @@ class Calibration:
     def _measure(self, recipe: Recipe) -> Pace:
         if not self._base:
             self._base = self._workload.base()
-            self._seconds(recipe, _SHORT)  # the first steps of a process warm up
+            passes, seconds = self._seconds(recipe, _SHORT)  # the first steps of a process warm up
+            if seconds > _ENOUGH:
+                return Pace(fixed_seconds=0.0, seconds_per_pass=seconds / passes)
         short_passes, short = self._seconds(recipe, _SHORT)
+        if short > _ENOUGH:
+            return Pace(fixed_seconds=0.0, seconds_per_pass=short / short_passes)
         long_passes, long = self._seconds(recipe, _LONG)
         per_pass = (long - short) / (long_passes - short_passes)
         if per_pass <= 0:  # other work on the machine

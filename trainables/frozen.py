@@ -60,11 +60,24 @@ def _explain(model: type[BaseModel], error: ValidationError, source: str) -> Ite
         else:
             message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
             shown = "" if isinstance(given, Mapping) else f"{given!r} given; "
-            yield f"{source}: {where}: {shown}{_allowed(problem['type'], message)}"
+            yield f"{source}: {where}: {shown}{_allowed(problem['type'], message, _inner(model, keys, node))}"
 
 
-def _allowed(kind: str, message: str) -> str:
+def _allowed(kind: str, message: str, node: Mapping[str, Any]) -> str:
+    """What pydantic says is allowed, where it speaks of types in words of YAML."""
+    if kind in ("model_type", "dict_type") and "properties" in node:
+        return f"allowed: a mapping with keys of {', '.join(sorted(node['properties']))}"
+    if kind == "list_type":
+        return "allowed: a list, in brackets"
+    if kind == "string_type":
+        return 'allowed: a text, in quotes where it looks like something else, such as "1, 0.5"'
     return message if kind == "value_error" else f"allowed: {message}"
+
+
+def _inner(model: type[BaseModel], keys: list[str], holder: dict[str, Any]) -> dict[str, Any]:
+    """The JSON schema of the value under the last key of an object."""
+    named = holder.get("properties", {}).get(keys[-1] if keys else "", {})
+    return _resolve(model.model_json_schema(), named)
 
 
 def _locate(model: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[str], dict[str, Any]]:

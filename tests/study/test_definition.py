@@ -368,3 +368,18 @@ def test_the_joint_anchor_trains_as_long_as_the_stream(budget: dict[str, int]) -
     }
     found = trials(parse(StudyDefinition, value, source="j.yaml"), "j.yaml")
     assert [trial.config.recipe.steps for trial in found] == [60, 10]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("budget", 14, "a mapping with keys of accounting, relative_to_full_steps, steps_per_task"),
+        ("subset", 0.1, "a mapping with keys of seed, share"),
+        ("evaluate_at", 0.5, "a list, in brackets"),
+        ("name", 5, "a text, in quotes"),
+    ],
+)
+def test_wrong_types_are_named_in_words_of_yaml(key: str, value: object, allowed: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse(StudyDefinition, {"name": "x", "grid": [{"lr": 1e-3}], key: value}, source="s.yaml")
+    assert str(error.value).startswith(f"s.yaml: {key}: {value} given; allowed: {allowed}")

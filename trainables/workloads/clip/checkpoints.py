@@ -77,6 +77,15 @@ def fill(model: nn.Module, state: dict[str, Tensor], *, name: str, path: Path) -
     model.load_state_dict(fitted)
 
 
+def require_finite(model: nn.Module, *, name: str, path: Path) -> None:
+    """Raises: ConfigError: a weight is infinite or no number, as after a training that diverged."""
+    for key, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise ConfigError(
+                f"model: {name}: {path}: {key} has values that are infinite or no number; take an earlier checkpoint"
+            )
+
+
 def _unpickled(path: Path, where: str) -> object:
     """Raises: ConfigError: it is no plain checkpoint."""
     if zipfile.is_zipfile(path):

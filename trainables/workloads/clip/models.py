@@ -204,6 +204,7 @@ def _converted(model: Model, architecture: Architecture, make: Maker, cache: Pat
         state = checkpoints.read(source, model=model.name)
         made = make()
         checkpoints.fill(made, state, name=model.name, path=source)
+        checkpoints.require_finite(made, name=model.name, path=source)
     return _keep(made, canonical, folder, note)
 
 

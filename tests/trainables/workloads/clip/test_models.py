@@ -262,6 +262,13 @@ class TestSaidOfACheckpoint:
         assert expected in said
         assert said.count("model: ") == 1
 
+    def test_that_diverged(self, tmp_path: Path) -> None:
+        state = drawn(tmp_path)
+        state["ln_final.weight"][0] = float("nan")
+        save_file(state, tmp_path / "w.safetensors")
+        said = refused(from_file(tmp_path, "w.safetensors"), tmp_path)
+        assert "ln_final.weight has values that are infinite or no number" in said
+
     def test_that_holds_something_else(self, tmp_path: Path) -> None:
         torch.save({"state_dict": {"a": 1}}, tmp_path / "w.pt")
         assert "'a' is a int; a state dict of tensors is needed" in refused(from_file(tmp_path, "w.pt"), tmp_path)
