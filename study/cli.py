@@ -438,6 +438,10 @@ def export(
 
     Load it with open_clip.create_model_and_transforms("local-dir:OUT") and open_clip.get_tokenizer("local-dir:OUT").
     """
+    if layout not in ("open_clip", "hf"):
+        raise ConfigError(f"--format: {layout!r} given; allowed: open_clip, hf")
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise ConfigError(f"--out: {out} is {'a file' if out.is_file() else 'not empty'}; give a new or empty folder")
     home = Folder(path=folder)
     definition = home.definition()
     full = make_plan(definition, str(home.definition_file))
@@ -445,10 +449,6 @@ def export(
     last = len(planned.steps) - 1
     if task is not None and not 0 <= task <= last:
         raise ConfigError(f"--task: {task} given; trial {planned.trial.id} has tasks 0 to {last}")
-    if layout not in ("open_clip", "hf"):
-        raise ConfigError(f"--format: {layout!r} given; allowed: open_clip, hf")
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise ConfigError(f"--out: {out} is {'a file' if out.is_file() else 'not empty'}; give a new or empty folder")
     import torch
 
     from study.export import export_weights

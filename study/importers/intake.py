@@ -96,7 +96,7 @@ def take_in(found: Found, target: Target) -> Outcome:
         raise ConfigError(_refusal(wrong, total))
     if not len(rows):
         raise ConfigError(f"nothing is left to import; {_first(wrong)}" if wrong else "there is nothing to import")
-    _require_sound(rows, target)
+    _require_sound(rows, target, wrong)
     paths = [_relative(path, target.root) for path in rows["image"]]
     rows = rows.assign(image=pd.Series(paths, dtype=object))
     whole = manifest.canonical(rows if before is None else pd.concat([before, rows], ignore_index=True))
@@ -162,7 +162,7 @@ def _require_new_names(rows: pd.DataFrame, before: pd.DataFrame | None, out: Pat
         )
 
 
-def _require_sound(rows: pd.DataFrame, target: Target) -> None:
+def _require_sound(rows: pd.DataFrame, target: Target, wrong: Sequence[Skipped]) -> None:
     """Raises: ConfigError: data sets are no use; what the whole manifest lacks may come with the next import."""
     fatal = [one for one in manifest.problems(rows) if one.fatal and one.rows]
     if not fatal:
@@ -172,6 +172,8 @@ def _require_sound(rows: pd.DataFrame, target: Target) -> None:
     for one in fatal:
         first = f" (the first is {shown(_place(places[one.rows[0]], one.rows[0], rows))})"
         lines.append(f"  {one}{first if len(one.rows) < len(rows) else ''}")
+    if wrong:
+        lines.append(f"  {len(wrong)} bad images are left out of it; {_first(wrong)}")
     raise ConfigError("\n".join(lines))
 
 
@@ -180,6 +182,8 @@ def _refusal(wrong: Sequence[Skipped], total: int) -> str:
     lines += [f"  {one}" for one in wrong[:_SHOWN]]
     if len(wrong) > _SHOWN:
         lines.append(f"  and {len(wrong) - _SHOWN} more")
+    if len(wrong) == total and all("No such file" in str(one) for one in wrong):
+        lines.append("  none is there: paths start from the folder of the table, or from the one that --root names")
     lines.append("  repair or remove them, or leave them out, with a list of them, by --on-bad-image skip")
     return "\n".join(lines)
 

@@ -175,7 +175,7 @@ def _problems(frame: pd.DataFrame) -> Iterator[Problem | None]:
         frame,
         (classified | streamed) & frame["concept"].map(lambda one: not str(one or "").strip()),
         "rows without a concept",
-        "name the class that they show",
+        "name the class that they show, or import them with --group pool, which has none",
     )
     yield _rows(frame, pool & ~train, "rows of the pool that are not of split train", "the pool is trained on alone")
     yield _rows(

@@ -15,6 +15,7 @@ from study.importers.folder import FolderOptions, from_folder
 from study.importers.found import Found, Skipped, found, shown
 from study.importers.inspection import Look, Meter, inspect, look
 from study.importers.intake import Target, take_in
+from study.importers.listing import ListingOptions, from_listing
 from tests import images
 from trainables.data import manifest
 from trainables.data.images import Source
@@ -210,6 +211,14 @@ def test_the_meter_says_rate_and_time_left() -> None:
     assert out.getvalue() == "200/400 images read, 10 images/s, 0:20 left\n"
     meter.add(200)
     assert out.getvalue().splitlines()[-1] == "400/400 images read, 10 images/s, 0:00 left"
+
+
+def test_paths_that_start_elsewhere_name_the_option_for_it(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("image,caption,concept\na.png,a,a\nb.png,b,b\n")
+    with pytest.raises(
+        ConfigError, match=r"(?s)none is there: paths start from the folder of the table.* --root names"
+    ):
+        take_in(from_listing(tmp_path / "t.csv", ListingOptions()), Target(out=tmp_path / "m.parquet"))
 
 
 def test_names_are_shown_in_one_line() -> None:

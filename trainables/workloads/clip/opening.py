@@ -178,6 +178,11 @@ def _facts(config: Clip, cache: Path, kind: str) -> NDArray[np.generic]:
 
     def find() -> NDArray[np.generic]:
         if kind == "count":
+            if not pack.pool_captions():
+                raise ConfigError(
+                    f"ordering: frequency counts concepts in the captions of the pool; {config.data} has no pool: "
+                    "import one, or use another ordering"
+                )
             return mentions([name.partition("/")[2] for name in pack.concepts], pack.pool_captions())
         return open_clip_workload(config, Runtime(cache=cache)).facts(kind)
 

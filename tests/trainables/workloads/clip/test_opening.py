@@ -175,6 +175,8 @@ def test_data_that_lack_a_pool_or_years_say_so_at_planning(folder: Path, runtime
     axes: dict[str, Scalar] = {"pool_share": 0.0, "new_share": 0.5, "buffer_share": 0.5}
     assert len(list(cycle.lineage(trial(config(folder, data=poor), **axes), found))) == 3
     assert len(run(config(folder, data=poor), runtime, MemoryStore(), steps=1, **axes)) == 3
+    with pytest.raises(ConfigError, match="frequency counts concepts in the captions of the pool"):
+        list(cycle.lineage(trial(config(folder, data=poor), ordering="frequency", **axes), found))
     frame = manifest.read(folder / "m.parquet")
     manifest.write(frame.assign(year=None), folder / "undated.parquet")
     undated = config(folder, data="undated.parquet")
