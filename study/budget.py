@@ -136,6 +136,11 @@ def rows(
     return found
 
 
+def possible(workload: Workload, rank: int | None) -> tuple[str, ...]:
+    """The default rows without those that a model cannot have, such as adapters on a tower of convolutions."""
+    return tuple(name for name in DEFAULT if not _refusal(_method(name, rank), workload))
+
+
 def as_json(found: Sequence[Row]) -> str:
     """The rows as a JSON list."""
     listed = [{key: value for key, value in asdict(row).items() if key != "gflops_by"} for row in found]

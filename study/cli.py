@@ -264,7 +264,7 @@ class _Listing(TyperCommand):
 
 @app.command("budget", cls=_Listing, epilog=BUDGET_EXAMPLES)
 def budget_of(
-    model: Annotated[str, typer.Option(help="A model of open_clip: a CLIP of two transformers.")] = "ViT-B-16",
+    model: Annotated[str, typer.Option(help="A model of open_clip.")] = "ViT-B-16",
     batch_size: Annotated[int, typer.Option(help="Samples per optimiser step.", min=2)] = 512,
     total: Annotated[float, typer.Option(help="Budget of the whole stream, in 1e9 memory-adjusted FLOPs.")] = 1.8e9,
     tasks: Annotated[
@@ -295,12 +295,16 @@ def budget_of(
     from study import budget
     from trainables.workloads.clip.zoo import without_data
 
+    workload = without_data(model)
+    default = budget.possible(workload, rank)
+    if methods is None and (without := [name for name in budget.DEFAULT if name not in default]):
+        typer.echo(f"left out, since {model} cannot have them: {', '.join(without)}", err=True)
     found = budget.rows(
-        without_data(model),
+        workload,
         batch_size=batch_size,
         total=total,
         tasks=tasks or [20, 50, 100, 200],
-        methods=methods or budget.DEFAULT,
+        methods=methods or default,
         rank=rank,
         precision=precision,
         accounting=accounting,

@@ -62,9 +62,9 @@ def test_our_adapters_make_no_dense_update() -> None:
     [
         (["--model", "ViT-B-17"], "model: 'ViT-B-17' is unknown to open_clip; such as ViT-B-16"),
         (
-            ["--model", "RN50"],
+            ["--model", "RN50", "--methods", "lora", "--methods", "full"],
             "--methods: method lora: targets: the image tower has no linear layer of its own; allowed: towers: text; "
-            "allowed of these: full locked_image locked_text lnfit bitfit galore ewc si ema",
+            "allowed of these: full",
         ),
         (["--model", "coca_ViT-B-32"], "it is a CoCa, half of whose loss is the captions that its decoder writes"),
         (["--model", "hf-hub:foo/bar"], "open_clip_config.json of foo/bar is not on this machine; `retune fetch"),
@@ -95,6 +95,12 @@ def test_wrong_input_is_one_message_and_status_2(
     assert said in err
     assert "Traceback" not in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_by_default_what_a_model_cannot_have_is_left_out() -> None:
+    workload = without_data("RN50")
+    assert [*budget.possible(workload, None)] == [one for one in budget.DEFAULT if one not in ("lora", "dora", "vera")]
+    assert budget.possible(without_data("ViT-B-32"), None) == budget.DEFAULT
 
 
 @pytest.mark.parametrize(
