@@ -15,8 +15,9 @@ from analysis import pareto
 from analysis.anchors import Anchor, anchors_of
 from analysis.configs import PLAIN, AxisValue, Config, configs_of, family_name
 from analysis.pareto import FloatArray
+from analysis.points import Means, Points, estimate_of, jackknife
 from analysis.tables import Tables
-from analysis.uncertainty import Estimate, estimate, honest_choice, leave_one_out_means, pseudo_values
+from analysis.uncertainty import Estimate, estimate, honest_choice, leave_one_out_means
 
 MIN_SLIDE = 0.1
 """The least share of what joint training learns at which a config counts as one that learned."""
@@ -118,7 +119,10 @@ class Samples:
 
 @dataclass(frozen=True, kw_only=True)
 class Frontier:
-    """Everything the report says about final points. `no_gain` is the reason why gains are None."""
+    """Everything the report says about final points; `points` has its configs in the order of `results`.
+
+    `no_gain` is the reason why gains are None.
+    """
 
     zero_shot: Anchor
     joint: Anchor | None
@@ -128,6 +132,7 @@ class Frontier:
     hull: tuple[Vertex, ...]
     methods: tuple[MethodSummary, ...]
     winner: Winner | None
+    points: Points
     samples: Samples
     warnings: tuple[str, ...]
 
@@ -142,16 +147,6 @@ class Frontier:
         return tuple(sorted((r for r in self.results if r.on_front), key=lambda r: (r.aka.value, r.number)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Points:
-    """Block values of configs (configs, blocks) and anchors (blocks, 2); `joint` may be one mean, repeated."""
-
-    x: FloatArray
-    y: FloatArray
-    zero_shot: FloatArray
-    joint: FloatArray | None
-
-
 def build_frontier(tables: Tables) -> Frontier:
     """Evaluate a study's tables."""
     final = _final_rows(tables)
@@ -160,12 +155,18 @@ def build_frontier(tables: Tables) -> Frontier:
     ids = [config.config_id for config in configs]
     columns = {name: _matrix(trials, name, ids, tables.blocks) for name in ("aka", "azs", "gm")}
     anchors = anchors_of(tables, final)
-    points = _Points(x=columns["aka"], y=columns["azs"], zero_shot=anchors.zero_shot_blocks, joint=anchors.joint_blocks)
-    gain_C, gain_CS = _gains(points) if anchors.no_line is None else (None, None)
+    points = Points(
+        x=columns["aka"],
+        y=columns["azs"],
+        zero_shot=anchors.zero_shot_blocks,
+        joint=anchors.joint_blocks if anchors.no_line is None else None,
+    )
+    gains = None if points.joint is None else jackknife(points, lambda means: means.gain)
+    slide_C = None if points.joint is None else points.means().slide
 
     on_front = _on_front(points) & np.array([config.trained for config in configs])
     costs = trials.groupby("config_id")[["cost_flops", "cost_mafs", "wall_s"]].mean().reindex(ids)
-    headline = gain_C if gain_C is not None else columns["gm"].mean(axis=1)
+    headline = gains.value if gains is not None else columns["gm"].mean(axis=1)
     order = sorted(range(len(configs)), key=lambda c: (-headline[c], configs[c].label))
     results = tuple(
         Result(
@@ -174,8 +175,8 @@ def build_frontier(tables: Tables) -> Frontier:
             aka=estimate(columns["aka"][c]),
             azs=estimate(columns["azs"][c]),
             gm=estimate(columns["gm"][c]),
-            gain=None if gain_C is None or gain_CS is None else estimate(gain_CS[c], value=gain_C[c]),
-            slide=_slide(points, c) if anchors.no_line is None else None,
+            gain=None if gains is None else estimate(gains.pseudo[c], value=gains.value[c]),
+            slide=None if slide_C is None else float(slide_C[c]),
             cost_flops=_number(costs["cost_flops"].iloc[c]),
             cost_mafs=_number(costs["cost_mafs"].iloc[c]),
             wall_s=_number(costs["wall_s"].iloc[c]),
@@ -183,15 +184,14 @@ def build_frontier(tables: Tables) -> Frontier:
         )
         for number, c in enumerate(order, start=1)
     )
-    rows = np.asarray(order)
-    points = _Points(x=points.x[rows], y=points.y[rows], zero_shot=points.zero_shot, joint=points.joint)
+    points = points.rows(order)
     samples = Samples(
         aka=points.x,
         azs=points.y,
-        gm=columns["gm"][rows],
-        gain=None if gain_CS is None else gain_CS[rows],
+        gm=columns["gm"][order],
+        gain=None if gains is None else gains.pseudo[order],
         zero_shot=points.zero_shot,
-        learned=_learned(points) if anchors.no_line is None else None,
+        learned=None if points.joint is None else _learned(points),
         paths=_paths(tables, [ids[row] for row in order]),
     )
     return Frontier(
@@ -201,8 +201,9 @@ def build_frontier(tables: Tables) -> Frontier:
         blocks=tables.blocks,
         results=results,
         hull=_hull(results, anchors.zero_shot),
-        methods=_methods(results, points, line_exists=anchors.no_line is None),
+        methods=_methods(results, points),
         winner=_winner(results, samples),
+        points=points,
         samples=samples,
         warnings=(*anchors.warnings, *_extrapolation_warning(results)),
     )
@@ -244,29 +245,7 @@ def _paths(tables: Tables, ids: Sequence[str]) -> FloatArray | None:
     return np.stack(found, axis=2)
 
 
-def _gains(points: _Points) -> tuple[FloatArray, FloatArray]:
-    """Gain of the means (C,) and its pseudo-values (C, S); with one block the pseudo-value is the gain itself."""
-    assert points.joint is not None
-    zero_shot, joint = points.zero_shot.mean(axis=0), points.joint.mean(axis=0)
-    gain_C = pareto.gain(points.x.mean(axis=1), points.y.mean(axis=1), zero_shot=zero_shot, joint=joint)
-    if points.x.shape[1] < 2:
-        return gain_C, gain_C[:, np.newaxis]
-    left_out_SC = pareto.gain(
-        leave_one_out_means(points.x),
-        leave_one_out_means(points.y),
-        zero_shot=leave_one_out_means(points.zero_shot.T)[:, np.newaxis],
-        joint=leave_one_out_means(points.joint.T)[:, np.newaxis],
-    )
-    return gain_C, pseudo_values(gain_C, left_out_SC)
-
-
-def _slide(points: _Points, c: int) -> float:
-    assert points.joint is not None
-    zero_shot, joint = points.zero_shot.mean(axis=0), points.joint.mean(axis=0)
-    return float(pareto.slide(points.x[c].mean(), zero_shot=zero_shot, joint=joint))
-
-
-def _learned(points: _Points) -> pareto.BoolArray:
+def _learned(points: Points) -> pareto.BoolArray:
     """Whether each config (C, S) reached the least slide, judged without the block (with one block: on it)."""
     assert points.joint is not None
     x_CS, z_S, j_S = points.x, points.zero_shot[:, 0], points.joint[:, 0]
@@ -276,7 +255,7 @@ def _learned(points: _Points) -> pareto.BoolArray:
     return np.asarray((x_CS - z_S) / (j_S - z_S) >= MIN_SLIDE)
 
 
-def _on_front(points: _Points) -> pareto.BoolArray:
+def _on_front(points: Points) -> pareto.BoolArray:
     """Not dominated by another config's means nor by the zero-shot point, which costs nothing."""
     x = np.append(points.x.mean(axis=1), points.zero_shot[:, 0].mean())
     y = np.append(points.y.mean(axis=1), points.zero_shot[:, 1].mean())
@@ -300,7 +279,7 @@ def _hull(results: Sequence[Result], zero_shot: Anchor) -> tuple[Vertex, ...]:
     )
 
 
-def _methods(results: Sequence[Result], points: _Points, *, line_exists: bool) -> tuple[MethodSummary, ...]:
+def _methods(results: Sequence[Result], points: Points) -> tuple[MethodSummary, ...]:
     """One summary per family and timeline, in the order of their best configs."""
     groups: dict[tuple[str, str | None], list[int]] = {}
     for row, result in enumerate(results):
@@ -319,7 +298,9 @@ def _methods(results: Sequence[Result], points: _Points, *, line_exists: bool) -
             best=first,
             learned=first.slide is None or first.slide >= MIN_SLIDE,
             configs=len(rows),
-            routing_gain=_routing_gain(points, rows) if line_exists else None,
+            routing_gain=None
+            if points.joint is None
+            else estimate_of(points.rows(rows), _routing_gain, bias_corrected=True),
             mean_wall_s=seconds[key],
             relative_mafs=None if full is None else _share(first.cost_mafs, results[best[full]].cost_mafs),
             relative_wall_s=None if full is None else _share(seconds[key], seconds[full]),
@@ -328,29 +309,18 @@ def _methods(results: Sequence[Result], points: _Points, *, line_exists: bool) -
     return tuple(found)
 
 
-def _routing_gain(points: _Points, rows: Sequence[int]) -> Estimate:
-    """Mean height of the hull of some configs, Z and J above the hull of Z and J alone, over AKA from Z to J.
+def _routing_gain(means: Means) -> float:
+    """Mean height of the hull of configs, Z and J above the hull of Z and J alone, over AKA from Z to J.
 
     In AZS; never negative before the jackknife takes the bias away.
     """
-    assert points.joint is not None
-    x_RS, y_RS = points.x[list(rows)], points.y[list(rows)]
-
-    def height(x_R: FloatArray, y_R: FloatArray, z: FloatArray, j: FloatArray) -> float:
-        reference = (float(z[0]), float(min(z[1], j[1])))
-        x, y = np.append(x_R, (z[0], j[0])), np.append(y_R, (z[1], j[1]))
-        ours = pareto.hull_area(x, y, reference=reference, until=float(j[0]))
-        anchors = pareto.hull_area(x[-2:], y[-2:], reference=reference, until=float(j[0]))
-        return float((ours - anchors) / (j[0] - z[0]))
-
-    z_S2, j_S2 = points.zero_shot, points.joint
-    whole = height(x_RS.mean(axis=1), y_RS.mean(axis=1), z_S2.mean(axis=0), j_S2.mean(axis=0))
-    n = x_RS.shape[1]
-    if n < 2:
-        return estimate([whole])
-    x_SR, y_SR = leave_one_out_means(x_RS), leave_one_out_means(y_RS)
-    z_S2, j_S2 = leave_one_out_means(z_S2.T), leave_one_out_means(j_S2.T)
-    return estimate(pseudo_values(whole, np.array([height(x_SR[s], y_SR[s], z_S2[s], j_S2[s]) for s in range(n)])))
+    assert means.joint is not None
+    z, j = means.zero_shot, means.joint
+    reference = (float(z[0]), float(min(z[1], j[1])))
+    x, y = np.append(means.x, (z[0], j[0])), np.append(means.y, (z[1], j[1]))
+    ours = pareto.hull_area(x, y, reference=reference, until=float(j[0]))
+    anchors = pareto.hull_area(x[-2:], y[-2:], reference=reference, until=float(j[0]))
+    return float((ours - anchors) / (j[0] - z[0]))
 
 
 def learners(results: Sequence[Result]) -> list[int]:
