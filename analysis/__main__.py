@@ -5,18 +5,20 @@ import sys
 from pathlib import Path
 
 from analysis.report import write_report
-from analysis.tables import TableError
+from analysis.tables import TableError, load_tables
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 with a report, 2 with one message on stderr."""
     parser = argparse.ArgumentParser(prog="python -m analysis", description="Write the report of a study.")
     parser.add_argument(
-        "study_dir", type=Path, help="folder that holds tables/trials.parquet, tasks.parquet, scores.parquet"
+        "study_dir",
+        type=Path,
+        help="folder with trials, tasks and perhaps scores as .parquet or .csv, here or in tables/",
     )
     options = parser.parse_args(arguments)
     try:
-        page = write_report(options.study_dir)
+        page = write_report(load_tables(options.study_dir), options.study_dir / "report")
     except (TableError, OSError) as error:
         sys.stderr.write(f"analysis: {error}\n")
         return 2

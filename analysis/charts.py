@@ -1,43 +1,62 @@
 """The report's drawings: views as inline SVG, with hover texts and CSS classes for colours."""
 
+import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from analysis import svg
 from analysis.labels import FAR, NEAR, Box, place, spread
 from analysis.looks import GROUP_LOOKS, Look
 from analysis.svg import Frame
-from analysis.views import AnchorMark, GainRow, Gains, Mark, Path, Paths, Plane, nice_ticks
+from analysis.views import AnchorMark, Anytime, GainRow, Gains, Line, Mark, Path, Paths, Plane, nice_ticks
 
 NAME_PIXELS = 6.4
 """Mean width of a letter of a name in a drawing."""
 
 
 def plane_chart(plane: Plane) -> str:
-    """The accumulation-retention plane."""
-    frame = Frame(width=760, height=540, x_range=plane.x_range, y_range=plane.y_range)
+    """The accumulation-retention plane. Each mark is a group at its place, so that a script can move or hide it."""
+    frame = _plane_frame(plane)
     parts = [frame.axes("AKA: accumulated knowledge, %", "AZS: retained zero-shot knowledge, %")]
     if plane.slope is not None:
         parts += _parallels(plane, frame)
     hull = [(frame.x(x), frame.y(y)) for x, y in plane.hull]
     if len(hull) > 1:
         parts.append(svg.path(hull, "hull", "routing hull: what routing requests between these configs can reach"))
-    for mark in _drawn_in_order(plane):
-        if not (mark.faint or mark.outside):
-            parts += _cross(frame, mark.x, mark.y, mark.x_se, mark.y_se, f"error s{mark.colour}")
-    for mark in _drawn_in_order(plane):
-        kind = "out" if mark.outside else "front" if mark.on_front else "mark faint" if mark.faint else "mark"
-        classes = f"{kind} s{mark.colour}" if mark.outside else f"{kind} f{mark.colour}"
-        parts.append(svg.marker(frame.x(mark.x), frame.y(mark.y), mark.marker, classes, mark.text))
+    for band in plane.bands:
+        steps = [(frame.x(x), frame.y(y)) for x, y in band.points]
+        parts.append(svg.path(steps, "band", band.name))
+    for dial in plane.dials:
+        pixels = [(frame.x(x), frame.y(y)) for x, y in dial.points]
+        parts.append(svg.path(pixels, f"dial s{dial.colour}", dial.name))
     parts += _anchors(frame, plane.zero_shot, plane.joint)
-    parts += _labels(
+    parts += [_mark(frame, mark) for mark in _drawn_in_order(plane)]
+    parts += _letters(frame, plane.zero_shot, plane.joint)
+    labels = _labels(
         frame,
         [(mark.label, mark.x, mark.y) for mark in plane.marks if mark.label is not None],
         [(mark.x, mark.y) for mark in plane.marks if not mark.faint],
         (plane.zero_shot, plane.joint),
         named=plane.look.named,
     )
-    classes = "wide named" if plane.look.named else "wide"
+    parts.append(svg.element("g", {"class": "labels"}, "".join(labels)))
+    classes = "wide named plane" if plane.look.named else "wide plane"
     return svg.document(760, 540, "Accumulation against retention of every config", "".join(parts), classes)
+
+
+def plane_script_data(plane: Plane) -> dict[str, object]:
+    """What the page's script needs beside the drawing: how pixels map to percent, and the ways of marks in pixels."""
+    frame = _plane_frame(plane)
+    (x0, x1), (y0, y1) = plane.x_range, plane.y_range
+    return {
+        "x": [frame.x(x0), x0, frame.x(x1), x1],
+        "y": [frame.y(y0), y0, frame.y(y1), y1],
+        "ways": {
+            str(mark.number): [[round(frame.x(x), 1), round(frame.y(y), 1)] for x, y in mark.way]
+            for mark in plane.marks
+            if mark.way is not None
+        },
+    }
 
 
 def paths_chart(paths: Paths) -> str:
@@ -48,7 +67,7 @@ def paths_chart(paths: Paths) -> str:
         start, end = paths.zero_shot, paths.joint
         parts.append(svg.line((frame.x(start.x), frame.y(start.y)), (frame.x(end.x), frame.y(end.y)), "line"))
     parts += [_way(frame, path, path.x, path.y) for path in reversed(paths.paths)]
-    parts += _anchors(frame, paths.zero_shot, paths.joint)
+    parts += [*_anchors(frame, paths.zero_shot, paths.joint), *_letters(frame, paths.zero_shot, paths.joint)]
     ends = [(path.label, path.x[-1], path.y[-1]) for path in paths.paths]
     dots = [(x, y) for path in paths.paths for x, y in zip(path.x, path.y, strict=True)]
     parts += _labels(frame, ends, dots, (paths.zero_shot, paths.joint), named=paths.look.named)
@@ -77,6 +96,36 @@ def tasks_chart(paths: Paths, quantity: str) -> str:
     return svg.document(480, 340, f"{quantity} over tasks", "".join(parts), "half")
 
 
+def anytime_chart(anytime: Anytime) -> str:
+    """Area reached against cost; the logarithm of the cost is drawn."""
+    low, high = (math.log10(value) for value in anytime.x_range)
+    longest = max(len(line.name) for line in anytime.lines)
+    frame = Frame(
+        width=760,
+        height=380,
+        x_range=(low - 0.02 * (high - low), high),
+        y_range=anytime.y_range,
+        right=30 + NAME_PIXELS * longest,
+    )
+    parts = [frame.axes(f"cost of all configs of a method, {anytime.unit}", "hull area, % of the box", log_x=True)]
+    for line in reversed(anytime.lines):
+        pixels = [(frame.x(math.log10(x)), frame.y(y)) for x, y in zip(line.x, line.y, strict=True)]
+        steps = [point for (x0, y0), (x1, y1) in pairwise(pixels) for point in ((x0, y0), (x1, y0), (x1, y1))]
+        parts.append(svg.path(steps, f"path s{line.colour}", line.name))
+        parts.append(svg.marker(*pixels[-1], line.marker, f"front f{line.colour}", _anytime_words(line, anytime)))
+    heights = [frame.y(line.y[-1]) for line in anytime.lines]
+    for line, height in zip(
+        anytime.lines, spread(heights, gap=14, low=frame.top, high=frame.height - frame.bottom), strict=True
+    ):
+        parts.append(svg.text(frame.width - frame.right + 12, height + 4, line.name, "name"))
+    return svg.document(760, 380, "Hull area against the cost of tuning and training", "".join(parts), "wide")
+
+
+def _anytime_words(line: Line, anytime: Anytime) -> str:
+    half = "" if line.half[-1] is None else f" \u00b1 {line.half[-1]:.1f}"
+    return f"{line.name}: {line.y[-1]:.1f}{half} % of the box after {line.x[-1]:.3g} {anytime.unit}"
+
+
 def gain_strip(row: GainRow, gains: Gains) -> str:
     """The bar cell of one row of the gain chart; horizontal positions are percentages, so it fits any width."""
     parts = [_zero(gains)]
@@ -98,18 +147,14 @@ def gain_axis(gains: Gains) -> str:
     return svg.element("svg", {"class": "strip", "aria-hidden": "true"}, "".join(parts))
 
 
-def change_strip(change: float, joint: float | None, span: tuple[float, float]) -> str:
-    """The bar cell of one dataset, in points: a bar from zero to the config's change, a tick at the joint model's."""
-    zero, end = _share(0.0, span), _share(change, span)
-    width = f"{abs(end - zero):.2f}%"
-    bar = {"x": f"{min(zero, end):.2f}%", "width": width, "y": "5", "height": "10"}
-    parts = [
-        svg.element("rect", {**bar, "class": "better" if change >= 0 else "worse"}),
-        svg.element("line", {"x1": f"{zero:.2f}%", "x2": f"{zero:.2f}%", "y1": "0", "y2": "20", "class": "zero"}),
-    ]
-    if joint is not None:
-        at = f"{_share(joint, span):.2f}%"
-        parts.append(svg.element("line", {"x1": at, "x2": at, "y1": "2", "y2": "18", "class": "joint"}))
+def effect_strip(main: float, total: float, chance: float) -> str:
+    """An axis' shares of the variance: a bar for its main effect, a paler one to its total, a tick at chance."""
+    parts = []
+    for value, classes in ((total, "total"), (main, "alone")):
+        width = f"{100 * min(max(value, 0.0), 1.0):.2f}%"
+        parts.append(svg.element("rect", {"x": "0", "y": "5", "height": "10", "width": width, "class": classes}))
+    at = f"{100 * min(max(chance, 0.0), 1.0):.2f}%"
+    parts.append(svg.element("line", {"x1": at, "x2": at, "y1": "2", "y2": "18", "class": "joint"}))
     return svg.element("svg", {"class": "strip", "aria-hidden": "true"}, "".join(parts))
 
 
@@ -121,9 +166,9 @@ def swatch(colour: int | None, shape: str) -> str:
     )
 
 
-def legend(look: Look) -> tuple[tuple[str, str], ...]:
-    """(name, drawing) of every entry."""
-    return tuple((entry.name, swatch(entry.colour, entry.shape)) for entry in look.legend)
+def legend(look: Look) -> tuple[tuple[str, str, str], ...]:
+    """(name, drawing, key) of every entry."""
+    return tuple((entry.name, swatch(entry.colour, entry.shape), entry.key) for entry in look.legend)
 
 
 def _drawn_in_order(plane: Plane) -> list[Mark]:
@@ -133,6 +178,37 @@ def _drawn_in_order(plane: Plane) -> list[Mark]:
         plane.marks,
         key=lambda mark: (mark.colour == full and not mark.faint, mark.on_front, not mark.faint, -mark.number),
     )
+
+
+def _plane_frame(plane: Plane) -> Frame:
+    return Frame(width=760, height=540, x_range=plane.x_range, y_range=plane.y_range)
+
+
+def _mark(frame: Frame, mark: Mark) -> str:
+    """A config's mark and its error cross, around the origin of a group."""
+    x, y = frame.x(mark.x), frame.y(mark.y)
+    cross = "" if mark.faint or mark.outside else _own_cross(frame, mark)
+    kind = "out" if mark.outside else "front" if mark.on_front else "mark faint" if mark.faint else "mark"
+    classes = f"{kind} s{mark.colour}" if mark.outside else f"{kind} f{mark.colour}"
+    drawing = svg.element("path", {"d": svg.SHAPES[mark.marker], "class": classes})
+    attributes: dict[str, str | float] = {
+        "class": "pt",
+        "data-n": str(mark.number),
+        "data-key": " ".join(mark.key),
+        "transform": f"translate({x:.1f} {y:.1f})",
+    }
+    return svg.element("g", attributes, svg.title(mark.text) + cross + drawing)
+
+
+def _own_cross(frame: Frame, mark: Mark) -> str:
+    if mark.x_se is None or mark.y_se is None:
+        return ""
+    (x0, x1), (y0, y1) = frame.x_range, frame.y_range
+    x, y = frame.x(mark.x), frame.y(mark.y)
+    left, right = frame.x(max(mark.x - mark.x_se, x0)) - x, frame.x(min(mark.x + mark.x_se, x1)) - x
+    low, high = frame.y(max(mark.y - mark.y_se, y0)) - y, frame.y(min(mark.y + mark.y_se, y1)) - y
+    d = f"M{left:.1f} 0H{right:.1f}M0 {low:.1f}V{high:.1f}"
+    return svg.element("path", {"d": d, "class": f"error s{mark.colour}"})
 
 
 def _parallels(plane: Plane, frame: Frame) -> list[str]:
@@ -171,8 +247,16 @@ def _anchors(frame: Frame, zero_shot: AnchorMark, joint: AnchorMark | None) -> l
         x, y = frame.x(anchor.x), frame.y(anchor.y)
         disc: dict[str, str | float] = {"cx": x, "cy": y, "r": 9.0, "class": "anchor"}
         parts.append(svg.element("circle", disc, svg.title(anchor.text)))
-        parts.append(svg.text(x, y, anchor.name, "anchor-name mid"))
     return parts
+
+
+def _letters(frame: Frame, zero_shot: AnchorMark, joint: AnchorMark | None) -> list[str]:
+    """Names of the anchors once more, beside them and over whatever lies on them."""
+    return [
+        svg.text(frame.x(anchor.x) - 12, frame.y(anchor.y) - 9, anchor.name, "number mid")
+        for anchor in (zero_shot, joint)
+        if anchor is not None
+    ]
 
 
 def _labels(

@@ -6,6 +6,7 @@ Axes are the columns of the trials table that are constant within every config; 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,8 @@ OF_RULE = frozenset(
 """Axes whose defaults differ from rule to rule, so that only configs with the same rule differ in them."""
 SWITCHES = frozenset({"wise_ft", "online_ema", "lines", "temperature", "buffer_size", "peaks", "steps_factors"})
 """Axes that are off where they have no value."""
+SHARES = frozenset({"pool_share", "new_share", "buffer_share"})
+"""Shares of a batch: a label says them where they are not those of most configs of the study."""
 PLAIN = "finetune"
 TIMELINE_NAMES: Mapping[str, str] = {
     "finetune": "no merging",
@@ -92,7 +95,7 @@ TIMELINE_NAMES: Mapping[str, str] = {
 class Config:
     """One config. `family` is the method with its parts and rank, `group` the kind of method.
 
-    `label` names the config among those of its study; `setting` is what it adds to family and timeline.
+    `label` names the config among those of its study; `setting` is what it adds to approach and timeline.
     """
 
     config_id: str
@@ -102,6 +105,11 @@ class Config:
     group: str
     timeline: str | None
     axes: Mapping[str, AxisValue]
+
+    @cached_property
+    def approach(self) -> str:
+        """The family without its rank."""
+        return family_name({**self.axes, "rank": None})
 
     @property
     def timeline_name(self) -> str:
@@ -136,11 +144,18 @@ def configs_of(trials: pd.DataFrame) -> tuple[Config, ...]:
         {key: _varying([axes[config_id] for config_id in axes if keys[config_id] == key]) for key in set(keys.values())}
         for keys in (families, {config_id: (families[config_id], axes[config_id].get("rule")) for config_id in axes})
     )
+    common = {
+        (value, name)
+        for name in SHARES & set(names)
+        for value, count in Counter(values[name] for values in axes.values()).items()
+        if 2 * count > len(axes)
+    }
     settings = {}
     for config_id, values in axes.items():
         family = families[config_id]
         shown = everywhere | (of_family[family] - OF_RULE) | (of_rule[family, values.get("rule")] & OF_RULE)
-        settings[config_id] = _setting(values, [name for name in names if name in shown])
+        usual = {name for name in SHARES & set(names) if (values[name], name) in common}
+        settings[config_id] = _setting(values, [name for name in names if name in shown - usual])
     alone = len(set(families.values())) == 1
     labels = {
         config_id: _label(families[config_id], axes[config_id], settings[config_id], alone=alone) for config_id in axes
@@ -150,7 +165,7 @@ def configs_of(trials: pd.DataFrame) -> tuple[Config, ...]:
         Config(
             config_id=config_id,
             label=f"{labels[config_id]} ({config_id[:8]})" if counted[labels[config_id]] > 1 else labels[config_id],
-            setting=", ".join(part for part in (_weight(values), settings[config_id]) if part),
+            setting=", ".join(part for part in (_rank(values), _weight(values), settings[config_id]) if part),
             family=families[config_id],
             group=group_of(values),
             timeline=None if values["timeline"] is None else str(values["timeline"]),
@@ -175,16 +190,18 @@ def axis_names(trials: pd.DataFrame) -> tuple[str, ...]:
 
 def matched(left: Config, right: Config, *, differ: Sequence[str]) -> bool:
     """Whether two configs agree outside `differ`; an axis that applies to only one of them cannot disagree."""
+    skipped = frozenset(differ)  # a study of thousands of configs asks this millions of times
     return all(
-        left.axes[name] == right.axes[name] or left.axes[name] is None or right.axes[name] is None
-        for name in left.axes
-        if name not in differ
+        value == (other := right.axes[name]) or value is None or other is None
+        for name, value in left.axes.items()
+        if name not in skipped
     )
 
 
 def context(config: Config, *, differ: Sequence[str]) -> tuple[tuple[str, AxisValue], ...]:
     """Everything but the axes in `differ`, as a key."""
-    return tuple((name, value) for name, value in config.axes.items() if name not in differ)
+    skipped = frozenset(differ)
+    return tuple(item for item in config.axes.items() if item[0] not in skipped)
 
 
 def method_name(method: str) -> str:
@@ -282,6 +299,10 @@ def _label(family: str, axes: Mapping[str, AxisValue], setting: str, *, alone: b
         timeline = f"{timeline_name(str(axes['timeline']))} {_weight(axes)}".strip()
         parts = [timeline] if alone else [family, timeline]
     return ", ".join([*parts, *([setting] if setting else [])])
+
+
+def _rank(axes: Mapping[str, AxisValue]) -> str:
+    return "" if axes["rank"] is None else f"r{short(axes['rank'])}"
 
 
 def _weight(axes: Mapping[str, AxisValue]) -> str:

@@ -16,14 +16,12 @@ from typing import Literal
 import numpy as np
 
 from analysis.configs import matched
-from analysis.evidence import OWN_AXES, Comparison, Evidence, Quantity, by_context, by_family, comparison_of
+from analysis.evidence import OWN_AXES, Comparison, Evidence, Quantity, by_context, by_family
+from analysis.pairs import Party, comparison_of, party, plus, values_of
 from analysis.pareto import FloatArray, IntArray
 from analysis.uncertainty import leave_one_out_means, pseudo_values
 
 Pick = Literal["mean", "highest", "lowest"]
-
-MARGIN = 0.01
-"""1 accuracy point: two sides count as equal if the whole interval of their difference is within this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +41,10 @@ class Contest:
     sides: tuple[Side, ...]
     families: tuple[tuple[tuple[int, ...], ...], ...]
 
+    def rows(self, side: int) -> list[int]:
+        """All rows of a side."""
+        return [row for family in self.families[side] for row in family]
+
     def chosen(self, side: int, quantity: Quantity) -> IntArray:
         """Rows that stand for a side (families, blocks): the best of each family, or one extreme in a quantity."""
         best_FS = np.array([self.evidence.best(rows) for rows in self.families[side]])
@@ -56,9 +58,7 @@ class Contest:
 
     def value(self, side: int, quantity: Quantity, *, chosen_by: Quantity) -> FloatArray:
         """Value of a side (blocks,), the mean over the rows that stand for it."""
-        chosen_FS = self.chosen(side, chosen_by)
-        values = self.evidence.values[quantity][chosen_FS, np.arange(chosen_FS.shape[1])]
-        return np.asarray(values.mean(axis=0), dtype=float)
+        return np.asarray(values_of(self.evidence, quantity, self.chosen(side, chosen_by)).mean(axis=0), dtype=float)
 
 
 def contests_of(evidence: Evidence, *sides: Side) -> tuple[Contest, ...]:
@@ -80,16 +80,22 @@ def contests_of(evidence: Evidence, *sides: Side) -> tuple[Contest, ...]:
 
 
 def compare(
-    contests: Sequence[Contest], left: int, right: int, quantity: Quantity, *, margin: float | None = None
+    contests: Sequence[Contest],
+    left: int,
+    right: int,
+    quantity: Quantity,
+    *,
+    margin: float | None = None,
+    allowance: float = 0.0,
 ) -> Comparison:
-    """Side `left` minus side `right`, each at its best, as the mean over contests."""
+    """Side `left` minus side `right`, each at its best, as the mean over contests. The left may be worse by a bit."""
     values = [[c.value(side, quantity, chosen_by=quantity) for c in contests] for side in (left, right)]
+    ours, theirs = (_party(contests, side, quantity) for side in (left, right))
     return comparison_of(
-        np.asarray(values[0]) - np.asarray(values[1]),
+        np.asarray(values[0]) - np.asarray(values[1]) + allowance,
         quantity,
-        left=contests[0].sides[left].name,
-        right=contests[0].sides[right].name,
-        points=(_point(contests, left, quantity), _point(contests, right, quantity)),
+        ours.renamed(plus(ours.name, allowance)),
+        theirs,
         margin=margin,
     )
 
@@ -97,13 +103,7 @@ def compare(
 def below_the_line(contests: Sequence[Contest], side: int) -> Comparison:
     """How far a side lies below the line between zero-shot and joint: minus its gain."""
     gains = np.asarray([contest.value(side, "gain", chosen_by="gain") for contest in contests])
-    return comparison_of(
-        -gains,
-        "AZS",
-        left="The line at its AKA",
-        right=contests[0].sides[side].name,
-        points=(None, _point(contests, side, "gain")),
-    )
+    return comparison_of(-gains, "AZS", Party(name="The line at its AKA"), _party(contests, side, "gain"))
 
 
 def middle_above(contests: Sequence[Contest], ends: tuple[int, int], side: int) -> Comparison:
@@ -115,18 +115,18 @@ def middle_above(contests: Sequence[Contest], ends: tuple[int, int], side: int) 
         np.asarray([contest.value(i, "AKA", chosen_by="AKA") for contest in contests]) for i in (*ends, side)
     )
     sign = 1.0 if first.mean() >= second.mean() else -1.0
-    sides = contests[0].sides
-    middle = f"the middle between {sides[ends[0]].name} and {sides[ends[1]].name}"
-    low, high = _point(contests, ends[0], "AKA"), _point(contests, ends[1], "AKA")
-    points = ((low[0] + high[0]) / 2, (low[1] + high[1]) / 2), _point(contests, side, "AKA")
-    names = (middle, sides[side].name) if sign > 0 else (sides[side].name, middle)
-    return comparison_of(
-        sign * ((first + second) / 2 - own),
-        "AKA",
-        left=names[0],
-        right=names[1],
-        points=points if sign > 0 else points[::-1],
+    low, high = (_party(contests, end, "AKA") for end in ends)
+    assert low.point is not None
+    assert high.point is not None
+    middle = Party(
+        name=f"the middle between {low.name} and {high.name}",
+        rows=(*low.rows, *high.rows),
+        candidates=(*low.candidates, *high.candidates),
+        point=((low.point[0] + high.point[0]) / 2, (low.point[1] + high.point[1]) / 2),
     )
+    ours = _party(contests, side, "AKA")
+    left, right = (middle, ours) if sign > 0 else (ours, middle)
+    return comparison_of(sign * ((first + second) / 2 - own), "AKA", left, right)
 
 
 def farther_from_zero_shot(contests: Sequence[Contest], left: int, right: int) -> Comparison:
@@ -147,19 +147,26 @@ def farther_from_zero_shot(contests: Sequence[Contest], left: int, right: int) -
         values_KS = whole_K[:, np.newaxis]
     else:
         values_KS = pseudo_values(whole_K, np.array([farther(part) for part in leave_one_out_means(moved_LKS)]))
-    sides = contests[0].sides
+    ours, theirs = _party(contests, left, "AKA"), _party(contests, right, "AKA")
     return comparison_of(
         values_KS,
         "AKA",
-        left=f"the distance of {sides[left].name} from zero-shot",
-        right=f"that of {sides[right].name}",
-        points=(_point(contests, left, "AKA"), _point(contests, right, "AKA")),
+        ours.renamed(f"the distance of {ours.name} from zero-shot"),
+        theirs.renamed(f"that of {theirs.name}"),
     )
 
 
-def _point(contests: Sequence[Contest], side: int, chosen_by: Quantity) -> tuple[float, float]:
-    aka, azs = (
-        float(np.mean([contest.value(side, name, chosen_by=chosen_by) for contest in contests]))
-        for name in ("AKA", "AZS")
+def _party(contests: Sequence[Contest], side: int, chosen_by: Quantity) -> Party:
+    """Who stands for a side; a contest counts once in the point, however many families stand for it."""
+    every = [party(c.evidence, c.sides[side].name, c.chosen(side, chosen_by), c.rows(side)) for c in contests]
+    return Party(
+        name=every[0].name,
+        rows=tuple(row for one in every for row in one.rows),
+        candidates=tuple(row for one in every for row in one.candidates),
+        point=(float(np.mean([_point(one)[0] for one in every])), float(np.mean([_point(one)[1] for one in every]))),
     )
-    return aka, azs
+
+
+def _point(one: Party) -> tuple[float, float]:
+    assert one.point is not None
+    return one.point

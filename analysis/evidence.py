@@ -1,32 +1,39 @@
-"""What a claim may look at, and comparisons of pairs of configs: paired over blocks, choices made on other blocks."""
+"""What a claim may look at, and the comparisons that test it; `pairs` and `contests` make these of configs.
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
-from typing import Literal, TypedDict
+A comparison held if its interval lies above zero; it did not hold if all of the interval is below the smallest
+difference worth naming. One of equality asks for an interval within a margin. Rows are places in `Evidence.configs`;
+the config of row r has the number r + 1 in the report.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
+import pandas as pd
+from scipy import stats
 
 from analysis.configs import METHOD_AXES, Config, context
 from analysis.frontier import Frontier
 from analysis.pareto import BoolArray, FloatArray, IntArray
-from analysis.uncertainty import (
-    MIN_BLOCKS,
-    Estimate,
-    estimate,
-    honest_choice,
-)
+from analysis.tables import Tables
+from analysis.uncertainty import MIN_BLOCKS, Estimate, honest_choice
 
 Verdict = Literal["held", "did not hold", "undecided", "not tested"]
-Quantity = Literal["AKA", "AZS", "GM", "gain"]
+Quantity = Literal["AKA", "AZS", "GM", "gain", "score"]
 
 NEGLIGIBLE = 0.001
 """0.1 accuracy points: an interval that ends below this refutes a claim."""
+MARGIN = 0.01
+"""1 accuracy point: two sides count as equal if the whole interval of their difference is within this."""
 
 OWN_AXES = (*sorted(METHOD_AXES), "lr")
 """In these two methods may differ and still be compared: each is judged at its best."""
 AVERAGE = "lerp"
 """The rule that arXiv 2408.14471 merges by."""
+ALONE = "dataset"
+"""The axis that names the one data set that a config was trained on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +42,8 @@ class Comparison:
 
     `scope` names the configs compared where these are not all that the claim is about. With a `margin` the claim is
     that the sides are equal to within it. The points are (AKA, AZS) of the sides; None for a side that is no config.
+    `left_configs` and `right_configs` are the numbers of the configs that stand for a side on some block, `candidates`
+    those of all that they were chosen from.
     """
 
     scope: str | None
@@ -47,6 +56,26 @@ class Comparison:
     left_point: tuple[float, float] | None
     right_point: tuple[float, float] | None
     margin: float | None = None
+    left_configs: tuple[int, ...] = ()
+    right_configs: tuple[int, ...] = ()
+    candidates: tuple[int, ...] = ()
+
+    @property
+    def distances(self) -> tuple[float, float]:
+        """How far the difference lies on the side of `held` and on that of `did not hold`; negative: on the other."""
+        value = self.difference.value
+        if self.margin is None:
+            return value, NEGLIGIBLE - value
+        return self.margin - abs(value), abs(value) - self.margin
+
+    @cached_property
+    def p_values(self) -> tuple[float, float] | None:
+        """Two-sided p of a distance of 0, for `held` and for `did not hold`; None below `MIN_BLOCKS` blocks."""
+        se, blocks = self.difference.se, self.difference.blocks
+        if se is None or blocks < MIN_BLOCKS:
+            return None
+        held, fell = (_p_value(distance, se, blocks) for distance in self.distances)
+        return held, fell
 
     @property
     def verdict(self) -> Verdict:
@@ -76,19 +105,26 @@ class Comparison:
         return "undecided", "the interval contains zero"
 
 
-class Sides(TypedDict):
-    """Names of the two sides of a comparison."""
-
-    left: str
-    right: str
-
-
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """The comparisons of a claim, which holds if all the decisive ones hold; `further` ones show what stands behind."""
+    """The comparisons of a claim, which holds if all the decisive ones hold; `further` ones show what stands behind.
+
+    `missing` names what the study lacks for parts of the claim: without it the claim can fail, but not hold.
+    """
 
     decisive: tuple[Comparison, ...]
     further: tuple[Comparison, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What a study lacks to test a claim."""
+
+    needs: tuple[str, ...]
+
+
+NO_LINE = "a joint anchor that learned, without which there is no trade-off line"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +132,8 @@ class Evidence:
     """Configs and their values (configs, blocks); for the gain these are pseudo-values. `zero_shot_aka` is (blocks,).
 
     `paths` is AKA and AZS after every task (configs, blocks, tasks + 1, 2); None where numbers of tasks differ.
-
     `criterion` is what the best config of a method is chosen by, among those that `learned` on the other blocks.
+    `alone` is, for configs that were trained on one data set, its score before and after (blocks, 2), by row.
     """
 
     configs: tuple[Config, ...]
@@ -106,6 +142,12 @@ class Evidence:
     learned: BoolArray | None
     zero_shot_aka: FloatArray
     paths: FloatArray | None = None
+    alone: Mapping[int, FloatArray] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> int:
+        """Number of tasks of every config; 0 where it differs."""
+        return 0 if self.paths is None else self.paths.shape[2] - 1
 
     def rows(self, *, method: str | None = None, timeline: str | None = None, rank: float | None = None) -> list[int]:
         """Trained configs with these values, all of them where a value is not given.
@@ -128,20 +170,26 @@ class Evidence:
         eligible = None if self.learned is None else self.learned[chosen]
         return np.asarray(chosen)[honest_choice(self.criterion[chosen], eligible_CS=eligible)]
 
+    def highest(self, rows: Sequence[int], quantity: Quantity) -> IntArray:
+        """Per block, which of some rows is highest in a quantity on the other blocks."""
+        return np.asarray(rows)[honest_choice(self.values[quantity][list(rows)])]
 
-def evidence_of(frontier: Frontier) -> Evidence:
-    """The evidence of a study."""
+
+def evidence_of(frontier: Frontier, tables: Tables | None = None) -> Evidence:
+    """The evidence of a study; its tables are needed for scores of single data sets alone."""
     samples = frontier.samples
     values: dict[Quantity, FloatArray] = {"AKA": samples.aka, "AZS": samples.azs, "GM": samples.gm}
     if samples.gain is not None:
         values["gain"] = samples.gain
+    configs = tuple(result.config for result in frontier.results)
     return Evidence(
-        configs=tuple(result.config for result in frontier.results),
+        configs=configs,
         values=values,
         criterion=samples.gm if samples.gain is None else samples.gain,
         learned=samples.learned,
         zero_shot_aka=samples.zero_shot[:, 0],
         paths=samples.paths,
+        alone={} if tables is None else _alone(tables, configs),
     )
 
 
@@ -173,137 +221,20 @@ def by_context(evidence: Evidence, rows: Sequence[int], differ: Sequence[str]) -
     return list(groups.values())
 
 
-def pairs_by(evidence: Evidence, axis: str) -> list[tuple[int, int]]:
-    """All pairs that differ in one numeric axis only, the smaller value first."""
-    return [
-        (a, b) if (evidence.configs[a].number(axis) or 0.0) < (evidence.configs[b].number(axis) or 0.0) else (b, a)
-        for group in by_context(evidence, evidence.rows(), (axis,))
-        for a, b in combinations([row for row in group if evidence.configs[row].number(axis) is not None], 2)
-    ]
+def _p_value(distance: float, se: float, blocks: int) -> float:
+    if se == 0:
+        return 0.0 if distance > 0 else 1.0
+    return min(1.0, 2 * float(stats.t.sf(distance / se, blocks - 1)))
 
 
-# -- pairs of configs --------------------------------------------------------------------------------------------------
-
-
-def of_pairs(
-    evidence: Evidence,
-    pairs: Sequence[tuple[int, int]],
-    quantity: Quantity,
-    *,
-    left: str,
-    right: str,
-    scope: str | None = None,
-    allowance: float = 0.0,
-) -> Comparison:
-    """Mean over pairs, per block; every pair counts the same. The left may be worse by the allowance."""
-    rows = np.asarray(pairs)
-    return _of_choices(
-        evidence,
-        [(np.full(_blocks(evidence), a), np.full(_blocks(evidence), b)) for a, b in rows],
-        quantity,
-        left=left,
-        right=right,
-        scope=scope,
-        allowance=allowance,
-    )
-
-
-def of_best(
-    evidence: Evidence,
-    contests: Sequence[tuple[Sequence[int], Sequence[int]]],
-    quantity: Quantity,
-    *,
-    left: str,
-    right: str,
-    margin: float | None = None,
-    allowance: float = 0.0,
-) -> Comparison:
-    """Best of the left minus best of the right rows of each contest, in the quantity itself.
-
-    Per block, both are chosen on the other blocks. The left may be worse by the allowance.
-    """
-
-    def best(rows: Sequence[int]) -> IntArray:
-        return np.asarray(rows)[honest_choice(evidence.values[quantity][list(rows)])]
-
-    choices = [(best(a), best(b)) for a, b in contests]
-    return _of_choices(evidence, choices, quantity, left=left, right=right, margin=margin, allowance=allowance)
-
-
-def per_group(
-    evidence: Evidence,
-    pairs: Sequence[tuple[int, int]],
-    quantity: Quantity,
-    name_of: Callable[[Config], str],
-    *,
-    left: str,
-    right: str,
-) -> tuple[Comparison, ...]:
-    """The same comparison for each group of pairs, so that one that disagrees can be seen; none for a single group."""
-    groups: dict[str, list[tuple[int, int]]] = {}
-    for pair in pairs:
-        groups.setdefault(name_of(evidence.configs[pair[0]]), []).append(pair)
-    if len(groups) < 2:
-        return ()
-    return tuple(
-        of_pairs(evidence, members, quantity, scope=name, left=left, right=right)
-        for name, members in sorted(groups.items())
-    )
-
-
-def _blocks(evidence: Evidence) -> int:
-    return int(evidence.criterion.shape[1])
-
-
-def _of_choices(
-    evidence: Evidence,
-    choices: Sequence[tuple[IntArray, IntArray]],
-    quantity: Quantity,
-    *,
-    left: str,
-    right: str,
-    scope: str | None = None,
-    margin: float | None = None,
-    allowance: float = 0.0,
-) -> Comparison:
-    """Mean over contests of the chosen left minus the chosen right rows, each of them (blocks,)."""
-    left_KS, right_KS = (np.asarray(rows) for rows in zip(*choices, strict=True))
-    blocks = np.arange(_blocks(evidence))
-
-    def mean(name: Quantity, rows_KS: IntArray) -> float:
-        return float(evidence.values[name][rows_KS, blocks].mean())
-
-    return comparison_of(
-        evidence.values[quantity][left_KS, blocks] - evidence.values[quantity][right_KS, blocks] + allowance,
-        quantity,
-        left=f"{left} plus {100 * allowance:g} point" if allowance else left,
-        right=right,
-        scope=scope,
-        margin=margin,
-        points=((mean("AKA", left_KS), mean("AZS", left_KS)), (mean("AKA", right_KS), mean("AZS", right_KS))),
-    )
-
-
-def comparison_of(
-    difference_PS: FloatArray,
-    quantity: Quantity,
-    *,
-    left: str,
-    right: str,
-    points: tuple[tuple[float, float] | None, tuple[float, float] | None],
-    scope: str | None = None,
-    margin: float | None = None,
-) -> Comparison:
-    """From the differences (pairs, blocks) and the points of both sides."""
-    return Comparison(
-        scope=scope,
-        left=left,
-        right=right,
-        quantity=quantity,
-        difference=estimate(difference_PS.mean(axis=0)),
-        pairs=len(difference_PS),
-        positive_pairs=int(np.sum(difference_PS.mean(axis=1) > 0)),
-        left_point=points[0],
-        right_point=points[1],
-        margin=margin,
-    )
+def _alone(tables: Tables, configs: Sequence[Config]) -> dict[int, FloatArray]:
+    """The score of its one data set before and after training, of every config that names one."""
+    rows = {row: str(name) for row, config in enumerate(configs) if (name := config.axes.get(ALONE)) is not None}
+    found = {}
+    for row, name in rows.items():
+        trials = tables.trials.loc[tables.trials["config_id"] == configs[row].config_id, ["trial", "block"]]
+        scores = tables.end_scores[tables.end_scores["dataset"] == name].merge(trials, on="trial")
+        by_block: pd.DataFrame = scores.pivot(index="block", columns="task", values="value")
+        if by_block.shape[1] == 2:
+            found[row] = by_block.reindex(list(tables.blocks)).to_numpy(dtype=float)
+    return found

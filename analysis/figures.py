@@ -1,4 +1,4 @@
-"""Figures for papers: the views drawn with matplotlib, as PNG and PDF that are the same bytes for the same numbers."""
+"""Figures for papers: the views drawn with matplotlib as PDF, SVG and PNG, the same bytes for the same numbers."""
 
 from pathlib import Path
 
@@ -25,12 +25,14 @@ STYLE = RcParams(
         "axes.axisbelow": True,
         "legend.frameon": False,
         "pdf.fonttype": 42,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "retune",
     }
 )
 
 
 def write_figures(folder: Path, *, plane: Plane, paths: Paths, gains: Gains | None) -> None:
-    """Write `plane`, `paths` and, where gains exist, `gains` as PNG and PDF."""
+    """Write `plane`, `paths` and, where gains exist, `gains`."""
     with rc_context(STYLE):
         _save(plane_figure(plane), folder / "plane")
         _save(paths_figure(paths), folder / "paths")
@@ -133,7 +135,10 @@ def _size(mark: Mark, plane: Plane) -> float:
 
 def _save(figure: Figure, stem: Path) -> None:
     FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # keeps the layout, which would be found again for every format
     figure.savefig(stem.with_suffix(".png"), dpi=160, metadata={"Software": None})
+    figure.savefig(stem.with_suffix(".svg"), metadata={"Creator": None, "Date": None})
     figure.savefig(stem.with_suffix(".pdf"), metadata={"Creator": None, "Producer": None, "CreationDate": None})
 
 
@@ -239,7 +244,7 @@ def _labels(
             fontsize=6.5 if named else 7,
             zorder=9,
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": "#888888", "shrinkA": 1, "shrinkB": 1}
-            if moved
-            else None,
         )
+        if moved:
+            to_x, to_y = axes.transData.inverted().transform((max(cx - half, min(px, cx + half)), cy))
+            axes.plot((x, to_x), (y, to_y), color="#888888", linewidth=0.5, zorder=2.5, clip_on=False)

@@ -15,7 +15,7 @@ from analysis import pareto
 from analysis.anchors import Anchor, anchors_of
 from analysis.configs import PLAIN, AxisValue, Config, configs_of, family_name
 from analysis.pareto import FloatArray
-from analysis.points import Means, Points, estimate_of, jackknife
+from analysis.points import Points, jackknife
 from analysis.tables import Tables
 from analysis.uncertainty import Estimate, estimate, honest_choice, leave_one_out_means
 
@@ -62,25 +62,33 @@ class Vertex:
 
 @dataclass(frozen=True, kw_only=True)
 class MethodSummary:
-    """The configs of one family and timeline.
+    """The configs of one approach and timeline; rank, w and lr are its dials.
 
     `best` has the largest gain (without one: GM) among those that learned, or of all if none did (`learned`).
-    `routing_gain` is the mean gain over all AKA from Z to J when requests may be routed between Z, J and these configs.
+    `rows` are its configs in the order of results. `honest_gain` is that of configs chosen like `best`, for every block
+    on the other ones.
     `relative_mafs` and `relative_wall_s` are the best config's MAFs and the configs' mean time as shares of those of
     full fine-tuning with the same timeline, or without merging.
     """
 
-    family: str
+    approach: str
     group: str
     timeline: str | None
     timeline_name: str
     best: Result
     learned: bool
-    configs: int
-    routing_gain: Estimate | None
+    rows: tuple[int, ...]
+    honest_gain: Estimate | None
     mean_wall_s: float | None
     relative_mafs: float | None
     relative_wall_s: float | None
+
+    @property
+    def name(self) -> str:
+        """Approach and timeline in words."""
+        if self.timeline in (None, PLAIN):
+            return self.approach
+        return f"{self.approach}, {self.timeline_name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,11 +209,11 @@ def build_frontier(tables: Tables) -> Frontier:
         blocks=tables.blocks,
         results=results,
         hull=_hull(results, anchors.zero_shot),
-        methods=_methods(results, points),
+        methods=_methods(results, samples),
         winner=_winner(results, samples),
         points=points,
         samples=samples,
-        warnings=(*anchors.warnings, *_extrapolation_warning(results)),
+        warnings=(*anchors.warnings, *_rising_line_warning(points), *_extrapolation_warning(results)),
     )
 
 
@@ -228,21 +236,30 @@ def _final_rows(tables: Tables) -> pd.DataFrame:
 
 
 def _matrix(rows: pd.DataFrame, column: str, ids: Sequence[str], blocks: Sequence[str]) -> FloatArray:
-    table = rows.pivot(index="config_id", columns="block", values=column).reindex(index=list(ids), columns=list(blocks))
-    values = table.to_numpy(dtype=float)
-    assert np.isfinite(values).all(), "tables are balanced when they are made"
-    return values
+    values_CS = np.full((len(ids), len(blocks)), np.nan)
+    c, s = _places(rows["config_id"], ids), _places(rows["block"], blocks)
+    kept = (c >= 0) & (s >= 0)
+    values_CS[c[kept], s[kept]] = rows[column].to_numpy(dtype=float)[kept]
+    assert np.isfinite(values_CS).all(), "tables are balanced when they are made"
+    return values_CS
+
+
+def _places(values: "pd.Series[str]", names: Sequence[str]) -> pareto.IntArray:
+    """Where each value stands among the names, -1 where it does not."""
+    return np.asarray(pd.Index(names).get_indexer(pd.Index(values)), dtype=np.int64)
 
 
 def _paths(tables: Tables, ids: Sequence[str]) -> FloatArray | None:
+    """AKA and AZS (configs, blocks, tasks + 1, 2), if every config was evaluated after every task of as many."""
     rows = tables.tasks.merge(tables.trials[["trial", "config_id", "block"]], on="trial")
-    rows = rows[rows["config_id"].isin(ids) & rows["block"].isin(tables.blocks)]
-    if rows.groupby("trial")["task"].max().nunique() != 1:
+    c, s = _places(rows["config_id"], ids), _places(rows["block"], tables.blocks)
+    kept = (c >= 0) & (s >= 0)
+    task = rows["task"].to_numpy(dtype=np.int64)[kept]
+    if len(np.unique(task)) != task.max() + 1:
         return None
-    found = []
-    for _, at_task in sorted(iter(rows.groupby("task")), key=lambda item: int(str(item[0]))):
-        found.append(np.stack([_matrix(at_task, name, ids, tables.blocks) for name in ("aka", "azs")], axis=-1))
-    return np.stack(found, axis=2)
+    paths = np.full((len(ids), len(tables.blocks), task.max() + 1, 2), np.nan)
+    paths[c[kept], s[kept], task] = rows[["aka", "azs"]].to_numpy(dtype=float)[kept]
+    return paths if np.isfinite(paths).all() else None
 
 
 def _learned(points: Points) -> pareto.BoolArray:
@@ -279,28 +296,26 @@ def _hull(results: Sequence[Result], zero_shot: Anchor) -> tuple[Vertex, ...]:
     )
 
 
-def _methods(results: Sequence[Result], points: Points) -> tuple[MethodSummary, ...]:
-    """One summary per family and timeline, in the order of their best configs."""
+def _methods(results: Sequence[Result], samples: Samples) -> tuple[MethodSummary, ...]:
+    """One summary per approach and timeline, in the order of their best configs."""
     groups: dict[tuple[str, str | None], list[int]] = {}
     for row, result in enumerate(results):
-        groups.setdefault((result.config.family, result.config.timeline), []).append(row)
+        groups.setdefault((result.config.approach, result.config.timeline), []).append(row)
     best = {key: rows[learners([results[row] for row in rows])[0]] for key, rows in groups.items()}
     seconds = {key: _mean([results[row].wall_s for row in rows]) for key, rows in groups.items()}
     found = []
-    for (family, timeline), rows in sorted(groups.items(), key=lambda item: best[item[0]]):
-        key, first = (family, timeline), results[best[family, timeline]]
+    for (approach, timeline), rows in sorted(groups.items(), key=lambda item: best[item[0]]):
+        key, first = (approach, timeline), results[best[approach, timeline]]
         full = next((other for other in ((FULL, timeline), (FULL, PLAIN)) if other in groups), None)
         summary = MethodSummary(
-            family=family,
+            approach=approach,
             group=first.config.group,
             timeline=timeline,
             timeline_name=first.config.timeline_name,
             best=first,
             learned=first.slide is None or first.slide >= MIN_SLIDE,
-            configs=len(rows),
-            routing_gain=None
-            if points.joint is None
-            else estimate_of(points.rows(rows), _routing_gain, bias_corrected=True),
+            rows=tuple(rows),
+            honest_gain=_honest_gain(samples, rows),
             mean_wall_s=seconds[key],
             relative_mafs=None if full is None else _share(first.cost_mafs, results[best[full]].cost_mafs),
             relative_wall_s=None if full is None else _share(seconds[key], seconds[full]),
@@ -309,28 +324,35 @@ def _methods(results: Sequence[Result], points: Points) -> tuple[MethodSummary, 
     return tuple(found)
 
 
-def _routing_gain(means: Means) -> float:
-    """Mean height of the hull of configs, Z and J above the hull of Z and J alone, over AKA from Z to J.
+def _honest_gain(samples: Samples, rows: Sequence[int]) -> Estimate | None:
+    return None if samples.gain is None or samples.gain.shape[1] < 2 else estimate(honest_values(samples, rows))
 
-    In AZS; never negative before the jackknife takes the bias away.
+
+def honest_values(samples: Samples, rows: Sequence[int]) -> FloatArray:
+    """Gain (GM where it is undefined) of the best of some configs (blocks,), for every block chosen on the others.
+
+    The best has the largest value among those that learned; with one block it is scored on the block that chose it.
     """
-    assert means.joint is not None
-    z, j = means.zero_shot, means.joint
-    reference = (float(z[0]), float(min(z[1], j[1])))
-    x, y = np.append(means.x, (z[0], j[0])), np.append(means.y, (z[1], j[1]))
-    ours = pareto.hull_area(x, y, reference=reference, until=float(j[0]))
-    anchors = pareto.hull_area(x[-2:], y[-2:], reference=reference, until=float(j[0]))
-    return float((ours - anchors) / (j[0] - z[0]))
+    chosen = list(rows)
+    values_RS = (samples.gm if samples.gain is None else samples.gain)[chosen]
+    eligible = None if samples.learned is None else samples.learned[chosen]
+    picked_S = honest_choice(values_RS, eligible_CS=eligible)
+    return np.asarray(values_RS[picked_S, np.arange(values_RS.shape[1])], dtype=float)
 
 
 def learners(results: Sequence[Result]) -> list[int]:
     """Rows of the results that learned at least a tenth of what joint training learns.
 
     A config that learns nothing also forgets nothing: it sits at the zero-shot point with a gain of about zero, and
-    must not win by that. Where no config learned so much, or nothing says how much that is, all rows stay.
+    must not win by that. Where no config learned so much, or nothing says how much that is, all rows stay. They are in
+    the order of the results, but first comes the first one that no other of them beats in both AKA and AZS: where joint
+    training retains more than zero-shot, the line rises, and the largest gain may be that of a beaten config.
     """
     rows = [row for row, result in enumerate(results) if result.slide is not None and result.slide >= MIN_SLIDE]
-    return rows or list(range(len(results)))
+    rows = rows or list(range(len(results)))
+    unbeaten = pareto.nondominated([results[row].aka.value for row in rows], [results[row].azs.value for row in rows])
+    first = rows[int(np.argmax(unbeaten))]
+    return [first, *(row for row in rows if row != first)]
 
 
 def _winner(results: Sequence[Result], samples: Samples) -> Winner | None:
@@ -353,6 +375,16 @@ def _winner(results: Sequence[Result], samples: Samples) -> Winner | None:
         runner_up=second,
         lead=lead,
     )
+
+
+def _rising_line_warning(points: Points) -> list[str]:
+    if points.joint is None or points.joint[:, 1].mean() <= points.zero_shot[:, 1].mean():
+        return []
+    return [
+        "The joint model retains more than the zero-shot model, so the line rises: a gain says how much more than "
+        "mixing these two a config retains, and may be largest where little was learned. Chosen is the config with the "
+        "largest gain among those that no other beats in both."
+    ]
 
 
 def _extrapolation_warning(results: Sequence[Result]) -> list[str]:

@@ -21,7 +21,7 @@ GROUP_LOOKS: Mapping[str, tuple[int, str]] = {
     "nothing trained": (7, "cross"),
     OTHER: (6, "down"),
 }
-"""Colour and shape of a group, where a study has more families than colours."""
+"""Colour and shape of a group, where a study has more approaches than colours."""
 
 
 class Entry(NamedTuple):
@@ -31,13 +31,18 @@ class Entry(NamedTuple):
     colour: int | None
     shape: str
 
+    @property
+    def key(self) -> str:
+        """What the marks that it explains have in their key."""
+        return self.shape if self.colour is None else f"c{self.colour}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """Colours by family and shapes by family and timeline.
+    """Colours by approach and shapes by approach and timeline.
 
-    With few families these tell families and timelines apart. With more than there are colours they show the group of
-    the method, and the best config of every family is `named` in the drawings.
+    With few approaches these tell approaches and timelines apart. With more than there are colours they show the group
+    of the method, and the best config of every approach is `named` in the drawings.
     """
 
     colours: Mapping[str, int]
@@ -47,18 +52,22 @@ class Look:
 
     def colour(self, config: Config) -> int:
         """Number of a config's colour."""
-        return self.colours[config.family]
+        return self.colours[config.approach]
 
     def shape(self, config: Config) -> str:
         """Name of a config's marker."""
-        return self.shapes[config.family, str(config.timeline)]
+        return self.shapes[config.approach, str(config.timeline)]
+
+    def key(self, config: Config) -> tuple[str, str]:
+        """Keys of the entries of the legend that explain a config's mark."""
+        return f"c{self.colour(config)}", self.shape(config)
 
     def name(self, result: Result) -> str:
-        """What stands at the end of a config's way: its family and the timeline that merges, or its number."""
+        """What stands at the end of a config's way: its approach and the timeline that merges, or its number."""
         if not self.named:
             return str(result.number)
         config = result.config
-        return config.family if config.timeline in (None, PLAIN) else f"{config.family}, {config.timeline_name}"
+        return config.approach if config.timeline in (None, PLAIN) else f"{config.approach}, {config.timeline_name}"
 
 
 def shown_methods(frontier: Frontier) -> tuple[MethodSummary, ...]:
@@ -67,23 +76,23 @@ def shown_methods(frontier: Frontier) -> tuple[MethodSummary, ...]:
 
 
 def look_of(frontier: Frontier) -> Look:
-    """Colours by family as long as they last, in the order of their best configs; else by group."""
-    families = {method.family: method.group for method in frontier.methods}
+    """Colours by approach as long as they last, in the order of their best configs; else by group."""
+    approaches = {method.approach: method.group for method in frontier.methods}
     timelines = {str(method.timeline): method.timeline_name for method in frontier.methods}
-    by_group = len(families) > COLOURS and len(set(families.values())) > 1
+    by_group = len(approaches) > COLOURS and len(set(approaches.values())) > 1
     shown = {method.group for method in shown_methods(frontier)}
     groups = [group for group in GROUP_LOOKS if group in shown]
     if by_group:
-        colours = {family: GROUP_LOOKS[group][0] for family, group in families.items()}
+        colours = {approach: GROUP_LOOKS[group][0] for approach, group in approaches.items()}
         entries = [Entry(GROUP_NAMES[group], *GROUP_LOOKS[group]) for group in groups]
     else:
-        colours = {family: min(i, COLOURS - 1) for i, family in enumerate(families)}
-        entries = [Entry(family, colour, MARKERS[0]) for family, colour in colours.items()]
-    keys = [(method.family, str(method.timeline)) for method in frontier.methods]
+        colours = {approach: min(i, COLOURS - 1) for i, approach in enumerate(approaches)}
+        entries = [Entry(approach, colour, MARKERS[0]) for approach, colour in colours.items()]
+    keys = [(method.approach, str(method.timeline)) for method in frontier.methods]
     if by_group and len(timelines) == 1:
         return Look(
             colours=colours,
-            shapes={key: GROUP_LOOKS[families[key[0]]][1] for key in keys},
+            shapes={key: GROUP_LOOKS[approaches[key[0]]][1] for key in keys},
             legend=tuple(entries),
             named=True,
         )

@@ -1,4 +1,4 @@
-"""Claims about methods without merging, of arXiv 2408.14471, section 5: each method at its own best config.
+"""Findings 1 to 8, methods without merging (arXiv 2408.14471, section 5): each method at its own best config.
 
 What "best" means, and why a method that learns nothing cannot profit from it, is said in `contests`.
 """
@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from analysis.configs import PLAIN, method_name
+from analysis.configs import PLAIN, method_name, short
 from analysis.contests import (
-    MARGIN,
     Contest,
     Pick,
     Side,
@@ -20,35 +19,36 @@ from analysis.contests import (
     farther_from_zero_shot,
     middle_above,
 )
-from analysis.evidence import Case, Comparison, Evidence, Quantity, by_family
+from analysis.evidence import MARGIN, NO_LINE, Case, Comparison, Evidence, Missing, Quantity, by_family
+from analysis.pairs import lacks, of_best, of_pairs
 
 SELECTIVE = ("lnfit", "bitfit")
 LOW_RANK = ("lora", "dora")
 AKA_AND_GAIN: tuple[Quantity, ...] = ("AKA", "gain")
-NO_GAIN = "the gain is not defined without a joint anchor that learned"
-UNMATCHED = "these methods were not trained alike: no configs agree on all axes that are no method's own"
+UNALIKE = Missing(("configs of these methods that were trained alike, so on all axes that are no method's own",))
+OTHER_METHOD = "another method without merging"
 
 
-def full_accumulates_most_and_retains_least(evidence: Evidence) -> Case | str:
+def full_accumulates_most_and_retains_least(evidence: Evidence) -> Case | Missing:
     """Full fine-tuning against the highest AKA and the lowest AZS of all others; these are chosen on other blocks."""
     full = _side(evidence, "full")
     others = _others(evidence, full)
     if not full.rows or not others:
-        return "it needs full fine-tuning and another method, both without merging"
+        return lacks([(full.rows, _need("full")), (others, OTHER_METHOD)])
     highest, lowest = _pick("the highest of the others", others, "highest"), _pick("the lowest", others, "lowest")
     contests = contests_of(evidence, full, highest, lowest)
     if not contests:
-        return UNMATCHED
+        return UNALIKE
     return Case(
         decisive=(
             replace(compare(contests, 0, 1, "AKA"), right=_extreme(contests, 1, "AKA", "highest")),
             replace(compare(contests, 2, 0, "AZS"), left=_extreme(contests, 2, "AZS", "lowest")),
         ),
-        further=_against_each(evidence, full, others, "AKA"),
+        further=(*_against_each(evidence, full, others, "AKA"), *_against_lora(evidence, full)),
     )
 
 
-def selective_tuning_retains_most(evidence: Evidence) -> Case | str:
+def selective_tuning_retains_most(evidence: Evidence) -> Case | Missing:
     """Against the MEAN of the other methods: the nearest of them may be one that learned as little.
 
     Each of the two against the nearest other method is shown, and does not decide.
@@ -56,10 +56,10 @@ def selective_tuning_retains_most(evidence: Evidence) -> Case | str:
     selective = _side(evidence, *SELECTIVE)
     others = _others(evidence, selective)
     if not selective.rows or not others:
-        return "it needs LNFit or BitFit and another method, both without merging"
+        return lacks([(selective.rows, _need(*SELECTIVE)), (others, OTHER_METHOD)])
     contests = contests_of(evidence, selective, _pick("the mean of the others", others, "mean"))
     if not contests:
-        return UNMATCHED
+        return UNALIKE
     further = []
     highest, lowest = _pick("highest", others, "highest"), _pick("lowest", others, "lowest")
     for own in _families(evidence, selective.rows):
@@ -70,21 +70,19 @@ def selective_tuning_retains_most(evidence: Evidence) -> Case | str:
     return Case(decisive=(compare(contests, 0, 1, "AZS"), compare(contests, 1, 0, "AKA")), further=tuple(further))
 
 
-def adapters_lie_between(evidence: Evidence) -> Case | str:
+def adapters_lie_between(evidence: Evidence) -> Case | Missing:
     """LoRA and DoRA (mean over both and their ranks) against full fine-tuning, LNFit/BitFit and the line."""
-    sides = _side(evidence, *LOW_RANK), _side(evidence, "full"), _side(evidence, *SELECTIVE)
-    if not all(side.rows for side in sides):
-        return "it needs LoRA or DoRA, full fine-tuning, and LNFit or BitFit, all without merging"
+    contests = _contests(evidence, LOW_RANK, ("full",), SELECTIVE)
+    if isinstance(contests, Missing):
+        return contests
     if "gain" not in evidence.values:
-        return NO_GAIN
-    contests = contests_of(evidence, *sides)
-    if not contests:
-        return UNMATCHED
+        return Missing((NO_LINE,))
     low_rank, full, selective = 0, 1, 2
+    sides = contests[0].sides
     further: list[Comparison] = []
-    for own in _families(evidence, sides[0].rows):
+    for own in _families(evidence, sides[low_rank].rows):
         each = contests_of(evidence, own, *sides[1:])
-        if each and own.name != sides[0].name:
+        if each and own.name != sides[low_rank].name:
             further += [compare(each, full, 0, "AKA"), compare(each, 0, full, "AZS"), below_the_line(each, 0)]
     return Case(
         decisive=(
@@ -98,18 +96,17 @@ def adapters_lie_between(evidence: Evidence) -> Case | str:
     )
 
 
-def rank_moves_along_the_line(evidence: Evidence) -> Case | str:
+def rank_moves_along_the_line(evidence: Evidence) -> Case | Missing:
     """LoRA of the highest against LoRA of the lowest rank: more AKA, and a gain that is equal to within `MARGIN`."""
-    rows = evidence.rows(method="lora", timeline=PLAIN)
-    ranks = sorted({rank for row in rows if (rank := evidence.configs[row].number("rank")) is not None})
+    ranks = _ranks(evidence)
     if len(ranks) < 2:
-        return "it needs LoRA of two ranks without merging"
+        return Missing((f"{_need('lora')} of {'another rank' if ranks else 'two ranks'}",))
     if "gain" not in evidence.values:
-        return NO_GAIN
+        return Missing((NO_LINE,))
     sides = [_families(evidence, evidence.rows(method="lora", timeline=PLAIN, rank=rank))[0] for rank in ranks]
     contests = contests_of(evidence, sides[-1], sides[0])
     if not contests:
-        return UNMATCHED
+        return UNALIKE
     steps = [contests_of(evidence, high, low) for low, high in pairwise(sides) if len(sides) > 2]
     further = tuple(compare(step, 0, 1, name) for step in steps if step for name in AKA_AND_GAIN)
     return Case(
@@ -117,26 +114,20 @@ def rank_moves_along_the_line(evidence: Evidence) -> Case | str:
     )
 
 
-def vera_is_like_selective_tuning(evidence: Evidence) -> Case | str:
+def vera_is_like_selective_tuning(evidence: Evidence) -> Case | Missing:
     """VeRA lies on LNFit's and BitFit's side of the middle between them and LoRA, in AKA."""
-    sides = _side(evidence, "vera"), _side(evidence, "lora"), _side(evidence, *SELECTIVE)
-    if not all(side.rows for side in sides):
-        return "it needs VeRA, LoRA, and LNFit or BitFit, all without merging"
-    contests = contests_of(evidence, *sides)
-    if not contests:
-        return UNMATCHED
+    contests = _contests(evidence, ("vera",), ("lora",), SELECTIVE)
+    if isinstance(contests, Missing):
+        return contests
     further = (compare(contests, 1, 0, "AKA"), compare(contests, 0, 2, "AKA"))
     return Case(decisive=(middle_above(contests, (1, 2), 0),), further=further)
 
 
-def galore_lies_between(evidence: Evidence) -> Case | str:
+def galore_lies_between(evidence: Evidence) -> Case | Missing:
     """GaLore against the mean of LoRA and DoRA on both axes, and against full fine-tuning in AZS."""
-    sides = _side(evidence, "galore"), _side(evidence, *LOW_RANK), _side(evidence, "full")
-    if not all(side.rows for side in sides):
-        return "it needs GaLore, LoRA or DoRA, and full fine-tuning, all without merging"
-    contests = contests_of(evidence, *sides)
-    if not contests:
-        return UNMATCHED
+    contests = _contests(evidence, ("galore",), LOW_RANK, ("full",))
+    if isinstance(contests, Missing):
+        return contests
     galore, low_rank, full = 0, 1, 2
     return Case(
         decisive=(
@@ -148,15 +139,13 @@ def galore_lies_between(evidence: Evidence) -> Case | str:
     )
 
 
-def ewc_holds_on(evidence: Evidence) -> Case | str:
+def ewc_holds_on(evidence: Evidence) -> Case | Missing:
     """EWC against full fine-tuning; with several strengths also its weakest against its strongest, in AKA."""
-    ewc, full = _side(evidence, "ewc"), _side(evidence, "full")
-    if not ewc.rows or not full.rows:
-        return "it needs EWC and full fine-tuning, both without merging"
-    contests = contests_of(evidence, ewc, full)
-    if not contests:
-        return UNMATCHED
+    contests = _contests(evidence, ("ewc",), ("full",))
+    if isinstance(contests, Missing):
+        return contests
     decisive = [compare(contests, 0, 1, "AZS"), farther_from_zero_shot(contests, 1, 0)]
+    ewc = contests[0].sides[0]
     strengths = {
         row: strength for row in ewc.rows if (strength := evidence.configs[row].number("strength")) is not None
     }
@@ -174,15 +163,30 @@ def ewc_holds_on(evidence: Evidence) -> Case | str:
     return Case(decisive=tuple(decisive), further=(compare(contests, 1, 0, "AKA"),))
 
 
-def si_changes_nothing(evidence: Evidence) -> Case | str:
-    """SI and full fine-tuning are equal to within `MARGIN` on both axes."""
-    sides = _side(evidence, "si"), _side(evidence, "full")
+def si_brings_nothing(evidence: Evidence) -> Case | Missing:
+    """Full fine-tuning plus `MARGIN` against SI on both axes."""
+    contests = _contests(evidence, ("si",), ("full",))
+    if isinstance(contests, Missing):
+        return contests
+    axes: tuple[Quantity, ...] = ("AKA", "AZS")
+    return Case(decisive=tuple(compare(contests, 1, 0, name, allowance=MARGIN) for name in axes))
+
+
+# -- sides -------------------------------------------------------------------------------------------------------------
+
+
+def _contests(evidence: Evidence, *groups: tuple[str, ...]) -> tuple[Contest, ...] | Missing:
+    """Contests of sides that are some methods each, or what the study lacks for one."""
+    sides = [_side(evidence, *methods) for methods in groups]
     if not all(side.rows for side in sides):
-        return "it needs SI and full fine-tuning, both without merging"
-    contests = contests_of(evidence, *sides)
-    if not contests:
-        return UNMATCHED
-    return Case(decisive=(compare(contests, 0, 1, "AKA", margin=MARGIN), compare(contests, 0, 1, "AZS", margin=MARGIN)))
+        return lacks([(side.rows, _need(*methods)) for side, methods in zip(sides, groups, strict=True)])
+    return contests_of(evidence, *sides) or UNALIKE
+
+
+def _need(*methods: str) -> str:
+    """Methods without merging, in words and as a study names them."""
+    names = " or ".join(method_name(method) for method in methods)
+    return f"{names} without merging (method {' or '.join(methods)}, timeline {PLAIN})"
 
 
 def _side(evidence: Evidence, *methods: str) -> Side:
@@ -209,11 +213,38 @@ def _families(evidence: Evidence, rows: Sequence[int]) -> list[Side]:
     return [Side(name=evidence.configs[family[0]].family, rows=tuple(family)) for family in by_family(evidence, rows)]
 
 
+def _ranks(evidence: Evidence) -> list[float]:
+    rows = evidence.rows(method="lora", timeline=PLAIN)
+    return sorted({rank for row in rows if (rank := evidence.configs[row].number("rank")) is not None})
+
+
 def _against_each(evidence: Evidence, side: Side, rows: Sequence[int], quantity: Quantity) -> tuple[Comparison, ...]:
     """A side against every family, unless there is only one."""
     families = _families(evidence, rows)
     found = [contests_of(evidence, side, family) for family in families]
     return tuple(compare(contests, 0, 1, quantity) for contests in found if contests and len(families) > 1)
+
+
+def _against_lora(evidence: Evidence, full: Side) -> list[Comparison]:
+    """AKA against LoRA of the lowest rank: each at the learning rate of its highest AKA, then at every common rate."""
+    ranks = _ranks(evidence)
+    if not ranks:
+        return []
+    lora = _families(evidence, evidence.rows(method="lora", timeline=PLAIN, rank=ranks[0]))[0]
+    alike = [(contest.rows(0), contest.rows(1)) for contest in contests_of(evidence, full, lora)]
+    if not alike:
+        return []
+    found = [of_best(evidence, alike, "AKA", left=f"{full.name} at its best lr", right=f"{lora.name} at its best lr")]
+    pairs = [(a, b) for ours, theirs in alike for a in ours for b in theirs if _rate(evidence, a) == _rate(evidence, b)]
+    for rate in sorted({_rate(evidence, a) for a, _ in pairs}):
+        same = [pair for pair in pairs if _rate(evidence, pair[0]) == rate]
+        at = f"at lr {short(rate)}"
+        found.append(of_pairs(evidence, same, "AKA", left=f"{full.name} {at}", right=f"{lora.name} {at}"))
+    return found
+
+
+def _rate(evidence: Evidence, row: int) -> float:
+    return evidence.configs[row].number("lr") or 0.0
 
 
 def _extreme(contests: Sequence[Contest], side: int, quantity: Quantity, kind: str) -> str:

@@ -3,6 +3,7 @@
 No namespace and no ids: the drawings stand inline in HTML, where neither is needed, and several share a page.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -43,16 +44,19 @@ class Frame:
         low, high = self.y_range
         return self.height - self.bottom - (value - low) / (high - low) * (self.height - self.top - self.bottom)
 
-    def axes(self, x_label: str, y_label: str, *, whole_x: bool = False) -> str:
-        """Grid, tick labels and axis titles."""
+    def axes(self, x_label: str, y_label: str, *, whole_x: bool = False, log_x: bool = False) -> str:
+        """Grid, tick labels and axis titles; with `log_x` the x values are decimal logarithms of what is labelled."""
         x0, x1, y0, y1 = self.left, self.width - self.right, self.height - self.bottom, self.top
         parts = []
         x_ticks = nice_ticks(*self.x_range, 6)
         if whole_x:
             x_ticks = tuple(tick for tick in x_ticks if tick == int(tick))
-        for tick in x_ticks:
+        labels = {tick: f"{tick:g}" for tick in x_ticks}
+        if log_x:
+            labels = {math.log10(value): f"{value:.0e}".replace("+", "") for value in log_ticks(*self.x_range)}
+        for tick, label in labels.items():
             parts.append(line((self.x(tick), y0), (self.x(tick), y1), "grid"))
-            parts.append(text(self.x(tick), y0 + 20, f"{tick:g}", "tick mid"))
+            parts.append(text(self.x(tick), y0 + 20, label, "tick mid"))
         for tick in nice_ticks(*self.y_range, 6):
             parts.append(line((x0, self.y(tick)), (x1, self.y(tick)), "grid"))
             parts.append(text(x0 - 8, self.y(tick) + 4, f"{tick:g}", "tick end"))
@@ -81,6 +85,17 @@ class Frame:
             return None
         low, high = ((x, start[1] + slope * (x - start[0])) for x in ends)
         return low, high
+
+
+def log_ticks(low: float, high: float) -> tuple[float, ...]:
+    """Values whose decimal logarithms lie in [low, high]: powers of ten, and 2 and 5 times them where they are few."""
+    for factors in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), tuple(map(float, range(1, 10)))):
+        exponents = range(math.floor(low), math.ceil(high) + 1)
+        found = [factor * 10.0**exponent for exponent in exponents for factor in factors]
+        inside = tuple(value for value in found if low <= math.log10(value) <= high)
+        if len(inside) >= 3:
+            break
+    return inside
 
 
 def element(name: str, attributes: Mapping[str, str | float], content: str | None = None) -> str:

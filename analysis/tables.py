@@ -1,94 +1,89 @@
-"""The three tables of a study, checked: trials, tasks and scores.
+"""The tables of a study, checked: trials, tasks and scores. `contract` says what each of them holds.
 
 A `Tables` value holds finished trials only, and every config of it ran on the same blocks, so that all comparisons are
 paired. What had to be left out for that is listed, nothing is ever filled in, and a table that cannot be trusted is a
 `TableError` that names file, column and rows.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from analysis.balance import (
+    JOINT,
+    SUBSET,
+    LeftOut,
+    Tables,
+    balance,
+    common_blocks,
+    ends_of,
+    in_order,
+    left_out_of,
+    records,
+)
+from analysis.configs import KNOWN_AXES, NOT_AXES
+from analysis.contract import (
+    CONTRACT,
+    COSTS,
+    REQUIRED,
+    TableError,
+    refuse,
+    stacked,
+    with_columns,
+    with_values,
+)
+from analysis.cuts import at_task, within_budget
+from analysis.suites import NAMES, at_ends, checked_scores, no_scores, of_trials
+from analysis.two_studies import merge_studies
+
+__all__ = [
+    "JOINT",
+    "LeftOut",
+    "TableError",
+    "Tables",
+    "at_task",
+    "common_blocks",
+    "load_tables",
+    "make_tables",
+    "merge_studies",
+    "within_budget",
+]
+
 KINDS = ("trial", "anchor")
 STATUSES = ("done", "failed", "waiting")
-GROUPS = ("adapt", "holdout")
-JOINT = "joint"
-COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "trials": (
-        *("trial", "kind", "config_id", "block", "seed", "order", "method", "rank", "timeline", "rule", "w", "lr"),
-        "status",
-    ),
-    "tasks": ("trial", "task", "aka", "azs", "gm", "cost_flops", "cost_mafs", "wall_s"),
-    "scores": ("trial", "task", "dataset", "group", "metric", "value", "n"),
-}
-FRACTIONS: Mapping[str, tuple[str, ...]] = {"tasks": ("aka", "azs", "gm"), "scores": ("value",)}
-KEYS: Mapping[str, tuple[str, ...]] = {
-    "trials": ("trial",),
-    "tasks": ("trial", "task"),
-    "scores": ("trial", "task", "dataset"),
-}
-INSIDE = ("trial", "task", "step", "fraction", "aka", "azs", "gm")
-COSTS = ("cost_flops", "cost_mafs", "wall_s")
+ZERO_SHOT = "zeroshot"
+ANCHORS = (JOINT, ZERO_SHOT)
 GM_TOLERANCE = 1e-4
-SHOWN_ROWS = 3
 
 
-class TableError(ValueError):
-    """A table of the study is missing or cannot be trusted; the message says which file, column and rows."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LeftOut:
-    """A trial that is in the tables and not in the statistics."""
-
-    trial: str
-    config_id: str
-    block: str
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tables:
-    """Finished trials on common blocks. The frames belong to this object: do not change them.
-
-    `trials` and `tasks` hold the configs AND the joint anchor (if any); `blocks` are those that every config has.
-    `inside` has a row for every evaluation within a task; most studies have none. Where a study scores a subset of the
-    test images during the stream, `tasks` and `scores` are of the subset, and `ends` and `end_scores` of all images:
-    task 0 and the last task. Everywhere else these are rows of `tasks` and `scores`.
-    """
-
-    name: str
-    trials: pd.DataFrame
-    tasks: pd.DataFrame
-    scores: pd.DataFrame
-    inside: pd.DataFrame
-    ends: pd.DataFrame
-    end_scores: pd.DataFrame
-    blocks: tuple[str, ...]
-    counts: Mapping[str, int]
-    left_out: tuple[LeftOut, ...]
-    warnings: tuple[str, ...]
-
-
-def load_tables(study_dir: Path) -> Tables:
-    """Read and check `tables/*.parquet` of a study folder."""
-    folder = study_dir / "tables"
-    frames = {table: _read(folder / f"{table}.parquet") for table in COLUMNS}
-    more = {
-        name: _read(folder / f"{name}.parquet")
-        for name in ("inside", "full", "full_scores")
-        if (folder / f"{name}.parquet").is_file()
-    }
-    return make_tables(frames["trials"], frames["tasks"], frames["scores"], **more, name=study_dir.resolve().name)
+def load_tables(folder: Path) -> Tables:
+    """Read and check the tables of a folder: `trials`, `tasks` and so on, each as .parquet or .csv, or in `tables/`."""
+    place = folder / "tables" if (folder / "tables").is_dir() else folder
+    paths = {table: path for table in CONTRACT if (path := _path(place, table)) is not None}
+    for table in REQUIRED:
+        if table not in paths:
+            raise TableError(
+                f"there is no table {place / table}.parquet or .csv; run the study first, or name the folder that "
+                f"holds the tables {' and '.join(REQUIRED)}, or holds them in `tables/`"
+            )
+    try:
+        frames = {table: _read(table, path) for table, path in paths.items()}
+        return make_tables(
+            frames.pop("trials"), frames.pop("tasks"), frames.pop("scores", None), **frames, name=folder.resolve().name
+        )
+    except TableError as error:
+        if error.table not in paths:
+            raise
+        raise TableError(error.problem, table=str(paths[error.table].relative_to(folder))) from error
 
 
 def make_tables(
     trials: pd.DataFrame,
     tasks: pd.DataFrame,
-    scores: pd.DataFrame,
+    scores: pd.DataFrame | None = None,
     inside: pd.DataFrame | None = None,
     full: pd.DataFrame | None = None,
     full_scores: pd.DataFrame | None = None,
@@ -96,210 +91,242 @@ def make_tables(
     name: str,
 ) -> Tables:
     """Check the frames and cut them to finished trials on common blocks."""
-    inside = pd.DataFrame(columns=INSIDE) if inside is None else inside
-    if missing := [column for column in INSIDE if column not in inside.columns]:
-        raise TableError(f"inside: missing columns {missing}; the table needs {list(INSIDE)}")
-    frames = {"trials": trials, "tasks": tasks, "scores": scores}
-    for table, frame in frames.items():
-        _check_columns(table, frame)
-    _check_trials(trials)
-    trials = trials.assign(**{name: trials[name].astype(str) for name in ("config_id", "block")})
+    trials = _checked_trials(trials)
     done = trials[trials["status"] == "done"]
     if done.empty:
-        raise TableError(f"trials: none of the {len(trials)} trials is done yet, so there is nothing to report")
-    kept_rows = {table: _rows_of_done(table, frames[table], trials, done) for table in ("tasks", "scores")}
-    tasks, scores = kept_rows["tasks"], kept_rows["scores"]
-    tasks = tasks.assign(**{name: pd.to_numeric(tasks[name], errors="coerce") for name in COSTS})
+        raise TableError(f"none of the {len(trials)} trials is done yet, so there is nothing to report", table="trials")
+    tasks = with_values("tasks", _of_done("tasks", tasks, trials, done))
+    long = _of_done("scores", scores, trials, done) if scores is not None and len(scores) else no_scores()
+    done, tasks, long, copied = _with_starts(done, tasks, long)
     _check_tasks(tasks, done)
-    _check_scores(scores, tasks)
+    needed = ends_of(tasks)[["trial", "task"]]
+    long = checked_scores("scores", long, needed)
+    within = _rows("inside", inside, trials, done)
+    ends, end_scores = _all_images(tasks, long, _rows("full", full, trials, done), full_scores, trials, done)
 
-    left_out = [_left_out(row, f"status {row['status']}") for row in _rows(trials[trials["status"] != "done"])]
-    warnings = _status_warnings(trials)
-    warnings += _tasks_warnings(tasks)
-    configs = done[done["kind"] == "trial"]
-    blocks, kept_configs = common_blocks(configs[["config_id", "block"]])
-    if not kept_configs:
-        raise TableError("trials: only the joint anchor is done yet, so there is nothing to compare with it")
-    on_common = done["block"].isin(blocks)
-    anchors = done["kind"] == "anchor"
-    anchors_elsewhere = anchors & ~done["config_id"].isin(done.loc[on_common & anchors, "config_id"])
-    cut = done[~(on_common & (anchors | done["config_id"].isin(kept_configs)) | anchors_elsewhere)]
-    if not cut.empty:
-        left_out += [_left_out(row, _cut_reason(row, blocks)) for row in _rows(cut)]
-        warnings.append(_cut_warning(cut, blocks, kept_configs))
-    kept = done.drop(index=cut.index).sort_values(["config_id", "block"]).reset_index(drop=True)
+    left_out = [left_out_of(row, f"status {row['status']}") for row in records(trials[trials["status"] != "done"])]
+    balanced = balance(done)
+    kept = balanced.trials
 
     def of_kept(frame: pd.DataFrame, *order: str) -> pd.DataFrame:
         return frame[frame["trial"].isin(kept["trial"])].sort_values(["trial", *order]).reset_index(drop=True)
 
-    ends, end_scores = _ends(tasks, scores, full, full_scores)
-    if full is not None and not full.empty:
-        warnings.append(
-            "Paths over tasks are scored on a subset of the test images; all other numbers are of all images."
-        )
     return Tables(
         name=name,
         trials=kept,
         tasks=of_kept(tasks, "task"),
-        scores=of_kept(scores, "task", "dataset"),
-        inside=of_kept(inside, "task", "step"),
+        scores=of_trials(long, kept["trial"]),
+        inside=of_kept(within, "task", "step"),
         ends=of_kept(ends, "task"),
-        end_scores=of_kept(end_scores, "task", "dataset"),
-        blocks=blocks,
+        end_scores=of_trials(end_scores, kept["trial"]),
+        blocks=balanced.blocks,
         counts={
             "trials": len(trials),
             **{status: int((trials["status"] == status).sum()) for status in STATUSES},
             "used": len(kept),
-            "configs": len(kept_configs),
+            "configs": kept.loc[kept["kind"] == "trial", "config_id"].nunique(),
         },
-        left_out=tuple(sorted(left_out, key=lambda item: (item.reason, item.trial))),
-        warnings=tuple(warnings),
+        left_out=in_order([*left_out, *balanced.left_out]),
+        warnings=(
+            *_status_warnings(trials),
+            *_tasks_warnings(tasks),
+            *copied,
+            *balanced.warnings,
+            *([SUBSET] if full is not None and not full.empty else []),
+        ),
     )
 
 
-def _ends(
-    tasks: pd.DataFrame, scores: pd.DataFrame, full: pd.DataFrame | None, full_scores: pd.DataFrame | None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows of task 0 and of the last task, by all test images where a study has such rows."""
-    last = tasks.groupby("trial")["task"].transform("max")
-    ends = tasks.loc[(tasks["task"] == 0) | (tasks["task"] == last)]
-    places = ends[["trial", "task"]]
-    if full is None or full_scores is None or full.empty:
-        return ends, scores.merge(places, on=["trial", "task"])
-    for known, table, frame in (("tasks", "full", full), ("scores", "full_scores", full_scores)):
-        for column in FRACTIONS[known]:
-            inside = pd.to_numeric(frame[column], errors="coerce").between(0.0, 1.0)
-            _refuse(known, column, frame, ~inside, f"of the table {table} is outside [0, 1]")
-    without = places.merge(full[["trial", "task"]].assign(there=True), how="left", on=["trial", "task"])
-    _refuse("tasks", "task", without, without["there"].isna(), "is an end without a row in the table full")
-    replaced = ends.drop(columns=["aka", "azs", "gm"]).merge(full, on=["trial", "task"])
-    return replaced, full_scores.merge(places, on=["trial", "task"])
+# -- reading -----------------------------------------------------------------------------------------------------------
 
 
-def common_blocks(pairs: pd.DataFrame) -> tuple[tuple[str, ...], frozenset[str]]:
-    """The blocks and configs of the largest complete rectangle among (config_id, block) pairs.
-
-    Blocks are tried from the one that most configs have to the rarest; the number of trials kept decides, and then the
-    number of blocks. One unfinished config so costs itself, and not a block of all others.
-    """
-    if pairs.empty:
-        return (), frozenset()
-    have = pd.crosstab(pairs["config_id"], pairs["block"]).to_numpy() > 0
-    configs = sorted(pairs["config_id"].unique())
-    blocks = sorted(pairs["block"].unique())
-    order = np.lexsort((np.arange(len(blocks)), -have.sum(axis=0)))
-    complete = np.cumprod(have[:, order], axis=1).astype(bool)
-    sizes = [(int(complete[:, k].sum()) * (k + 1), k) for k in range(len(blocks))]
-    _, best = max(sizes)
-    kept = frozenset(config for config, ok in zip(configs, complete[:, best], strict=True) if ok)
-    return tuple(sorted(blocks[i] for i in order[: best + 1])), kept
+def _path(folder: Path, table: str) -> Path | None:
+    found = [path for path in (folder / f"{table}.parquet", folder / f"{table}.csv") if path.is_file()]
+    if len(found) > 1:
+        raise TableError(f"there are both {found[0]} and {found[1]}; remove the one that is not of this study")
+    return found[0] if found else None
 
 
-def _read(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise TableError(f"there is no table {path}; run the study first, or name the folder that holds `tables/`")
+def _read(table: str, path: Path) -> pd.DataFrame:
+    """The known columns of a table; all of the trials table. Names in long tables are read as categories."""
+    known = None if table == "trials" else list(CONTRACT[table])
+    names = [name for name, column in CONTRACT[table].items() if column.type == "names"]
     try:
-        return pd.read_parquet(path)
+        if path.suffix == ".csv":
+            texts = {name: "str" for name, column in CONTRACT[table].items() if column.type == "text"}
+            wanted: Callable[[object], bool] | None = None if known is None else lambda name: name in known
+            types = {**texts, **{name: "category" for name in names}}
+            return pd.read_csv(path, usecols=wanted, dtype=types, low_memory=False)
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(path, read_dictionary=names) as file:
+            there = set(file.schema_arrow.names)
+            arrow = file.read(columns=None if known is None else [name for name in known if name in there])
+        frame: pd.DataFrame = arrow.unify_dictionaries().to_pandas(
+            self_destruct=True, split_blocks=True, ignore_metadata=True
+        )
+        return frame
     except (OSError, ValueError) as error:
-        raise TableError(f"{path} cannot be read as Parquet: {error}") from error
+        kind = "CSV" if path.suffix == ".csv" else "Parquet"
+        raise TableError(f"{path} cannot be read as {kind}: {error}") from error
 
 
-def _check_columns(table: str, frame: pd.DataFrame) -> None:
-    missing = [column for column in COLUMNS[table] if column not in frame.columns]
-    if missing:
-        raise TableError(f"{table}: missing columns {missing}; every table needs {list(COLUMNS[table])}")
-    keys = list(KEYS[table])
-    for key in keys:
-        _refuse(table, key, frame, frame[key].isna(), "is null")
-    _refuse(table, " and ".join(keys), frame, frame.duplicated(keys, keep=False), "occur more than once")
+# -- trials ------------------------------------------------------------------------------------------------------------
 
 
-def _check_trials(trials: pd.DataFrame) -> None:
+def _checked_trials(trials: pd.DataFrame) -> pd.DataFrame:
+    """Trials with every known column, each config once on a block."""
+    trials = with_columns("trials", trials)
+    if "kind" not in trials.columns:
+        trials = trials.assign(kind=np.where(trials["method"].isin(ANCHORS), "anchor", "trial"))
+    if "status" not in trials.columns:
+        trials = trials.assign(status="done")
+    with_values("trials", trials)
     for column, allowed in (("kind", KINDS), ("status", STATUSES)):
-        _refuse("trials", column, trials, ~trials[column].isin(allowed), f"is none of {list(allowed)}")
-    for column in ("config_id", "block", "method"):
-        _refuse("trials", column, trials, trials[column].isna(), "is null")
+        refuse("trials", column, trials, ~trials[column].isin(allowed), f"is none of {list(allowed)}")
+    for column in ("block", "method"):
+        refuse("trials", column, trials, trials[column].isna(), "is null")
+    other = (trials["kind"] == "anchor") & ~trials["method"].isin(ANCHORS)
+    refuse("trials", "method", trials, other, f"of an anchor is none of {list(ANCHORS)}")
+    if "config_id" not in trials.columns:
+        trials = trials.assign(config_id=_config_ids(trials))
+    refuse("trials", "config_id", trials, trials["config_id"].isna(), "is null")
+    lacking = [column for column in CONTRACT["trials"] if column not in trials.columns]
+    trials = trials.assign(**dict.fromkeys(lacking))
     twice = trials.duplicated(["config_id", "block"], keep=False)
-    _refuse("trials", "config_id and block", trials, twice, "occur more than once (a config runs once on a block)")
-    for column in ("method", "rank", "timeline", "rule", "w", "lr"):
+    refuse("trials", "config_id and block", trials, twice, "occur more than once (a config runs once on a block)")
+    for column in KNOWN_AXES:
         values = trials.groupby("config_id")[column].nunique(dropna=False)
         mixed = trials["config_id"].isin(values.index[values > 1])
-        _refuse("trials", column, trials, mixed, "differs between trials of one config_id")
+        refuse("trials", column, trials, mixed, "differs between trials of one config_id")
+    return trials
 
 
-def _rows_of_done(table: str, frame: pd.DataFrame, trials: pd.DataFrame, done: pd.DataFrame) -> pd.DataFrame:
-    _refuse(table, "trial", frame, ~frame["trial"].isin(trials["trial"]), "is not in the trials table")
-    frame = frame[frame["trial"].isin(done["trial"])]
-    for column in FRACTIONS[table]:
-        values = pd.to_numeric(frame[column], errors="coerce")
-        _refuse(table, column, frame, values.isna(), "is not a number")
-        _refuse(table, column, frame, ~values.between(0.0, 1.0), "is outside [0, 1]")
-    return frame
+def _config_ids(trials: pd.DataFrame) -> list[str]:
+    """A hash of all axes: of every column that says neither which trial a row is nor how it went."""
+    axes = sorted(str(name) for name in trials.columns if name not in NOT_AXES and not str(name).endswith("_s"))
+    columns = [trials[name].astype(object).where(trials[name].notna(), None).tolist() for name in axes]
+    rows = [repr(tuple(zip(axes, values, strict=True))) for values in zip(*columns, strict=True)]
+    return [hashlib.sha256(row.encode()).hexdigest()[:12] for row in rows]
+
+
+# -- tasks -------------------------------------------------------------------------------------------------------------
+
+
+def _of_done(table: str, frame: pd.DataFrame, trials: pd.DataFrame, done: pd.DataFrame) -> pd.DataFrame:
+    """Rows of finished trials; every row must be of a known trial."""
+    frame = with_columns(table, frame)
+    if not isinstance(frame["trial"].dtype, pd.CategoricalDtype):
+        refuse(table, "trial", frame, ~frame["trial"].isin(trials["trial"]), "is not in the trials table")
+        return frame[frame["trial"].isin(done["trial"])]
+    unknown = ~frame["trial"].cat.categories.isin(trials["trial"])
+    if unknown.any():
+        refuse(table, "trial", frame, unknown[frame["trial"].cat.codes], "is not in the trials table")
+    return of_trials(frame, done["trial"])
+
+
+def _rows(table: str, frame: pd.DataFrame | None, trials: pd.DataFrame, done: pd.DataFrame) -> pd.DataFrame:
+    """Checked rows of a table that most studies lack."""
+    empty = pd.DataFrame(columns=list(CONTRACT[table]))
+    return empty if frame is None else with_values(table, _of_done(table, frame, trials, done))
+
+
+def _with_starts(
+    done: pd.DataFrame, tasks: pd.DataFrame, scores: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, list[str]]:
+    """Trials without a task 0 start at the zero-shot anchor: at that of their block, or at its mean if it lacks some.
+
+    This is no guess: all trials start from the same weights. The anchor itself is no trial of the study then. Without
+    one, a joint anchor alone may lack task 0, and starts where the trials do.
+    """
+    zero = done[(done["kind"] == "anchor") & (done["method"] == ZERO_SHOT)]
+    trials = done.drop(index=zero.index)
+    others, kept_scores = tasks, scores
+    if not zero.empty:
+        others, kept_scores = tasks[tasks["trial"].isin(trials["trial"])], of_trials(scores, trials["trial"])
+    lacking = trials[~trials["trial"].isin(others.loc[others["task"] == 0, "trial"])]
+    note = f"{len(lacking)} trials have no row of task 0: they start at the zero-shot anchor of the tables."
+    notes = [] if zero.empty or lacking.empty else [note]
+    if zero.empty:
+        zero, lacking = done[done["kind"] == "trial"], lacking[lacking["kind"] == "anchor"]
+    lacking = lacking[["trial", "block"]]
+    starts = tasks[tasks["trial"].isin(zero["trial"])].sort_values("task").drop_duplicates("trial")
+    refuse("tasks", "trial", zero, ~zero["trial"].isin(starts["trial"]), "has no row of a finished trial")
+    if lacking.empty or starts.empty:
+        return trials, others, kept_scores, []
+    own = scores.merge(starts[["trial", "task"]], on=["trial", "task"]) if len(scores) else scores
+    metrics = starts.merge(zero[["trial", "block"]], on="trial")
+    names = ["aka", "azs", "gm"]
+    everywhere = set(lacking["block"]) <= set(metrics["block"])
+    if everywhere:
+        rows = lacking.merge(metrics.groupby("block")[names].mean().reset_index(), on="block")
+    else:
+        rows = lacking.assign(**{name: metrics[name].mean() for name in names})
+    rows = rows.drop(columns="block").assign(task=0)
+    known = others.groupby("trial")[list(COSTS)].count().reindex(rows["trial"]) > 0
+    for column in COSTS:  # costs are counted from task 0 on
+        rows[column] = np.where(known[column], 0.0, np.nan)
+    found_scores = kept_scores
+    if len(own):
+        suite = ["dataset", "group", "metric", "n"]
+        own = own.astype({"trial": "str"}).merge(zero[["trial", "block"]], on="trial")
+        if everywhere:
+            parts = own.groupby(["block", *suite])["value"].mean().reset_index().merge(lacking, on="block")
+        else:
+            parts = own.groupby(suite)["value"].mean().reset_index().merge(lacking, how="cross")
+        parts = parts.assign(task=0)[list(scores.columns)].astype({name: "category" for name in NAMES})
+        found_scores = stacked([kept_scores, parts])
+    return trials, pd.concat([others, rows[others.columns]], ignore_index=True), found_scores, notes
 
 
 def _check_tasks(tasks: pd.DataFrame, done: pd.DataFrame) -> None:
-    first = tasks.groupby("trial")["task"].min()
-    last = tasks.groupby("trial")["task"].max()
-    no_start = ~done["trial"].isin(first.index[first == 0])
-    _refuse("tasks", "task", done, no_start, "has no row for task 0 (zero-shot) for a finished trial")
-    no_end = ~done["trial"].isin(last.index[last > 0])
-    _refuse("tasks", "task", done, no_end, "has no row after task 0 for a finished trial")
-    for column in COSTS:
-        _refuse("tasks", column, tasks, tasks[column] < 0, "is negative")
-    seen = tasks.groupby("trial")["task"].agg(lambda column: ",".join(str(int(task)) for task in sorted(column)))
-    streams = done["trial"].map(seen).groupby(done["config_id"]).nunique()
-    mixed = done["config_id"].isin(streams.index[streams > 1])
-    _refuse("tasks", "task", done, mixed, "differs between finished trials of one config_id")
-
-
-def _check_scores(scores: pd.DataFrame, tasks: pd.DataFrame) -> None:
-    sizes = pd.to_numeric(scores["n"], errors="coerce")
-    _refuse("scores", "n", scores, ~(sizes > 0), "is not a positive number")
-    _refuse("scores", "group", scores, ~scores["group"].isin(GROUPS), f"is none of {list(GROUPS)}")
-    for column in ("group", "metric"):
-        kinds = scores.groupby("dataset")[column].nunique(dropna=False)
-        mixed = scores["dataset"].isin(kinds.index[kinds > 1])
-        _refuse("scores", column, scores, mixed, "differs between rows of one dataset")
-    counted = scores.groupby(["trial", "task"])["dataset"].size()
-    expected = scores["dataset"].nunique()
-    ends = pd.concat([tasks.groupby("trial")["task"].min(), tasks.groupby("trial")["task"].max()])
-    needed = pd.DataFrame({"trial": ends.index, "task": ends.to_numpy()})
-    rows = needed.merge(counted.rename("datasets").reset_index(), on=["trial", "task"], how="outer")
-    _refuse(
-        "scores",
-        "dataset",
-        rows,
-        rows["datasets"] != expected,
-        f"does not list all {expected} datasets (all trials must be evaluated on one suite)",
+    """Trials have task 0, and trials and anchors one after it; those of a config have the same; costs do not fall."""
+    first, last = tasks.groupby("trial")["task"].min(), tasks.groupby("trial")["task"].max()
+    no_start = (done["kind"] == "trial") & ~done["trial"].isin(first.index[first == 0])
+    problem = (
+        "has no row for task 0 (zero-shot) for a finished trial; each needs one, "
+        f"or the trials table an anchor of method {ZERO_SHOT!r}"
     )
+    refuse("tasks", "task", done, no_start, problem)
+    no_end = ~done["trial"].isin(last.index[last > 0])
+    refuse("tasks", "task", done, no_end, "has no row after task 0 for a finished trial")
+    ordered = tasks.sort_values(["trial", "task"])
+    same = ordered["trial"].eq(ordered["trial"].shift())
+    for column in COSTS:
+        falls = same & (ordered[column].diff() < 0)
+        refuse("tasks", column, ordered, falls, "falls from one task of a trial to the next (costs add up over tasks)")
+    numbers = np.unique(tasks["task"])
+    have = np.zeros((len(done), len(numbers)), dtype=bool)
+    have[pd.Index(done["trial"]).get_indexer(tasks["trial"]), np.searchsorted(numbers, tasks["task"])] = True
+    config, _ = pd.factorize(done["config_id"])
+    first_row = np.zeros(config.max() + 1, dtype=np.int64)
+    first_row[config[::-1]] = np.arange(len(done))[::-1]
+    differs = (have != have[first_row[config]]).any(axis=1)
+    mixed = np.isin(config, config[differs])
+    refuse("tasks", "task", done, mixed, "differs between finished trials of one config_id")
 
 
-def _refuse(table: str, column: str, frame: pd.DataFrame, bad: "pd.Series[bool]", problem: str) -> None:
-    """Raise if any row is bad, and show the first few."""
-    rows = frame[bad.to_numpy(dtype=bool)]
-    if rows.empty:
-        return
-    names = [name for name in (*KEYS[table], column) if name in rows.columns]
-    shown = [
-        " ".join(f"{name}={value}" for name, value in row.items())
-        for row in _rows(rows.loc[:, list(dict.fromkeys(names))].head(SHOWN_ROWS))
-    ]
-    more = f" and {len(rows) - SHOWN_ROWS} more" if len(rows) > SHOWN_ROWS else ""
-    raise TableError(f"{table}: column {column!r} {problem} in {len(rows)} rows: {'; '.join(shown)}{more}")
+def _all_images(
+    tasks: pd.DataFrame,
+    scores: pd.DataFrame,
+    full: pd.DataFrame,
+    full_scores: pd.DataFrame | None,
+    trials: pd.DataFrame,
+    done: pd.DataFrame,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of the first and the last task, by all test images where a study has such rows."""
+    ends = ends_of(tasks)
+    if full.empty or full_scores is None:
+        return ends, at_ends(scores, tasks)
+    places = ends[["trial", "task"]]
+    without = places.merge(full[["trial", "task"]].assign(there=True), how="left", on=["trial", "task"])
+    refuse("tasks", "task", without, without["there"].isna(), "is an end without a row in the table full")
+    replaced = ends.drop(columns=["aka", "azs", "gm"]).merge(full, on=["trial", "task"])
+    rows = at_ends(_of_done("full_scores", full_scores, trials, done), tasks)
+    return replaced, checked_scores("full_scores", rows, places)
 
 
-def _rows(frame: pd.DataFrame) -> list[dict[str, object]]:
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
-
-
-def _left_out(row: Mapping[str, object], reason: str) -> LeftOut:
-    return LeftOut(trial=str(row["trial"]), config_id=str(row["config_id"]), block=str(row["block"]), reason=reason)
-
-
-def _cut_reason(row: Mapping[str, object], blocks: tuple[str, ...]) -> str:
-    if row["block"] in blocks:
-        return "its config has not finished all blocks"
-    return "not all configs have finished its block"
+# -- what is said ------------------------------------------------------------------------------------------------------
 
 
 def _status_warnings(trials: pd.DataFrame) -> list[str]:
@@ -318,15 +345,3 @@ def _tasks_warnings(tasks: pd.DataFrame) -> list[str]:
     return [
         f"gm is not the geometric mean of aka and azs in {int(wrong.sum())} rows of the tasks table; shown as given."
     ]
-
-
-def _cut_warning(cut: pd.DataFrame, blocks: tuple[str, ...], kept_configs: frozenset[str]) -> str:
-    parts = [f"The blocks are not balanced, so {len(cut)} finished trials are left out."]
-    dropped_blocks = sorted(set(cut["block"]) - set(blocks))
-    if dropped_blocks:
-        parts.append(f"Blocks that not all configs have: {', '.join(dropped_blocks)}.")
-    dropped = sorted(set(cut.loc[cut["kind"] == "trial", "config_id"]) - kept_configs)
-    if dropped:
-        shown = ", ".join(dropped[:SHOWN_ROWS]) + (" and more" if len(dropped) > SHOWN_ROWS else "")
-        parts.append(f"Configs that have not finished the blocks of the others: {len(dropped)} ({shown}).")
-    return " ".join(parts)

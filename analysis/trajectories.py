@@ -139,14 +139,16 @@ def dataset_changes(tables: Tables, result: Result) -> tuple[DatasetChange, ...]
 
 
 def _trajectory(result: Result, rows: pd.DataFrame) -> Trajectory:
+    on_all = rows.groupby("task")["block"].size()
+    tasks = on_all.index[on_all == rows["block"].nunique()]  # at a budget in seconds, blocks may end at other tasks
     by_task = {
-        name: rows.pivot(index="task", columns="block", values=name).sort_index().to_numpy(dtype=float)
+        name: rows.pivot(index="task", columns="block", values=name).loc[tasks].to_numpy(dtype=float)
         for name in ("aka", "azs")
     }
     azs = by_task["azs"].mean(axis=1)
     return Trajectory(
         result=result,
-        tasks=tuple(int(task) for task in np.sort(rows["task"].unique())),
+        tasks=tuple(int(task) for task in tasks),
         aka=tuple(estimate(row) for row in by_task["aka"]),
         azs=tuple(estimate(row) for row in by_task["azs"]),
         first_task_drop=float(azs[0] - azs[1]),

@@ -6,6 +6,7 @@ error is sd(phi) / sqrt(S) and the interval uses Student's t with S - 1 degrees 
 about 94 %, a percentile bootstrap 41-85 %. For a plain mean the pseudo-values are the block values themselves.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,3 +92,17 @@ def honest_choice(values_CS: npt.ArrayLike, *, eligible_CS: npt.ArrayLike | None
         allowed_SC = eligible_SC | ~eligible_SC.any(axis=1, keepdims=True)
         score_SC = np.where(allowed_SC, score_SC, -np.inf)
     return np.asarray(np.argmax(score_SC, axis=1), dtype=np.int64)
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """P values adjusted for their number, so that the chance of any false rejection is held (Holm 1979).
+
+    Each may be compared with the level itself; those that are None are not tested and not counted.
+    """
+    tested = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    running = 0.0
+    for rank, (p, i) in enumerate(tested):
+        running = max(running, min(1.0, (len(tested) - rank) * p))
+        adjusted[i] = running
+    return adjusted

@@ -10,13 +10,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.anchors import Anchor
+from analysis.attainment import surfaces
+from analysis.compute import Curve
+from analysis.evaluation import DialPath, Evaluation
 from analysis.frontier import Frontier, Result
-from analysis.looks import Look, shown_methods
+from analysis.looks import COLOURS, Look, shown_methods
 from analysis.trajectories import MAX_SHOWN, Trajectory
 from analysis.wording import percent, points
 
 MANY = 60
 """Above this many configs only the Pareto set is drawn at full strength."""
+
+MANY_WAYS = 400
+"""Above this many configs only those drawn at full strength can be followed task by task."""
+
+MAX_DIALS = 4
+MIN_SPAN = 1.05
+"""Of costs that are worth a curve: one trial of one task has a single point."""
 
 MAX_GAIN_ROWS = 30
 MAX_NUMBERED = 20
@@ -28,7 +38,9 @@ MANY_METHODS = MAX_SHOWN
 class Mark:
     """One config in the plane, in percent, with one standard error each way (None with one block).
 
-    `label` is written next to it, if it has one.
+    `label` is written next to it, if it has one; `key` says which entries of the legend it belongs to. `way` is AKA and
+    AZS after every task, from zero-shot on: None where configs have other numbers of tasks, or for a faint mark of a
+    study with very many.
     """
 
     number: int
@@ -36,6 +48,7 @@ class Mark:
     text: str
     colour: int
     marker: str
+    key: tuple[str, str]
     x: float
     y: float
     x_se: float | None
@@ -43,6 +56,7 @@ class Mark:
     on_front: bool
     outside: bool
     faint: bool
+    way: tuple[tuple[float, float], ...] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +72,15 @@ class AnchorMark:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NamedLine:
+    """A named line through the plane in the colour of a method: the path of a dial, or what some blocks attain."""
+
+    name: str
+    colour: int
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plane:
     """The accumulation-retention plane. `gains` are the offsets of the parallels to the Z-J line, in points."""
 
@@ -69,6 +92,8 @@ class Plane:
     slope: float | None
     gains: tuple[float, ...]
     hull: tuple[tuple[float, float], ...]
+    dials: tuple[NamedLine, ...]
+    bands: tuple[NamedLine, ...]
     look: Look
 
 
@@ -100,6 +125,28 @@ class Paths:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Line:
+    """One method's area against cost, with the half width of its interval where it has one."""
+
+    name: str
+    colour: int
+    marker: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    half: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anytime:
+    """Area below the hull, in percent of the box, against the cost of tuning and training, on a logarithmic axis."""
+
+    lines: tuple[Line, ...]
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    unit: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class GainRow:
     """One row of the gain chart, in points."""
 
@@ -121,7 +168,7 @@ class Gains:
     hidden: int
 
 
-def plane_of(frontier: Frontier, look: Look) -> Plane:
+def plane_of(frontier: Frontier, look: Look, dials: Sequence[DialPath] = ()) -> Plane:
     """The plane; it shows the anchors, the Pareto set and every method's best, and moves far outliers to its edge."""
     anchors = [frontier.zero_shot, *([frontier.joint] if frontier.joint else [])]
     core: list[Anchor | Result] = [*frontier.front, *(method.best for method in frontier.methods), *anchors]
@@ -131,6 +178,11 @@ def plane_of(frontier: Frontier, look: Look) -> Plane:
     y_all = [100 * result.azs.value for result in frontier.results]
     x_range, y_range = _range(x_core, x_all), _range(y_core, y_all)
     labels = _names(frontier) if look.named else {number: str(number) for number in _numbered(frontier)}
+    faint = [
+        not result.on_front and (result.number not in labels if look.named else len(x_all) > MANY)
+        for result in frontier.results
+    ]
+    ways = _ways(frontier, faint)
     marks = tuple(
         Mark(
             number=result.number,
@@ -144,9 +196,11 @@ def plane_of(frontier: Frontier, look: Look) -> Plane:
             y_se=_se(result.azs.se),
             on_front=result.on_front,
             outside=not (x_range[0] <= x <= x_range[1] and y_range[0] <= y <= y_range[1]),
-            faint=not result.on_front and (result.number not in labels if look.named else len(x_all) > MANY),
+            faint=faint[row],
+            way=ways[row],
+            key=look.key(result.config),
         )
-        for result, x, y in zip(frontier.results, x_all, y_all, strict=True)
+        for row, (result, x, y) in enumerate(zip(frontier.results, x_all, y_all, strict=True))
     )
     zero_shot = _anchor_mark("Z", frontier.zero_shot)
     joint = _anchor_mark("J", frontier.joint) if frontier.joint else None
@@ -160,6 +214,8 @@ def plane_of(frontier: Frontier, look: Look) -> Plane:
         slope=slope,
         gains=() if slope is None else _parallels(zero_shot, slope, x_range, y_range),
         hull=tuple((100 * vertex.point[0], 100 * vertex.point[1]) for vertex in frontier.hull),
+        dials=_dial_lines(frontier, look, dials, x_range, y_range),
+        bands=_bands(frontier, x_range, y_range),
         look=look,
     )
 
@@ -228,6 +284,37 @@ def gains_of(frontier: Frontier, look: Look) -> Gains | None:
     )
 
 
+def anytime_of(curves: Sequence[Curve], unit: str, evaluation: Evaluation, look: Look) -> Anytime | None:
+    """Curves of the methods that learn anything, as many as there are colours; None without any.
+
+    A curve begins where its area is first above that of the zero-shot point alone.
+    """
+    best = {method.name: method.best.config for method in evaluation.methods}
+    whole = 1.0 if evaluation.areas.box is None else evaluation.areas.box.area
+    chosen = sorted(curves, key=lambda curve: -max(area.value for area in curve.areas))
+    lines = []
+    for curve in chosen[:COLOURS]:
+        config = best[curve.method]
+        known = [(x, area) for x, area in zip(curve.costs, curve.areas, strict=True) if x < curve.total]
+        known.append((curve.total, curve.areas[-1]))
+        if len(known) < 2 or known[-1][0] < MIN_SPAN * known[0][0]:
+            continue
+        lines.append(
+            Line(
+                name=curve.method,
+                colour=look.colour(config),
+                marker=look.shape(config),
+                x=tuple(x for x, _ in known),
+                y=tuple(100 * area.value / whole for _, area in known),
+                half=tuple(None if area.half_width is None else 100 * area.half_width / whole for _, area in known),
+            )
+        )
+    if not lines:
+        return None
+    x, y = [x for one in lines for x in one.x], [y for one in lines for y in one.y]
+    return Anytime(lines=tuple(lines), x_range=(min(x), max(x)), y_range=_range(y, y), unit=unit)
+
+
 def hover(result: Result) -> str:
     """What a mark says when pointed at."""
     gain = "" if result.gain is None else f", gain {points(result.gain)}"
@@ -246,6 +333,62 @@ def nice_ticks(low: float, high: float, count: int) -> tuple[float, ...]:
     return tuple(round(float(k * step), 10) for k in range(first, last + 1))
 
 
+def _ways(frontier: Frontier, faint: Sequence[bool]) -> list[tuple[tuple[float, float], ...] | None]:
+    """Means over blocks after every task; of a study with very many configs only for those drawn at full strength."""
+    paths = frontier.samples.paths
+    if paths is None:
+        return [None] * len(faint)
+    way_CT2 = 100 * paths.mean(axis=1)
+    hidden = [len(faint) > MANY_WAYS and flag for flag in faint]
+    return [
+        None if hidden[row] else tuple((float(x), float(y)) for x, y in way_T2) for row, way_T2 in enumerate(way_CT2)
+    ]
+
+
+def _dial_lines(
+    frontier: Frontier,
+    look: Look,
+    dials: Sequence[DialPath],
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+) -> tuple[NamedLine, ...]:
+    """The dials with the most configs of the Pareto set, at least one, and of these the ones with the most configs."""
+    front = {result.number - 1 for result in frontier.front}
+    shared = [(len(front & set(one.dial.rows)), len(one.dial.rows), one) for one in dials]
+    chosen = sorted((item for item in shared if item[0]), key=lambda item: (-item[0], -item[1], item[2].dial.name))
+    found = []
+    for _, _, one in chosen[:MAX_DIALS]:
+        inside = [
+            (100 * float(x), 100 * float(y))
+            for x, y in zip(one.path.x, one.path.y, strict=True)
+            if x_range[0] <= 100 * x <= x_range[1] and y_range[0] <= 100 * y <= y_range[1]
+        ]
+        if len(inside) > 1:
+            colour = look.colour(frontier.results[one.dial.rows[0]].config)
+            found.append(NamedLine(name=f"path of {one.dial.name}", colour=colour, points=tuple(inside)))
+    return tuple(found)
+
+
+def _bands(frontier: Frontier, x_range: tuple[float, float], y_range: tuple[float, float]) -> tuple[NamedLine, ...]:
+    """What any, most and all blocks attain with the configs or the zero-shot model, as steps inside the frame."""
+    if len(frontier.blocks) < 2:
+        return ()
+    points = frontier.points
+    zero_shot_2S = points.zero_shot.T[:, np.newaxis]
+    x_CS, y_CS = np.concatenate([points.x, zero_shot_2S[0]]), np.concatenate([points.y, zero_shot_2S[1]])
+    found = []
+    for surface in surfaces(x_CS, y_CS):
+        x = [x_range[0], *np.clip(100 * surface.x, *x_range).tolist()]
+        y = [*np.clip(100 * surface.y, *y_range).tolist(), y_range[0]]
+        corners = [
+            corner
+            for left, right, height in zip(x, x[1:], y, strict=False)
+            for corner in ((left, height), (right, height))
+        ]
+        found.append(NamedLine(name=f"attained {surface.words}", colour=0, points=(*corners, (x[-1], y_range[0]))))
+    return tuple(found)
+
+
 def _numbered(frontier: Frontier) -> tuple[int, ...]:
     """The Pareto set, or of a long one the hull; and always the first config."""
     on_hull = [vertex.result for vertex in frontier.hull if vertex.result is not None]
@@ -254,12 +397,12 @@ def _numbered(frontier: Frontier) -> tuple[int, ...]:
 
 
 def _names(frontier: Frontier) -> Mapping[int, str]:
-    """The best config of every family that trains, by its number: the first of its summaries, which are by best."""
+    """The best config of every approach that trains, by its number: the first of its summaries, which are by best."""
     names: dict[str, int] = {}
     for method in frontier.methods:
         if method.best.config.trained:
-            names.setdefault(method.family, method.best.number)
-    return {number: family for family, number in names.items()}
+            names.setdefault(method.approach, method.best.number)
+    return {number: approach for approach, number in names.items()}
 
 
 def _anchor_mark(name: str, anchor: Anchor) -> AnchorMark:

@@ -1,24 +1,18 @@
-"""Numbers in words: percent, points with their intervals, costs, and the sentences that open the report."""
+"""Numbers in words: percent, points with their intervals, costs and prices."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from analysis.evidence import Comparison
-from analysis.frontier import MIN_SLIDE, Frontier, Result, Vertex, learners
+from analysis.findings import Finding, multiplicity_note
+from analysis.frontier import Result, Vertex
+from analysis.recommend import Recommendation
 from analysis.uncertainty import MIN_BLOCKS, Estimate
 
 PLUS_MINUS = "\u00b1"
 MINUS = "\u2212"
 TIMES = "\u00d7"
 NONE = "\u2013"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """One question a reader has, and one short paragraph that answers it from this study's numbers."""
-
-    question: str
-    text: str
 
 
 def percent(value: Estimate | float | None) -> str:
@@ -35,6 +29,24 @@ def amount(value: Estimate) -> str:
     """The size of a difference in points, without its sign, for sentences that say more or less."""
     absolute = Estimate(value=abs(value.value), se=value.se, half_width=value.half_width, blocks=value.blocks)
     return _number(absolute, signed=False)
+
+
+def plain(value: Estimate | float | None) -> str:
+    """A number as it is, with its interval (or standard error) if it has one."""
+    if value is None:
+        return NONE
+    if not isinstance(value, Estimate):
+        return _rounded(value)
+    if value.half_width is not None:
+        return f"{_rounded(value.value)} {PLUS_MINUS} {value.half_width:.2f}"
+    return _rounded(value.value) if value.se is None else f"{_rounded(value.value)} (se {value.se:.2f})"
+
+
+def chance(value: float | None) -> str:
+    """A probability."""
+    if value is None:
+        return NONE
+    return "< 0.01" if value < 0.01 else "> 0.99" if value > 0.99 else f"{value:.2f}"
 
 
 def cost(value: float | None) -> str:
@@ -63,9 +75,52 @@ def seconds(value: float | None) -> str:
 
 def price(vertex: Vertex) -> str:
     """The prices at which a hull vertex is best, in AZS points per AKA point."""
-    if vertex.high is None:
-        return f"more than {vertex.low:.2f}" if vertex.low > 0 else "any price"
-    return f"less than {vertex.high:.2f}" if vertex.low == 0 else f"{vertex.low:.2f} to {vertex.high:.2f}"
+    return prices(vertex.low, vertex.high)
+
+
+def prices(low: float, high: float | None) -> str:
+    """The prices at which a point is best, in AZS points per AKA point."""
+    if high is None:
+        return f"more than {low:.2f}" if low > 0 else "any price"
+    return f"less than {high:.2f}" if low == 0 else f"{low:.2f} to {high:.2f}"
+
+
+def deciding(recommendation: Recommendation) -> str | None:
+    """The sentence that names the repeat of which most is expected."""
+    repeat = next((item for item in recommendation.items if item.kind == "repeat" and item.result is not None), None)
+    if repeat is None or repeat.result is None:
+        return None
+    unit = "" if recommendation.cost_unit == "trials" else f" {recommendation.cost_unit}"
+    price_tag = f" ({cost(repeat.cost)}{unit})" if unit else ""
+    return f"To decide it, run {named(repeat.result)} on one more block{price_tag}."
+
+
+def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
+    """Every finding as text: the verdict, what was compared, and what would decide it."""
+    for finding in findings:
+        yield f"{finding.verdict:>14}  {finding.number:>2}. {finding.claim} [{finding.source}]"
+        for item in finding.comparisons[: finding.decisive]:
+            yield f"{'':>16}    {comparison_sentence(item)}: {item.verdict}"
+        for note in (finding.compared, None if finding.decided else finding.reason, finding.advice):
+            if note:
+                yield f"{'':>16}    {upper(note).rstrip('.')}."
+    yield ""
+    yield multiplicity_note(findings)
+    counts = Counter(finding.verdict for finding in findings)
+    yield ", ".join(f"{number} {verdict}" for verdict, number in counts.most_common())
+
+
+def advice_lines(recommendation: Recommendation) -> Iterator[str]:
+    """Every item of advice as a line of text, and why there are not more."""
+    for item in recommendation.items:
+        worth = f"{100 * item.expected_gain:.2f} % of the box" if item.trials else ""
+        unit = "" if recommendation.cost_unit == "trials" else f" for {cost(item.cost)} {recommendation.cost_unit}"
+        size = f" ({worth}{unit}, {item.trials} trial{'s' if item.trials != 1 else ''})" if item.trials else ""
+        yield f"{item.kind}: {item.label}{size}: {item.reason}"
+    if not recommendation.items:
+        yield "no advice"
+    for one in recommendation.refused:
+        yield f"no new config of {one.scope}: {one.reason}"
 
 
 def named(result: Result) -> str:
@@ -85,7 +140,7 @@ def blocks_note(blocks: int) -> str:
 def comparison_sentence(comparison: Comparison) -> str:
     """A comparison in words."""
     side = "above" if comparison.difference.value >= 0 else "below"
-    subject = _upper(comparison.left) if comparison.scope is None else f"{comparison.scope}: {comparison.left}"
+    subject = upper(comparison.left) if comparison.scope is None else f"{comparison.scope}: {comparison.left}"
     size = f"{amount(comparison.difference)} points of {comparison.quantity}"
     text = f"{subject} is {size} {side} {comparison.right}"
     notes = []
@@ -100,108 +155,6 @@ def levels(comparison: Comparison) -> str | None:
     """AKA and AZS of both sides, so that a side that won by learning nothing can be seen; None if no side has them."""
     shown = [_point(point) for point in (comparison.left_point, comparison.right_point) if point is not None]
     return f"AKA / AZS {' against '.join(shown)} %" if shown else None
-
-
-def answers(frontier: Frontier) -> tuple[Answer, ...]:
-    """The opening sentences."""
-    found = [*_gain_answers(frontier)]
-    learned = [frontier.results[row] for row in learners(frontier.results)]
-    learned = [r for r in learned if r.aka.value > frontier.zero_shot.aka.value]
-    if learned:
-        retains = max(learned, key=lambda r: (r.azs.value, -r.number))
-        found.append(Answer(question="Retains most", text=_retains(retains, frontier)))
-    else:
-        found.append(Answer(question="Retains most", text="No config has a higher AKA than the zero-shot model."))
-    most = max(frontier.results, key=lambda r: (r.aka.value, -r.number))
-    found.append(Answer(question="Learns most", text=_learns(most, frontier)))
-    return tuple(found)
-
-
-def _gain_answers(frontier: Frontier) -> Sequence[Answer]:
-    winner = frontier.winner
-    if winner is None or winner.result.gain is None:
-        best = frontier.results[0]
-        return (
-            Answer(
-                question="Largest gain",
-                text=f"Not defined: {frontier.no_gain}. By the geometric mean of AKA and AZS, {named(best)} is best "
-                f"with GM {percent(best.gm)} %.",
-            ),
-            Answer(question="What it buys", text=_buys(best, frontier)),
-        )
-    return (
-        Answer(question="Largest gain", text=_largest_gain(frontier)),
-        Answer(question="What it buys", text=_buys(winner.result, frontier)),
-    )
-
-
-def _largest_gain(frontier: Frontier) -> str:
-    winner = frontier.winner
-    assert winner is not None
-    assert winner.result.gain is not None
-    gain, n = winner.result.gain, len(frontier.blocks)
-    if gain.value > 0:
-        text = f"{_upper(named(winner.result))} retains {amount(gain)} AZS points more than"
-    else:
-        text = f"No config that learned lies above the line; the best, {named(winner.result)},"
-        text += f" retains {amount(gain)} AZS points less than"
-    text += " routing requests at random between the zero-shot and the joint model would at the same AKA"
-    text += f" ({n} block{'s' if n > 1 else ''})."
-    if winner.candidates < len(frontier.results):
-        text += f" It is the best of the {winner.candidates} configs that learned at least {100 * MIN_SLIDE:.0f} %"
-        text += " of what joint training learns; the others hardly moved."
-    if gain.low is None:
-        text += f" With fewer than {MIN_BLOCKS} blocks this has no interval."
-    elif gain.low <= 0 < gain.value:
-        text += " The interval contains zero: it is not shown to lie above the line."
-    if winner.honest_gain is not None and len(frontier.results) > 1:
-        text += (
-            f" Chosen without the block that scores it, the winner gains {points(winner.honest_gain)};"
-            f" {winner.agreeing_blocks} of {n} such choices elect this config."
-        )
-    if winner.runner_up is not None and winner.lead is not None and winner.lead.low is not None:
-        decided = "a decided lead" if winner.lead.low > 0 else "too little to tell them apart"
-        text += f" It is {amount(winner.lead)} points ahead of {named(winner.runner_up)}: {decided}."
-    return text
-
-
-def _buys(result: Result, frontier: Frontier) -> str:
-    z = frontier.zero_shot
-    learned, lost = result.aka.value - z.aka.value, z.azs.value - result.azs.value
-    text = f"From the zero-shot model it goes from {percent(z.aka.value)} % to {percent(result.aka)} % AKA"
-    text += f" ({points(learned)} points) and from {percent(z.azs.value)} % to {percent(result.azs)} % AZS"
-    text += f" ({points(-lost)} points)"
-    if learned <= 0:
-        text += ". It learned nothing"
-    elif frontier.joint is not None and result.slide is not None:
-        text += f". That is {100 * result.slide:.0f} % of what joint training learns"
-        joint_lost = z.azs.value - frontier.joint.azs.value
-        if lost <= 0:
-            text += ", without any loss of AZS"
-        elif joint_lost > 0:
-            text += f", for {100 * lost / joint_lost:.0f} % of what it forgets"
-    return text + "."
-
-
-def _retains(result: Result, frontier: Frontier) -> str:
-    return (
-        f"Among configs that learned, {named(result)}: {percent(result.azs)} % AZS"
-        f" ({points(result.azs.value - frontier.zero_shot.azs.value)} points from zero-shot)"
-        f" at {percent(result.aka)} % AKA."
-    )
-
-
-def _learns(result: Result, frontier: Frontier) -> str:
-    change = result.aka.value - frontier.zero_shot.aka.value
-    text = "No config learned anything; the highest AKA has " if change <= 0 else ""
-    text += (
-        f"{named(result)}: {percent(result.aka)} % AKA ({points(change)} points from zero-shot)"
-        f" at {percent(result.azs)} % AZS"
-    )
-    text = _upper(text)
-    if frontier.joint is not None:
-        text += f"; the joint model has {percent(frontier.joint.aka)} % and {percent(frontier.joint.azs)} %"
-    return text + "."
 
 
 def _point(point: tuple[float, float]) -> str:
@@ -219,6 +172,11 @@ def _number(value: Estimate | float | None, *, signed: bool) -> str:
     return text if value.se is None else f"{text} (se {100 * value.se:.2f})"
 
 
+def _rounded(value: float) -> str:
+    text = f"{value:.2f}"
+    return ("0.00" if float(text) == 0 else text).replace("-", MINUS)
+
+
 def _digits(value: float, *, signed: bool) -> str:
     text = f"{100 * value:{'+' if signed else ''}.2f}"
     if float(text) == 0:
@@ -226,5 +184,6 @@ def _digits(value: float, *, signed: bool) -> str:
     return text.replace("-", MINUS)
 
 
-def _upper(text: str) -> str:
+def upper(text: str) -> str:
+    """With a capital letter in front."""
     return text[0].upper() + text[1:]

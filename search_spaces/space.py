@@ -7,11 +7,10 @@ then equal is one config.
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, NamedTuple, cast, get_args
 
 from trainables.config import ORDERINGS, SCHEDULES, Learnt, Mixture, Recipe, Schedule, Stream, TrialConfig
-from trainables.frozen import ConfigError, Frozen, parse
+from trainables.frozen import ConfigError, Frozen, parse, suggestion
 from trainables.merging.rule import ROWS, SETTINGS, MergeRule
 from trainables.merging.timeline import NAMED, PLACES, SERVED, TIMELINES, Timeline, needs, timeline
 from trainables.methods.method import COMPOSED, METHODS, hyperparameters
@@ -178,9 +177,7 @@ def require_known(axes: Mapping[str, object], where: str) -> None:
     """Raise ConfigError for a name that is no axis."""
     for name in axes:
         if name not in AXES:
-            close = get_close_matches(name.replace("-", "_"), AXES, n=1, cutoff=0.7)
-            meant = f"did you mean {close[0]}? " if close else ""
-            raise ConfigError(f"{where}.{name}: unknown axis; {meant}allowed: {', '.join(AXES)}")
+            raise ConfigError(f"{where}.{name}: unknown axis; {suggestion(name, AXES)}allowed: {', '.join(AXES)}")
 
 
 def product(grid: Mapping[str, Values], where: str) -> Iterator[dict[str, Scalar]]:
@@ -260,8 +257,8 @@ def _chosen(
     chosen = values[axis]
     if not isinstance(chosen, str) or chosen not in allowed:
         more = {"method": "; in the grid of a study also joint", "timeline": "; or a start and a serve, as in last-all"}
-        names = ", ".join(listed or allowed)
-        raise ConfigError(f"{source}.{axis}: {chosen!r} is unknown; allowed: {names}{more.get(axis, '')}")
+        names, meant = ", ".join(listed or allowed), suggestion(chosen, allowed)
+        raise ConfigError(f"{source}.{axis}: {chosen!r} is unknown; {meant}allowed: {names}{more.get(axis, '')}")
     return chosen
 
 

@@ -54,7 +54,9 @@ def _with_steps(recipe: Recipe, count: int) -> Recipe:
 
 
 def affordable_steps(passes: float, extra_passes: Callable[[int], int]) -> int:
-    """The most steps of a task, `MOST_STEPS` at most, that fit into a number of passes, rounded as in arXiv 2408.14471.
+    """The most steps of a task, `MOST_STEPS` at most, that fit into a number of passes rounded to the nearest.
+
+    So a task may cost half a pass more than its share, as in the table of arXiv 2408.14471.
 
     Args:
         passes: forward and backward passes that a task may cost.

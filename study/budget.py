@@ -11,9 +11,9 @@ import torch
 
 from study.affordable import MOST_STEPS, affordable_steps
 from trainables.budget import Accounting, Precision, StepCost, measured_peak, paper_step_cost, step_cost
-from trainables.frozen import ConfigError
+from trainables.frozen import ConfigError, suggestion
 from trainables.methods.method import METHODS, Ewc, Method, hyperparameters, named
-from trainables.methods.scope import check
+from trainables.methods.scope import refusal
 from trainables.workloads.workload import Workload
 
 MERGED = "ema"
@@ -84,7 +84,7 @@ def rows(
     if not 0 < total < math.inf:
         raise ConfigError(f"budget: --total: {total:g} given; allowed: above 0, in 1e9 memory-adjusted FLOPs")
     chosen = [(name, _method(name, rank)) for name in dict.fromkeys(methods)]
-    refused = {name: why for name, method in chosen if (why := _refusal(method, workload))}
+    refused = {name: why for name, method in chosen if (why := refusal(method, workload.identity.anatomy))}
     if refused:
         why = next(iter(refused.values()))
         others = " ".join(one for one, _ in chosen if one not in refused)
@@ -138,7 +138,7 @@ def rows(
 
 def possible(workload: Workload, rank: int | None) -> tuple[str, ...]:
     """The default rows without those that a model cannot have, such as adapters on a tower of convolutions."""
-    return tuple(name for name in DEFAULT if not _refusal(_method(name, rank), workload))
+    return tuple(name for name in DEFAULT if not refusal(_method(name, rank), workload.identity.anatomy))
 
 
 def as_json(found: Sequence[Row]) -> str:
@@ -185,21 +185,13 @@ def table(found: Sequence[Row], accounting: str) -> Iterator[str]:
     yield _ACCOUNTINGS[accounting]
 
 
-def _refusal(method: Method, workload: Workload) -> str:
-    """Why a model cannot have a method; empty if it can."""
-    try:
-        check(method, workload.identity.anatomy)
-    except ConfigError as error:
-        return str(error)
-    return ""
-
-
 def _method(name: str, rank: int | None) -> Method:
     if name == MERGED:
         return named("full")
     if name not in METHODS or named(name).is_frozen:
         trained = [one for one in METHODS if not named(one).is_frozen]
-        raise ConfigError(f"budget: --methods: {name!r} is unknown; allowed: {', '.join((*trained, MERGED))}")
+        meant = suggestion(name, trained)
+        raise ConfigError(f"budget: --methods: {name!r} is unknown; {meant}allowed: {', '.join((*trained, MERGED))}")
     return named(name, rank=rank) if rank is not None and "rank" in hyperparameters(name) else named(name)
 
 

@@ -1,14 +1,18 @@
 """How fast this machine trains and evaluates: a few steps of the training loop, measured once and kept in the cache."""
 
+import contextlib
 import json
 import os
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
 import torch
 
+from trainables.budget import step_cost
 from trainables.config import Recipe, Schedule
 from trainables.frozen import digest
 from trainables.lineage import Base, Update, cost_key
@@ -22,6 +26,9 @@ _SHORT, _LONG = 2, 6
 
 _ENOUGH = 15.0
 """Seconds after which the time of two steps is taken as it is: a large model is not made to train for minutes."""
+
+_LONG_SECONDS = 5.0
+"""After which each measurement is told."""
 
 _NO_RATE = 1e-12
 """A learning rate at which nothing diverges; it changes no time."""
@@ -40,29 +47,50 @@ class Pace:
 
 
 class Calibration:
-    """Paces of recipes and of evaluation on this machine, with this device and thread count."""
+    """Paces of recipes and of evaluation on this machine, with this device and thread count.
 
-    def __init__(self, workload: Workload, runtime: Runtime) -> None:
-        self._workload, self._runtime = workload, runtime
+    `tell` takes a line before each measurement once they have taken a while; what is kept takes no time again. Steps
+    that need more memory than there is are not tried, and have no pace; `too_large` says which, in sentences.
+    """
+
+    def __init__(self, workload: Workload, runtime: Runtime, tell: Callable[[str], None] = lambda _: None) -> None:
+        self._workload, self._runtime, self._tell = workload, runtime, tell
+        self._began = time.monotonic()
         self._base: State = {}
-        self._paces: dict[str, Pace] = {}
+        self._paces: dict[str, Pace | None] = {}
+        self.too_large: dict[str, None] = {}
         self._machine = [platform.node(), platform.processor(), torch.__version__, runtime.device, runtime.threads]
 
-    def pace(self, recipe: Recipe) -> Pace:
-        """Pace of a recipe's updates; recipes that cost the same have the same."""
+    def pace(self, recipe: Recipe) -> Pace | None:
+        """Pace of a recipe's updates; recipes that cost the same have the same. None: a step does not fit here."""
         key = cost_key(recipe, self._workload.identity.base)
         if key not in self._paces:
             self._paces[key] = self._known_or_measured(key, recipe)
         return self._paces[key]
 
-    def _known_or_measured(self, key: str, recipe: Recipe) -> Pace:
+    def _known_or_measured(self, key: str, recipe: Recipe) -> Pace | None:
         path = self._path([key, self._workload.identity.data])
         try:
             return Pace(**json.loads(path.read_text()))
         except (OSError, ValueError, TypeError):
+            if not self._fits(recipe):
+                return None
+            self._tell_if_long(f"{recipe.method.name} on {recipe.batch_size} samples")
             found = self._measure(recipe)
         _write(path, json.dumps(asdict(found)))
         return found
+
+    def _fits(self, recipe: Recipe) -> bool:
+        cost = step_cost(recipe.method, self._workload, recipe.batch_size, precision=recipe.precision)
+        there = memory_bytes()
+        if self._runtime.device != "cpu" or cost.peak_bytes <= there:
+            return True
+        self.too_large[
+            f"batch_size: a step of {recipe.method.name} on {recipe.batch_size} samples takes about "
+            f"{cost.peak_bytes / 1e9:.0f} GB of memory, and this machine has {there / 1e9:.0f} GB: it is not timed, and "
+            "cannot run here"
+        ] = None
+        return False
 
     def seconds_per_sample(self) -> float:
         """Time of a forward pass of both towers on one sample."""
@@ -70,9 +98,15 @@ class Calibration:
         try:
             return float(json.loads(path.read_text()))
         except (OSError, ValueError, TypeError):
+            self._tell_if_long("evaluation")
             found = self._measure_forward()
         _write(path, json.dumps(found))
         return found
+
+    def _tell_if_long(self, what: str) -> None:
+        elapsed = time.monotonic() - self._began
+        if elapsed > _LONG_SECONDS:
+            self._tell(f"{elapsed:.0f} s of timing real steps, kept for the next time; now {what} ...")
 
     def _measure(self, recipe: Recipe) -> Pace:
         if not self._base:
@@ -116,6 +150,15 @@ class Calibration:
 
     def _path(self, what: list[str]) -> Path:
         return self._runtime.cache / "calibration" / f"{digest([what, self._machine])[:24]}.json"
+
+
+def memory_bytes() -> int:
+    """Memory that processes may use here: that of the machine, or of the container that they are in."""
+    limits = [psutil.virtual_memory().total]
+    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # another system, or "max"
+            limits.append(int(Path(file).read_text()))
+    return min(limits)
 
 
 def _write(path: Path, text: str) -> None:

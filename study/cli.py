@@ -23,13 +23,14 @@ from study.definition import StudyDefinition, load, presets, scalings
 from study.folder import Folder, claim
 from study.plan import Known, Plan, PlannedTrial, known, make_plan
 from study.progress import Progress, clock_time
+from study.report_commands import ANALYSE_EXAMPLES, REPORT_EXAMPLES, analyse, findings, recommend, report
 from study.runner import Executor, RunError, end_children, gentle_end, run_trials, runtime_of, usable_cpus
-from study.status import describe, failures, status, varying_axes
-from study.tables import Tables, done_in, make_tables, trial_row, write
-from trainables.config import Pocket
+from study.status import describe, status, varying_axes
+from study.tables import Tables, make_tables, trial_row, write
+from trainables.config import Clip, Pocket
 from trainables.frozen import ConfigError
 from trainables.merging.rule import ROWS, MergeRule
-from trainables.runtime import Runtime, TrainingError
+from trainables.runtime import Runtime, TrainingError, cache_folder
 from trainables.store import MemoryStore, StoreError
 
 _ROUNDS = 3
@@ -91,21 +92,39 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON object, f
 
 
 @app.command()
-def plan(study: StudyArgument, folder: DirOption = None, as_json: JsonOption = False) -> None:
-    """Say what would run: trials, unique updates, FLOPs, time, bytes. Nothing is run or written.
+def plan(
+    study: StudyArgument,
+    folder: DirOption = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Say instead what each task of each block teaches; with --json by name.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what would run: trials, unique updates, FLOPs, time, bytes. No trial is run, and the folder stays as it is.
+
+    A few steps are timed; what that needs, such as decoded images, is kept in the cache for the study itself.
 
     Updates that trials share are trained once, and what the study's folder holds already is not trained again. Trials
     that start from the base, or from the last update, share one set of updates, whatever they merge and serve.
     """
     definition, source = load(study)
     full = make_plan(definition, source)
+    runtime = runtime_of(definition.resources, gpus=0)
+    if stream:
+        from study import stream as taught
+        from trainables.workloads import open_workload
+
+        found = taught.streams(full, open_workload(definition.workload, runtime))
+        typer.echo(taught.as_json(found) if as_json else "\n".join(taught.table(found)))
+        return
     path = _folder_of(definition, folder)
-    have = known(Folder(path=path).store() if path.is_dir() else MemoryStore())
+    have = _known_in(path)
+    _require_images(definition, full, have)
     typer.echo("counting FLOPs and timing a few steps on this machine ...", err=True)
     from study.estimate import estimate
 
     workers = max(1, int(usable_cpus() / definition.resources.cpus))
-    counts = estimate(full, have, workers=workers, runtime=runtime_of(definition.resources, gpus=0))
+    counts = estimate(full, have, workers=workers, runtime=runtime, tell=lambda line: typer.echo(line, err=True))
     for line in counts.warnings:
         _warn(line)
     if as_json:
@@ -133,12 +152,13 @@ def plan(study: StudyArgument, folder: DirOption = None, as_json: JsonOption = F
     width = max(len(row.method) for row in counts.by_method)
     for row in counts.by_method:
         typer.echo(
-            f"          {row.method:{width}} {row.steps_per_task:5} steps; {row.flops_per_step:.3g}, "
-            f"{row.mafs_per_step:.3g}; {row.mafs_per_trial:.3g}, {clock_time(row.seconds_per_trial)}"
+            f"          {row.method:{width}} {_range(row.steps):>5} steps; {row.flops_per_step:.3g}, "
+            f"{row.mafs_per_step:.3g}; {row.mafs_per_trial:.3g}, "
+            f"{_time(row.seconds_per_trial)}"
         )
     typer.echo(f"scores    {counts.evaluations_unique} evaluations, {counts.evaluations_in_store} in the store")
     typer.echo(f"FLOPs     {counts.flops:.3g}, memory-adjusted {counts.mafs:.3g}; to do {counts.flops_to_do:.3g}")
-    typer.echo(f"time      about {clock_time(counts.seconds_to_do)} on {counts.workers} workers here")
+    typer.echo(f"time      {_time(counts.seconds_to_do)} on {counts.workers} workers here")
     typer.echo(f"bytes     about {counts.bytes_to_do / 1e6:.0f} MB more in the store")
 
 
@@ -186,6 +206,7 @@ def run(
     definition, source = load(study)
     definition = _bounded(definition, cache_gb)
     full = make_plan(definition, source)
+    _require_images(definition, full, _known_in(_folder_of(definition, folder)))
     with claim(_folder_of(definition, folder), definition, source) as (home, changed):
         for line in changed:
             typer.echo(f"changed since the last run: {line}", err=True)
@@ -230,16 +251,33 @@ def show_status(folder: FolderArgument, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def methods(as_json: JsonOption = False) -> None:
-    """List every method: parts, hyperparameters with defaults, the share of the pocket model that trains, arXiv id.
+def methods(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A model of open_clip: a name, a JSON config, hf-hub:, local-dir:.", show_default="the pocket model"
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List every method that a model can have: parts, hyperparameters with defaults, the share that trains, arXiv id.
 
     Each name is a value of the axis `method`, and each hyperparameter an axis, whose meaning stands below the table.
     """
+    from study.methods import impossible, table
     from study.methods import methods as listed
-    from study.methods import table
     from trainables.workloads import open_workload
+    from trainables.workloads.clip.zoo import without_data
 
-    rows = listed(open_workload(Pocket(), Runtime()))
+    workload = open_workload(Pocket(), Runtime()) if model is None else without_data(model)
+    if model is None:
+        typer.echo("methods and shares of the pocket model; those of another: --model NAME", err=True)
+    if without := impossible(workload):
+        why = next(iter(without.values()))
+        typer.echo(
+            f"left out, since {model} cannot have them at their defaults: {', '.join(without)} ({why})", err=True
+        )
+    rows = listed(workload)
     typer.echo(json.dumps([asdict(row) for row in rows], indent=2) if as_json else "\n".join(table(rows)))
 
 
@@ -291,6 +329,7 @@ def budget_of(
 
     Everything is counted on shapes alone: no GPU, no weights, no data. MAFs are FLOPs x peak memory / that of full
     fine-tuning; FLOPs are of a forward and a backward pass of the whole batch. EWC's Fisher matrix is paid once a task.
+    Steps are rounded to the nearest, so a task may cost half a step more than its share.
     """
     from study import budget
     from trainables.workloads.clip.zoo import without_data
@@ -403,29 +442,10 @@ def merge_weights(
     )
 
 
-@app.command()
-def report(folder: FolderArgument) -> None:
-    """Write the report of a study, from its tables: report/index.html, report.json, figures, CSV tables."""
-    from analysis.report import write_report
-    from analysis.tables import TableError
-
-    home = Folder(path=folder)
-    definition = home.definition()
-    tables = make_tables(make_plan(definition, str(home.definition_file)), home.store(_warn), failures(home))
-    done = len(tables.trials) - len(tables.unfinished)
-    if done < (kept := done_in(home.tables)):
-        _warn(
-            f"the tables hold {kept} finished trials; this version of retune, its data and its libraries can derive "
-            f"{done} of them. The report is of the tables as they are; `retune run` would compute again"
-        )
-    else:
-        _write_tables(tables, home)
-        if tables.unfinished:
-            _warn(f"{len(tables.unfinished)} of {len(tables.trials)} trials are not done")
-    try:
-        typer.echo(write_report(folder))
-    except TableError as error:
-        raise RunError(f"{folder}: {error}") from error
+app.command(epilog=REPORT_EXAMPLES)(report)
+app.command(epilog=ANALYSE_EXAMPLES)(analyse)
+app.command()(findings)
+app.command()(recommend)
 
 
 @app.command()
@@ -435,7 +455,7 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder to write; new or empty.", show_default=False)],
     task: Annotated[int | None, typer.Option(help="After which task.", show_default="the last")] = None,
     layout: Annotated[
-        str, typer.Option("--format", help="open_clip, or hf: with the card of a hub; nothing is uploaded.")
+        str, typer.Option("--format", help="open_clip, or hf: with card and tokenizer of a hub; nothing is uploaded.")
     ] = "open_clip",
 ) -> None:
     """Write the served weights of a trial as a checkpoint that open_clip loads, with a card that says what they know.
@@ -477,6 +497,8 @@ def export(
         f"{out}: weights of trial {planned.trial.id} ({_in_words(planned, varying_axes(full))}) after task {after}"
     )
     typer.echo(f"AKA {100 * scores.aka:.2f} %, AZS {100 * scores.azs:.2f} %")
+    for note in exported.notes:
+        typer.echo(f"note: {note}", err=True)
 
 
 def main() -> None:
@@ -527,7 +549,7 @@ def _progress(missing: tuple[PlannedTrial, ...], full: Plan, have: Known, home: 
     return Progress(
         home,
         trials=len(missing),
-        tasks=sum(len(planned.steps) for planned in missing),
+        tasks=sum(len(planned.steps) - 1 for planned in missing),
         trial_names={planned.trial.id: _in_words(planned, varying) for planned in missing},
     )
 
@@ -562,6 +584,27 @@ def _finish(tables: Tables, home: Folder) -> None:
         typer.echo(f"interrupted with {len(left)} trials to do; the same command goes on", err=True)
         raise typer.Exit(130)
     typer.echo(f"done: {len(tables.trials)} trials; write the report with: retune report {home.path}", err=True)
+
+
+def _known_in(path: Path) -> Known:
+    """What the store of a study's folder holds, which may not be there yet."""
+    return known(Folder(path=path).store() if path.is_dir() else MemoryStore())
+
+
+def _require_images(definition: StudyDefinition, full: Plan, have: Known) -> None:
+    """Raises: ConfigError: something is left to compute, and images that it needs are gone or have changed."""
+    if isinstance(definition.workload, Clip) and full.missing(have):
+        from study.presence import require_images
+
+        require_images(definition.workload, cache_folder())
+
+
+def _time(seconds: float | None) -> str:
+    return "? (too little memory)" if seconds is None else f"about {clock_time(seconds)}"
+
+
+def _range(steps: Sequence[int]) -> str:
+    return f"{min(steps)}" if min(steps) == max(steps) else f"{min(steps)}-{max(steps)}"
 
 
 def _bounded(definition: StudyDefinition, cache_gb: float | None) -> StudyDefinition:

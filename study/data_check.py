@@ -81,7 +81,7 @@ def check(path: Path, *, decode: bool) -> Checked:
     """
     frame = manifest.read(path)
     of_images, examples = _of_images(frame, path.resolve().parent, decode=decode)
-    problems = (*manifest.problems(frame), *of_images, *_seen_in_training(frame))
+    problems = (*manifest.problems(frame), *of_images, *_seen_in_training(frame), *_of_two_classes(frame))
     return Checked(source=str(path), rows=len(frame), counts=counts(frame), problems=problems, examples=examples)
 
 
@@ -176,6 +176,24 @@ def _seen_in_training(frame: pd.DataFrame) -> list[Problem]:
             rows=tuple(int(i) for i in leaked),
             fatal=False,
             instead="remove them from one side, or know that their scores are too good",
+        )
+    ]
+
+
+def _of_two_classes(frame: pd.DataFrame) -> list[Problem]:
+    """Images that a data set teaches as more than one class."""
+    taught = frame[(frame["split"] == "train") & (frame["group"] == "adapt") & (frame["kind"] != "retrieval")]
+    taught = taught[["dataset", "sha256", "concept"]].dropna().map(str)
+    classes = taught.groupby(["dataset", "sha256"])["concept"].transform("nunique")
+    rows = taught.index[classes > 1] if len(taught) else taught.index
+    if not len(rows):
+        return []
+    return [
+        Problem(
+            what="training images that a data set has in more than one class",
+            rows=tuple(int(i) for i in rows),
+            fatal=False,
+            instead="remove them from all but one, or know that they teach all of these",
         )
     ]
 

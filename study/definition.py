@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from search_spaces.space import AXES, Scalar, Values, axis_values, build, expand, product, require_known
 from trainables.config import SCHEDULES, Clip, Learnt, Pocket, Subset, TrialConfig
-from trainables.frozen import ConfigError, Frozen, parse
+from trainables.frozen import ConfigError, Frozen, parse, suggestion
 from trainables.schedules import scaled
 
 PRESETS = resources.files("search_spaces.presets")
@@ -98,7 +98,10 @@ class StudyDefinition(Frozen):
         retries: how often a failed trial is tried again.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="letters, digits, . _ and -, a letter or digit first, 64 characters at most, such as birds-2",
+    )
     workload: Learnt = Pocket()
     fixed: dict[str, Scalar] = Field(default_factory=dict)
     grid: list[dict[str, Values]]
@@ -141,6 +144,8 @@ class StudyDefinition(Frozen):
             if value < 1:
                 raise ValueError("at least one block is needed")
             return [{"seed": i, "order": i} for i in range(value)]
+        if not isinstance(value, list):
+            raise ValueError("a number of blocks is needed, or a list of {seed, order}")
         return value
 
     @model_validator(mode="after")
@@ -358,7 +363,8 @@ def load(study: str) -> tuple[StudyDefinition, str]:
     preset = PRESETS / f"{study}.yaml"
     if re.fullmatch(r"[\w-]+", study) and preset.is_file():
         return _parse(preset.read_text(), f"preset {study}"), f"preset {study}"
-    raise ConfigError(f"{study}: neither a YAML file nor a preset; presets: {', '.join(presets())}")
+    meant = suggestion(study, presets())
+    raise ConfigError(f"{study}: neither a YAML file nor a preset; {meant}presets: {', '.join(presets())}")
 
 
 def presets() -> list[str]:
@@ -376,10 +382,23 @@ def read(path: Path) -> StudyDefinition:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    definition = _parse(text, str(path))
+    try:
+        definition = _parse(text, str(path))
+    except ConfigError as error:
+        if path.name != "study.yaml" or not (path.parent / "store").is_dir():
+            raise
+        raise ConfigError(f"{error}\n{recovery(path.parent)}") from error
     if not isinstance(definition.workload, Clip):
         return definition
     return definition.model_copy(update={"workload": placed(definition.workload, path.resolve().parent)})
+
+
+def recovery(folder: Path) -> str:
+    """What to do about a study's folder whose definition is broken or gone, but not what was trained by it."""
+    return (
+        f"the store of {folder} is intact: remove study.yaml if it is there, and run the definition that made the "
+        f"folder again, which computes only what is missing: retune run STUDY --dir {folder}"
+    )
 
 
 def placed(workload: Clip, folder: Path) -> Clip:

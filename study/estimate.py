@@ -4,15 +4,18 @@ Time is an estimate: each update takes what a few steps of its method took here,
 """
 
 import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from study.calibration import Calibration
 from study.plan import Known, Plan, PlannedTrial
 from study.prices import price
 from trainables.budget import update_bytes
+from trainables.config import Recipe
 from trainables.methods.method import Method
 from trainables.runtime import Runtime
 from trainables.workloads import open_workload
+from trainables.workloads.workload import Workload
 
 _STARTUP_SECONDS = 20.0
 
@@ -28,23 +31,23 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True)
 class MethodPrice:
-    """What the trials of one method and one number of steps cost.
+    """What the trials of one method and the same numbers of steps cost.
 
     Attributes:
         method: with its rank and what it is composed with.
-        steps_per_task: optimiser steps; with `steps_factors` those of a task whose factor is 1.
+        steps: optimiser steps of each task.
         flops_per_step: of a forward and a backward pass; `mafs_per_step`: the same, adjusted for memory.
         mafs_per_trial: of all tasks, with passes after the steps.
-        seconds_per_trial: estimated training time on one worker here.
+        seconds_per_trial: estimated training time on one worker here; None where a step takes more memory than it has.
     """
 
     method: str
     trials: int
-    steps_per_task: int
+    steps: tuple[int, ...]
     flops_per_step: float
     mafs_per_step: float
     mafs_per_trial: float
-    seconds_per_trial: float
+    seconds_per_trial: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,7 @@ class Estimate:
         updates_unique: updates that have to exist in the end.
         updates_in_store: of these, those that the store holds.
         flops: FLOPs of all unique updates; `flops_to_do`: of those that are missing.
-        seconds_to_do: estimated time on this machine.
+        seconds_to_do: estimated time on this machine; None where a step takes more memory than it has.
         bytes_to_do: estimated growth of the store.
         by_start: for each place that tasks start from, who shares what among the trials of the grid.
         by_method: prices of the methods.
@@ -79,7 +82,7 @@ class Estimate:
     flops: float
     mafs: float
     flops_to_do: float
-    seconds_to_do: float
+    seconds_to_do: float | None
     bytes_to_do: int
     workers: int
     by_start: dict[str, Group]
@@ -91,8 +94,10 @@ class Estimate:
         return json.dumps(asdict(self), indent=2)
 
 
-def estimate(plan: Plan, known: Known, *, workers: int, runtime: Runtime) -> Estimate:
-    """Count a plan and estimate what is missing of it."""
+def estimate(
+    plan: Plan, known: Known, *, workers: int, runtime: Runtime, tell: Callable[[str], None] = lambda _: None
+) -> Estimate:
+    """Count a plan and estimate what is missing of it; `tell` takes a line about what takes long."""
     own = [planned for planned in plan.trials if planned.trial.kind == "trial"]
     recipes = plan.unique_updates
     missing = {key for planned in plan.missing(known) for key in planned.to_train(known)}
@@ -104,10 +109,11 @@ def estimate(plan: Plan, known: Known, *, workers: int, runtime: Runtime) -> Est
     evaluations_missing = len(evaluations - known.scores)
     flops_to_do = sum(flops[key] for key in missing)
     runtime.apply()
-    calibration = Calibration(workload, runtime)
-    training = sum(calibration.pace(recipes[key]).seconds(recipes[key].passes) for key in missing)
+    calibration = Calibration(workload, runtime, tell)
+    training = _seconds(calibration, (recipes[key] for key in missing))
     evaluating = evaluations_missing * workload.identity.test_samples * calibration.seconds_per_sample()
-    seconds = (training + evaluating) / workers
+    seconds = None if training is None else (training + evaluating) / workers + _STARTUP_SECONDS
+    by_method = _by_method(own, runtime, calibration)
     new_bytes = sum(update_bytes(recipes[key].method, workload) for key in missing)
     return Estimate(
         trials=len(own),
@@ -125,13 +131,32 @@ def estimate(plan: Plan, known: Known, *, workers: int, runtime: Runtime) -> Est
         flops=sum(flops.values()),
         mafs=sum(steps * cost.mafs for steps, cost in costs.values()),
         flops_to_do=flops_to_do,
-        seconds_to_do=seconds + _STARTUP_SECONDS if missing or evaluations_missing else 0.0,
+        seconds_to_do=seconds if missing or evaluations_missing else 0.0,
         bytes_to_do=new_bytes + evaluations_missing * 4096,
         workers=workers,
         by_start=_by_start(own),
-        by_method=_by_method(own, runtime, calibration),
-        warnings=plan.warnings,
+        by_method=by_method,
+        warnings=(*plan.warnings, *_large_batches(own, workload), *calibration.too_large),
     )
+
+
+def _seconds(calibration: Calibration, recipes: Iterable[Recipe]) -> float | None:
+    """Time of updates one after the other; None where one of them does not fit here."""
+    total = 0.0
+    for recipe in recipes:
+        pace = calibration.pace(recipe)
+        if pace is None:
+            return None
+        total += pace.seconds(recipe.passes)
+    return total
+
+
+def _large_batches(trials: Sequence[PlannedTrial], workload: Workload) -> Iterator[str]:
+    """Batches that have every training image more than once."""
+    images = len(workload.samples(workload.identity.concepts))
+    for size in sorted({planned.trial.config.recipe.batch_size for planned in trials}):
+        if size > images:
+            yield f"batch_size: {size} samples a step, of {images} training images that the whole stream has"
 
 
 def _by_start(trials: list[PlannedTrial]) -> dict[str, Group]:
@@ -153,8 +178,7 @@ def _by_method(trials: list[PlannedTrial], runtime: Runtime, calibration: Calibr
     groups: dict[tuple[object, ...], list[PlannedTrial]] = {}
     for planned in trials:
         recipe = planned.trial.config.recipe
-        passes = sum(step.passes for step in planned.steps)
-        key = (recipe.method, recipe.batch_size, recipe.precision, recipe.averages, recipe.steps, passes)
+        key = (recipe.method, recipe.batch_size, recipe.precision, recipe.averages, _steps(planned))
         groups.setdefault(key, []).append(planned)
     found = []
     for members in groups.values():
@@ -165,18 +189,20 @@ def _by_method(trials: list[PlannedTrial], runtime: Runtime, calibration: Calibr
             MethodPrice(
                 method=_in_words(config.recipe.method),
                 trials=len(members),
-                steps_per_task=config.recipe.steps,
+                steps=_steps(members[0]),
                 flops_per_step=cost.flops,
                 mafs_per_step=cost.mafs,
                 mafs_per_trial=passes * cost.mafs,
-                seconds_per_trial=sum(
-                    calibration.pace(step.recipe).seconds(step.passes)
-                    for step in members[0].steps
-                    if step.recipe is not None
+                seconds_per_trial=_seconds(
+                    calibration, (step.recipe for step in members[0].steps if step.recipe is not None)
                 ),
             )
         )
     return tuple(found)
+
+
+def _steps(planned: PlannedTrial) -> tuple[int, ...]:
+    return tuple(step.recipe.steps for step in planned.steps if step.recipe is not None)
 
 
 def _in_words(method: Method) -> str:

@@ -23,12 +23,16 @@ Layout = Literal["open_clip", "hf"]
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """Scores of exported weights and of the pretrained ones, and the steps and FLOPs between them."""
+    """Scores of exported weights and of the pretrained ones, and the steps and FLOPs between them.
+
+    `notes` say what of the folder needs a change when it moves.
+    """
 
     scores: tuple[Score, ...]
     zero_shot: tuple[Score, ...]
     steps: int
     flops: float
+    notes: tuple[str, ...]
 
     @property
     def summary(self) -> Summary:
@@ -56,16 +60,45 @@ def export_weights(
     steps = [step for step in lineage(config, identity) if step.task <= task]
     served = steps[-1].served
     builder.workload.export(builder.weights(served), out)
+    if layout == "hf" and isinstance(config.workload, Clip):
+        _write_hub_tokenizer(config.workload, runtime, out)
     passes = sum(step.update.recipe.passes for step in steps if step.update is not None)
     exported = Exported(
         scores=builder.scores(served),
         zero_shot=builder.scores(Base(model=identity.base)),
         steps=sum(step.update.recipe.steps for step in steps if step.update is not None),
         flops=passes * builder.cost(config.recipe).flops,
+        notes=tuple(_notes(out, layout)),
     )
     card = "".join(_card(config, steps[-1], exported, study=study, base=identity.base))
     (out / "README.md").write_text(f"{_HEAD}{card}" if layout == "hf" else card)
     return exported
+
+
+def _write_hub_tokenizer(workload: Clip, runtime: Runtime, out: Path) -> None:
+    from trainables.workloads.clip.models import open_model
+
+    for name, content in open_model(workload.model, runtime.cache).hub_tokenizer().items():
+        (out / name).write_text(content, encoding="utf-8")
+
+
+def _notes(out: Path, layout: Layout) -> Iterator[str]:
+    text = json.loads((out / "open_clip_config.json").read_text())["model_cfg"]["text_cfg"]
+    if Path(text.get("hf_model_name") or "").is_absolute():
+        yield (
+            "the config of its text tower is in text/, and open_clip_config.json names that place by its whole path "
+            "(text_cfg.hf_model_name): change it when the folder moves, or to the name of a hub that has it"
+        )
+    if layout == "hf" and text.get("hf_tokenizer_name") == ".":
+        yield (
+            "on a hub open_clip reads the tokenizer from the name in open_clip_config.json: before an upload as "
+            "ORG/REPO, write that into text_cfg.hf_tokenizer_name"
+        )
+    if layout == "hf" and not (out / "tokenizer_config.json").is_file():
+        yield (
+            "its tokenizer is open_clip's own with settings that transformers has not, so no files of it are written; "
+            "open_clip makes it from open_clip_config.json"
+        )
 
 
 _HEAD = """---
@@ -87,6 +120,8 @@ def _card(config: TrialConfig, step: Step, exported: Exported, *, study: str, ba
         'model, _, preprocess = open_clip.create_model_and_transforms("local-dir:FOLDER")\n'
         'tokenizer = open_clip.get_tokenizer("local-dir:FOLDER")\n```\n\n'
     )
+    for note in exported.notes:
+        yield f"Note: {note}.\n\n"
     yield "## What it knows\n\n| | pretrained | these weights | change, points |\n|---|---|---|---|\n"
     for name, old, new in (
         ("accumulation, AKA", before.aka, now.aka),
@@ -106,14 +141,26 @@ def _card(config: TrialConfig, step: Step, exported: Exported, *, study: str, ba
         )
     yield f"\n## How it was made\n\n{exported.steps} optimiser steps, {exported.flops:.3g} FLOPs, seed {config.seed}, "
     yield f"method {recipe.method.name}, timeline {config.timeline.name}; pretrained weights {base[:16]}; retune "
-    yield f"numerics {NUMERICS_VERSION}. The whole config:\n\n```yaml\n{_yaml(config.canonical())}```\n"
+    yield f"numerics {NUMERICS_VERSION}. The whole config:\n\n```yaml\n{_yaml(_without_folders(config.canonical()))}```\n"
 
 
 def _model_name(config: TrialConfig) -> str:
     if not isinstance(config.workload, Clip):
         return "The pocket model of retune"
     model = config.workload.model
-    return _cell(Path(model.name).stem if model.name.endswith(".json") else model.name)
+    return _cell(Path(model.name).stem if model.name.endswith(".json") else str(_without_folders(model.name)))
+
+
+def _without_folders(value: Any) -> Any:
+    """Files by their names: the folders of this machine mean nothing elsewhere, and are the user's."""
+    if isinstance(value, dict):
+        return {key: _without_folders(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_folders(one) for one in value]
+    local, text = "local-dir:", str(value)
+    if isinstance(value, str) and Path(text.removeprefix(local)).is_absolute():
+        return f"{local if text.startswith(local) else ''}{Path(text.removeprefix(local)).name}"
+    return value
 
 
 def _yaml(value: dict[str, Any]) -> str:

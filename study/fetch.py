@@ -40,18 +40,19 @@ def fetch(workload: Learnt, runtime: Runtime, *, workers: int, tell: Callable[[s
         tell: takes a line of progress.
 
     Raises:
-        ConfigError: the model or the manifest cannot be used, or there is no network.
+        ConfigError: the model or the manifest cannot be used, images are gone or changed, or there is no network.
     """
     if not isinstance(workload, Clip):
         from trainables.workloads import open_workload
 
         tell("drawing the images of the embedded benchmark")
         return Fetched(images=len(open_workload(workload, runtime).pool()), cached=0, cache_bytes=0, seconds=0, bad=())
+    from study.presence import require_images
     from trainables.workloads.clip.models import fetch_model
-    from trainables.workloads.clip.opening import identify_clip, images_of
+    from trainables.workloads.clip.opening import images_of
 
     fetch_model(workload.model, runtime.cache, tell)
-    identify_clip(workload, runtime.cache)
+    require_images(workload, runtime.cache)
     images = images_of(workload, runtime)
     missing = images.missing(np.arange(len(images)))
     began = time.monotonic()

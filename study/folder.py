@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from study.definition import StudyDefinition, differences, dump, read
+from study.definition import StudyDefinition, differences, dump, read, recovery
 from study.plan import make_plan
 from trainables.frozen import ConfigError
 from trainables.store import LocalStore, StoreError
@@ -53,6 +53,8 @@ class Folder:
         Raises:
             ConfigError: this is not a study's folder.
         """
+        if not self.definition_file.is_file() and (self.path / "store").is_dir():
+            raise ConfigError(f"{self.path}: its study.yaml is gone; {recovery(self.path)}")
         if not self.definition_file.is_file():
             raise ConfigError(f"{self.path}: not a study's folder (it has no study.yaml); make one with `retune run`")
         return read(self.definition_file)
@@ -81,7 +83,7 @@ class Folder:
 def claim(path: Path, definition: StudyDefinition, source: str) -> Iterator[tuple[Folder, list[str]]]:
     """Hold a study's folder for this process and a definition; gives it with what changed since the last run.
 
-    A definition may grow or shrink. One of another study, or one that shares no trial with what is there, is refused.
+    A definition may grow or shrink, and one that is gone is written anew. One of another study, or one that shares no trial with what is there, is refused.
     The lock ends with the process, however that ends.
 
     Raises:
@@ -91,7 +93,8 @@ def claim(path: Path, definition: StudyDefinition, source: str) -> Iterator[tupl
     folder = Folder(path=path)
     if path.exists() and not path.is_dir():
         raise ConfigError(f"{path}: a file; give --dir a folder")
-    if path.is_dir() and not folder.definition_file.exists() and {p.name for p in path.iterdir()} - {_LOCK, _DRAFT}:
+    others = {p.name for p in path.iterdir()} - {_LOCK, _DRAFT} if path.is_dir() else set()
+    if others and "store" not in others and not folder.definition_file.exists():
         raise ConfigError(f"{path}: not empty and not a study's folder; give --dir an empty or a new folder")
     try:
         path.mkdir(parents=True, exist_ok=True)

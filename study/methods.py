@@ -10,6 +10,7 @@ import torch
 from search_spaces.space import AXES
 from trainables.methods.attach import adapt
 from trainables.methods.method import COMPOSED, METHODS, Method, named
+from trainables.methods.scope import refusal
 from trainables.workloads.workload import Workload
 
 ANCHOR_MEANING = "all tasks at once, the upper anchor: full, no buffer, as many steps as the stream"
@@ -39,8 +40,14 @@ class Listed:
 
 
 def methods(workload: Workload) -> list[Listed]:
-    """All methods with their defaults on a model, anchors among them."""
+    """All methods that a model can have, with their defaults, anchors among them."""
     return list(_rows(workload))
+
+
+def impossible(workload: Workload) -> dict[str, str]:
+    """Methods that a model cannot have at their defaults, and why."""
+    why = {name: refusal(named(name), workload.identity.anatomy) for name in METHODS}
+    return {name: said for name, said in why.items() if said}
 
 
 def table(rows: Sequence[Listed]) -> Iterator[str]:
@@ -68,7 +75,10 @@ def _shown(value: object) -> str:
 def _rows(workload: Workload) -> Iterator[Listed]:
     with torch.device("meta"):
         size = sum(parameter.numel() for parameter in workload.architecture().parameters())
+    without = impossible(workload)
     for name, row in METHODS.items():
+        if name in without:
+            continue
         method = named(name)
         trainable = _trainable(method, workload)
         listed = Listed(

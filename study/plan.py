@@ -1,12 +1,15 @@
 """The plan: what a study will build, by name, before anything runs; everything else asks it what is missing."""
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from study.definition import StudyDefinition, Trial, trials
-from trainables.config import Recipe, Subset
-from trainables.cycle import lineage
+from trainables.config import Clip, Recipe, Subset
+from trainables.cycle import lineage, require_no_pool_share
+from trainables.data import manifest
 from trainables.frozen import ConfigError
 from trainables.lineage import cost_key, scores_key
 from trainables.store import Store
@@ -91,9 +94,10 @@ class Known:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All trials of a study with the keys of what they build."""
+    """All trials of a study with the keys of what they build; `notes` are warnings about its model and data."""
 
     trials: tuple[PlannedTrial, ...]
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def unique_updates(self) -> dict[str, Recipe]:
@@ -107,8 +111,9 @@ class Plan:
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
-        """What is allowed and will hardly be meant: merges that make what was learnt grow with every task."""
-        return tuple(dict.fromkeys(_growth(planned.trial) for planned in self.trials if _growth(planned.trial)))
+        """What is allowed and will hardly be meant, such as merges that make what was learnt grow with every task."""
+        growths = (_growth(planned.trial) for planned in self.trials)
+        return (*self.notes, *dict.fromkeys(one for one in growths if one))
 
     @cached_property
     def unique_scores(self) -> frozenset[str]:
@@ -142,7 +147,17 @@ def make_plan(definition: StudyDefinition, source: str) -> Plan:
     Raises:
         ConfigError: the definition cannot be planned.
     """
-    return Plan(trials=tuple(_planned(definition, source)))
+    return Plan(trials=tuple(_planned(definition, source)), notes=tuple(_notes(definition)))
+
+
+def _notes(definition: StudyDefinition) -> Iterator[str]:
+    identity, subset = identify(definition.workload), definition.subset
+    yield from identity.warnings
+    if subset is not None and not identity.is_cut_by(subset):
+        yield (
+            f"subset: a share of {subset.share:g} leaves nothing out: of each data set 300 test images and two a class "
+            "are scored at least, and none has more; remove it"
+        )
 
 
 def known(store: Store) -> Known:
@@ -151,13 +166,16 @@ def known(store: Store) -> Known:
 
 
 def _planned(definition: StudyDefinition, source: str) -> Iterable[PlannedTrial]:
+    of = definition.workload
+    pool = not isinstance(of, Clip) or manifest.has_pool(Path(of.data))  # what is seen before a model is opened
     for trial in trials(definition, source):
+        if not pool:
+            with _said_of(source):
+                require_no_pool_share(trial.config)
         identity = identify(trial.config.workload)
         evaluate_at = tuple(definition.evaluate_at) if trial.kind == "trial" else ()
-        try:
+        with _said_of(source):
             built = tuple(lineage(trial.config, identity, evaluate_at))
-        except ConfigError as error:
-            raise ConfigError(f"{source}: {error}") from error
         suite, last = identity.suite_of(definition.subset), trial.config.stream.tasks
         steps = (
             PlannedStep(
@@ -179,3 +197,11 @@ def _planned(definition: StudyDefinition, source: str) -> Iterable[PlannedTrial]
             evaluate_at=evaluate_at,
             subset=definition.subset,
         )
+
+
+@contextmanager
+def _said_of(source: str) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from error

@@ -18,7 +18,7 @@ class Progress:
     Args:
         folder: the study's folder, for its log.
         trials: trials that the run has to finish.
-        tasks: reports that these trials will make, one a task and one before the first.
+        tasks: of these trials together; what is scored before the first is none.
         trial_names: trial id -> a short description for messages.
         out: where the line goes.
     """
@@ -51,8 +51,8 @@ class Progress:
     def task(self, trial: str, task: int) -> None:
         """A trial reported a task."""
         self._running.add(trial)
-        self._tasks_done += task > self._reached.get(trial, -1)  # a trial that is tried again starts from task 0
-        self._reached[trial] = max(task, self._reached.get(trial, -1))
+        self._tasks_done += task > self._reached.get(trial, 0)  # a trial that is tried again starts from task 0
+        self._reached[trial] = max(task, self._reached.get(trial, 0))
         self._folder.log("task", trial=trial, task=task)
         self._show()
 

@@ -22,6 +22,7 @@ from study.folder import Folder
 from study.plan import Known, PlannedTrial
 from study.progress import Progress
 from trainables.runtime import Runtime, TrainingError
+from trainables.silence import silenced
 
 if TYPE_CHECKING:
     from trainables import cycle
@@ -176,7 +177,8 @@ def _run_on_ray(
             failure_config=tune.FailureConfig(max_failures=definition.retries),
         ),
     )
-    with _quiet("ray.tune"), gentle_end():  # again: ray.init has put its own handler there
+    # Ray warns of result files that are switched off, once a trial. Again gentle_end: ray.init has its own handler.
+    with silenced("ray.tune"), gentle_end():
         try:
             tuner.fit()
         finally:
@@ -213,18 +215,6 @@ def _slots(cluster: dict[str, float], cpus: float, gpus: float) -> int:
             f"{cluster.get('CPU', 0):g} and {cluster.get('GPU', 0):g}; lower `resources` in the study"
         )
     return int(min(fits))
-
-
-@contextlib.contextmanager
-def _quiet(logger: str) -> Iterator[None]:
-    """Ray warns about result files that are switched off, once per trial; nothing of it concerns the user."""
-    log = logging.getLogger(logger)
-    before = log.level
-    log.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        log.setLevel(before)
 
 
 @contextlib.contextmanager

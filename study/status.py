@@ -67,7 +67,7 @@ def status(folder: Folder) -> Status:
     left = len(plan.trials) - done
     failed = sum(row["status"] == "failed" for row in tables.trials)
     rate = _tasks_per_minute(folder) if live else None
-    remaining = sum(len(planned.steps) for planned in plan.missing(have))
+    remaining = sum(len(planned.steps) - 1 for planned in plan.missing(have))
     return Status(
         study=definition.name,
         live=live,
@@ -106,7 +106,7 @@ def _running(folder: Folder) -> set[str]:
 
 def _tasks_per_minute(folder: Folder) -> float | None:
     rows = folder.last_run()
-    tasks = sum(row["event"] == "task" for row in rows)
+    tasks = sum(row["event"] == "task" and row["task"] > 0 for row in rows)
     if not tasks:
         return None
     began = float(rows[0]["time"])

@@ -1,7 +1,8 @@
 """Data sets one by one: does a model that is fine-tuned on one alone get better at it? arXiv 2408.14471, section 3.4.
 
 A data set whose score does not rise teaches nothing, by its captions, its labels or how it is scored. Each run is an
-update of the base like those of studies, kept in a store, so what was verified once is not trained again.
+update of the base like those of studies, scored on its own data set alone and kept in a store, so what was verified
+once is not trained again.
 """
 
 import json
@@ -10,10 +11,13 @@ from dataclasses import asdict, dataclass
 
 from trainables.build import Builder
 from trainables.config import Mixture, Optimiser, Recipe
-from trainables.frozen import ConfigError
+from trainables.frozen import ConfigError, suggestion
 from trainables.lineage import Base, Update
 from trainables.metrics import Score
+from trainables.runtime import Runtime
+from trainables.store import Store
 from trainables.streams.tasks import Task
+from trainables.workloads.clip.workload import ClipWorkload
 from trainables.workloads.workload import Workload
 
 
@@ -34,12 +38,22 @@ class Verdict:
 
 
 def verify(
-    builder: Builder, *, datasets: Sequence[str], epochs: float, batch_size: int, lr: float, seed: int = 0
+    workload: ClipWorkload,
+    store: Store,
+    runtime: Runtime,
+    *,
+    datasets: Sequence[str],
+    epochs: float,
+    batch_size: int,
+    lr: float,
+    seed: int = 0,
 ) -> Iterator[Verdict]:
     """A verdict for each adapt data set, as it is reached.
 
     Args:
-        builder: of the workload, over the store that keeps the updates.
+        workload: model and data.
+        store: keeps the updates and scores.
+        runtime: for training and evaluation.
         datasets: names; none: all of group adapt.
         epochs: passes over the training images of a data set.
         batch_size: samples per step; of a data set with fewer, as many as it has.
@@ -49,16 +63,16 @@ def verify(
     Raises:
         ConfigError: an unknown data set.
     """
-    workload = builder.workload
     known = list(dict.fromkeys(concept.partition("/")[0] for concept in workload.identity.concepts))
     for name in datasets:
         if name not in known:
-            raise ConfigError(f"--datasets: {name!r} is no data set of group adapt; allowed: {', '.join(known)}")
-    before = {score.dataset: score for score in builder.scores(Base(model=workload.identity.base))}
+            meant = suggestion(name, known)
+            raise ConfigError(f"--datasets: {name!r} is no data set of group adapt; {meant}allowed: {', '.join(known)}")
     for name in datasets or known:
+        builder = Builder(workload.scored_on(name), store, runtime)
         update = _update(workload, name, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed)
-        after = next(score for score in builder.scores(update) if score.dataset == name)
-        yield _verdict(before[name], after, update.recipe.steps)
+        (before,), (after,) = builder.scores(update.start), builder.scores(update)
+        yield _verdict(before, after, update.recipe.steps)
 
 
 def as_json(verdicts: Sequence[Verdict]) -> str:

@@ -134,11 +134,21 @@ class Mixture(Frozen):
     new: float = Field(default=0.34, gt=0, le=1)
     buffer: float = Field(default=0.33, ge=0, le=1)
     buffer_size: int | None = Field(
-        default=None, ge=1, description="samples that the buffer of earlier tasks holds; default: all"
+        default=None, description="samples that the buffer of earlier tasks holds; default: all"
     )
     buffer_policy: Literal["reservoir", "balanced"] | None = Field(
         default=None, description="what a buffer of limited size keeps: reservoir, balanced (alike of every concept)"
     )
+
+    @field_validator("buffer_size", mode="before")
+    @classmethod
+    def _holds_something(cls, value: object) -> object:
+        if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+            return value
+        raise ValueError(
+            "allowed: a whole number of samples from 1, or none, for a buffer without a limit, which holds all; "
+            "no buffer at all is buffer_share: 0"
+        )
 
     @model_validator(mode="before")
     @classmethod
@@ -285,6 +295,10 @@ class Subset(Frozen):
 
     share: float = Field(gt=0, lt=1, description="of a data set's test images, 300 and two a class at least")
     seed: int = Field(default=0, ge=0, description="of the draw")
+
+    def size(self, samples: int, classes: int) -> int:
+        """Of a data set's test images how many are scored, as in the code of arXiv 2408.14471; of a few all."""
+        return min(samples, max(2 * classes, 300, int(self.share * samples)))
 
 
 def _kind(value: Any) -> str:

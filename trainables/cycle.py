@@ -38,6 +38,15 @@ class Step:
 Report = Callable[[Step, tuple[Score, ...]], None]
 
 
+def require_no_pool_share(config: TrialConfig) -> None:
+    """Raises: ConfigError: a trial replays pretraining data, of which there are none."""
+    if config.recipe.mixture.pool > 0 and not config.recipe.method.is_frozen:
+        raise ConfigError(
+            f"pool_share: {config.recipe.mixture.pool:g} given; the data have no pool of pretraining samples: "
+            "set it to 0 (and new_share and buffer_share to sum to 1), or import a pool"
+        )
+
+
 def lineage(config: TrialConfig, identity: Identity, evaluate_at: Sequence[float] = ()) -> Iterator[Step]:
     """The steps of a trial, from task 0 (nothing trained: the zero-shot point).
 
@@ -51,11 +60,8 @@ def lineage(config: TrialConfig, identity: Identity, evaluate_at: Sequence[float
     """
     method = config.recipe.method
     scope.check(method, identity.anatomy)
-    if config.recipe.mixture.pool > 0 and not identity.pool_samples and not method.is_frozen:
-        raise ConfigError(
-            f"pool_share: {config.recipe.mixture.pool:g} given; the data have no pool of pretraining samples: "
-            "set it to 0 (and new_share and buffer_share to sum to 1), or import a pool"
-        )
+    if not identity.pool_samples:
+        require_no_pool_share(config)
     base = Base(model=identity.base)
     history = History(timeline=config.timeline, base=base)
     yield Step(task=0, update=None, served=base)

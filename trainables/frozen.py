@@ -5,7 +5,9 @@ All that is wrong with a value is said at once: which key of which file, what wa
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -25,6 +27,9 @@ class Frozen(BaseModel):
         return self.model_dump(mode="json")
 
 
+_FEW = 4
+"""Choices among which nobody needs a hint."""
+
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -32,6 +37,13 @@ def digest(value: object) -> str:
     """SHA-256 in hex of a JSON value in canonical form (sorted keys, no spaces, shortest floats)."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def suggestion(name: object, known: Iterable[str]) -> str:
+    """A question for messages about a name that is not known, such as "did you mean lora? "; empty if none is near."""
+    by_lower = {one.lower().replace("-", "_"): one for one in known}
+    close = get_close_matches(str(name).lower().replace("-", "_"), by_lower, n=1, cutoff=0.7)
+    return f"did you mean {by_lower[close[0]]}? " if close else ""
 
 
 def parse(model: type[_Model], value: object, *, source: str) -> _Model:
@@ -48,18 +60,22 @@ def _explain(model: type[BaseModel], error: ValidationError, source: str) -> Ite
         where = ".".join(keys) or "the whole document"
         given = problem["input"]
         if problem["type"] == "extra_forbidden":
-            allowed = ", ".join(sorted(node.get("properties", {})))
-            yield f"{source}: {where}: unknown key; allowed here: {allowed}"
+            allowed = sorted(node.get("properties", {}))
+            meant = suggestion(keys[-1], allowed)
+            yield f"{source}: {where}: unknown key; {meant}allowed here: {', '.join(allowed)}"
         elif problem["type"] == "missing":
             yield f"{source}: {where}: missing; it has no default"
         elif problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
             context = problem.get("ctx", {})
             name = given.get("name") if isinstance(given, Mapping) else given
             tags = context.get("expected_tags", "an object with a key 'name'")
-            yield f"{source}: {where}.name: {name!r} is unknown; allowed: {tags}"
+            meant = suggestion(name, _quoted(tags))
+            yield f"{source}: {where}.name: {name!r} is unknown; {meant}allowed: {tags}"
         else:
             message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
             shown = "" if isinstance(given, Mapping) else f"{given!r} given; "
+            if problem["type"] == "literal_error" and len(choices := _quoted(message)) > _FEW:
+                shown += suggestion(given, choices)
             yield f"{source}: {where}: {shown}{_allowed(problem['type'], message, _inner(model, keys, node))}"
 
 
@@ -69,9 +85,16 @@ def _allowed(kind: str, message: str, node: Mapping[str, Any]) -> str:
         return f"allowed: a mapping with keys of {', '.join(sorted(node['properties']))}"
     if kind == "list_type":
         return "allowed: a list, in brackets"
+    if kind == "string_pattern_mismatch":
+        return f"allowed: {node['description']}"
     if kind == "string_type":
         return 'allowed: a text, in quotes where it looks like something else, such as "1, 0.5"'
     return message if kind == "value_error" else f"allowed: {message}"
+
+
+def _quoted(text: str) -> list[str]:
+    """The names that a message of pydantic has in quotes."""
+    return re.findall(r"'([^']*)'", text)
 
 
 def _inner(model: type[BaseModel], keys: list[str], holder: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from trainables.data import manifest
 from trainables.frozen import ConfigError
 
 TEST_SHARE = 0.2
+CAPTION_REMEDY = f'--caption "{manifest.TEMPLATE}" makes one of the class'
+PARTS = ("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval")
+"""Names of the parts that a data set is divided into, which are no names of data sets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +63,14 @@ class DataSet:
         """Its group."""
         return self.group or "adapt"
 
-    def named(self, default: str) -> str:
-        """Its name; where none is given a default."""
+    def named(self, default: str, *, instead: str = "say --dataset NAME") -> str:
+        """Its name; where none is given a default.
+
+        Raises:
+            ConfigError: the default is what a part of a data set is called; `instead` says what to do.
+        """
+        if self.name is None and default.lower() in PARTS:
+            raise ConfigError(f"the data set would be called {default!r}, as a part of one is; {instead}")
         return self.name if self.name is not None else default
 
     def captions_of(self, concept: str | None) -> tuple[str, ...] | None:

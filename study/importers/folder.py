@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from study.importers.data_set import DataSet, Division
+from study.importers.data_set import PARTS, DataSet, Division
 from study.importers.found import Found, Skipped, existing, found, is_image_name, shown
 from trainables.data import manifest
 from trainables.frozen import ConfigError
@@ -34,8 +34,9 @@ def from_folder(path: Path, options: FolderOptions) -> Found:
     if not root.is_dir():
         raise ConfigError(f"{path}: not a folder; give the folder that holds the folders of classes")
     skipped: list[Skipped] = []
-    parts = _parts(root, options, skipped)
     data = options.data
+    name = data.named(shown(root.name), instead=f"import {shown(root.parent)}, which holds it, or say --dataset NAME")
+    parts = _parts(root, options, skipped)
     rows: list[dict[str, Any]] = []
     for split, folder in parts.items():
         images = list(_images(folder, skipped))
@@ -48,7 +49,7 @@ def from_folder(path: Path, options: FolderOptions) -> Found:
                     "image": str(image),
                     "caption": tuple(template.replace("{}", concept) for template in captions),
                     "concept": concept,
-                    "dataset": data.named(shown(root.name)),
+                    "dataset": name,
                     "split": of_image,
                     "templates": data.templates or data.captions or None,
                 }
@@ -64,6 +65,12 @@ def _parts(root: Path, options: FolderOptions, skipped: list[Skipped]) -> dict[s
     folders = [one for one in _listed(root) if one.is_dir()]
     halves = [one for one in folders if one.name in names and any(inner.is_dir() for inner in _listed(one))]
     if not halves:
+        if folders and all(one.name.lower() in PARTS for one in folders):
+            raise ConfigError(
+                f"{root}: its folders {', '.join(shown(one.name) for one in folders)} are named as parts of a data set "
+                f"are; allowed: train and {options.test_folder} (--test-folder names another), each with folders of "
+                "classes: train/CLASS/*.jpg. Rename others. A table that names the classes goes to `retune data import csv`"
+            )
         skipped.extend(_strays(root))
         return {"": root}
     others = [one.name for one in folders if one not in halves]
@@ -73,6 +80,14 @@ def _parts(root: Path, options: FolderOptions, skipped: list[Skipped]) -> dict[s
             f"allowed: train and {options.test_folder}; move the others away, or name the test images' folder with "
             "--test-folder"
         )
+    if [one.name for one in halves] == ["train"] and options.data.group_or_adapt == "adapt":
+        if options.division.test_share is None:
+            raise ConfigError(
+                f"{root}: it has train, and no {options.test_folder}; add {options.test_folder} with folders of classes, "
+                "name another folder of test images with --test-folder, or divide train by --test-share 0.2"
+            )
+        skipped.extend(_strays(root))
+        return {"": halves[0]}
     if options.division.test_share is not None:
         raise ConfigError(f"--test-share: {root} is divided into folders already; leave the option out")
     skipped.extend(_strays(root))
@@ -81,7 +96,7 @@ def _parts(root: Path, options: FolderOptions, skipped: list[Skipped]) -> dict[s
     for one in halves:
         if (split := names[one.name]) == unused:
             reason = f"nothing uses the {split} images of a data set of group {options.data.group_or_adapt}"
-            skipped.append(Skipped(where=str(one), reason=reason, bad=False))
+            skipped.append(_unused(one, reason))
         else:
             parts[split] = one
     return parts
@@ -103,7 +118,7 @@ def _images(folder: Path, skipped: list[Skipped]) -> Iterator[tuple[Path, str]]:
         named[concept] = one.name
         for inner in _listed(one):
             if inner.is_dir():
-                skipped.append(Skipped(where=str(inner), reason="a folder within that of a class", bad=False))
+                skipped.append(_unused(inner, "a folder within that of a class"))
             elif is_image_name(inner.name):
                 yield inner, concept
             else:
@@ -119,10 +134,16 @@ def _strays(root: Path) -> Iterator[Skipped]:
     for one in _listed(root):
         if not one.is_dir():
             yield (
-                Skipped(where=str(one), reason="an image in no folder of a class", bad=False)
+                Skipped(where=str(one), reason="an image in no folder of a class", bad=False, images=1)
                 if is_image_name(one.name)
                 else _no_image(one)
             )
+
+
+def _unused(folder: Path, reason: str) -> Skipped:
+    """A whole folder, with the number of images in it."""
+    images = sum(is_image_name(name) for _, _, names in os.walk(folder) for name in names)
+    return Skipped(where=str(folder), reason=f"{reason} ({images} images)", bad=False, images=images)
 
 
 def _no_image(path: Path) -> Skipped:

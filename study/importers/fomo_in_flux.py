@@ -6,6 +6,9 @@ smaller. Images are files PATH/ROOT/<path> (or PATH/<path>), or members of PATH/
 
 A caption is default_caption where there is one, else synthetic_merged_caption; the template of a data set is recovered
 from its primer_captions. An entry without a caption keeps its row, so no other row gets its neighbour's.
+
+A stream lists what is trained on: training images of other classes of its data sets are left out, and their names stay
+among those that test images are told apart from, as in the published streams. Its order is not taken.
 """
 
 import json
@@ -18,7 +21,7 @@ from typing import Any
 from study.importers import shard
 from study.importers.found import Found, Skipped, existing, found, leaves, shown
 from study.importers.shard import Damage, Member
-from trainables.frozen import ConfigError
+from trainables.frozen import ConfigError, suggestion
 
 RELEASES = (
     ("FLOWERS102",),
@@ -103,12 +106,16 @@ class FifOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class _Set:
-    """A data set: its folder's name, its group, its classes, and its info files by split."""
+    """A data set: its folder's name, its group, its classes, and its info files by split.
+
+    `streamed` are the classes that a stream lists of it; None without a stream: all.
+    """
 
     root: str
     group: str
     classes: tuple[str, ...] | None
     files: Mapping[str, Path]
+    streamed: frozenset[str] | None = None
 
 
 def from_fomo_in_flux(path: Path, options: FifOptions) -> Found:
@@ -122,7 +129,7 @@ def from_fomo_in_flux(path: Path, options: FifOptions) -> Found:
     skipped: list[Skipped] = []
     sets = _with_images(_sets(info, options, skipped), data, options, skipped)
     rows = [row for one in sets for row in _rows(one, data, skipped)]
-    return found(rows, skipped)
+    return found(rows, skipped, {"dataset": "take others with --only NAME"})
 
 
 def plain(name: str) -> str:
@@ -159,11 +166,13 @@ def _sets(info: Path, options: FifOptions, skipped: list[Skipped]) -> list[_Set]
     roots = sorted({file.name.removesuffix(end) for end in _ENDS for file in info.glob(f"*{end}")})
     if not roots:
         raise ConfigError(f"{info}: no ROOT_test.json is there; give the folder of the info files with --info DIR")
-    groups = _groups(options)
     known = {plain(root): root for root in roots}
+    streamed = None if options.stream is None else _streamed(options.stream, known, info, skipped)
+    groups = _published() if streamed is None else dict.fromkeys(streamed, "adapt")
     wanted = [plain(name) for name in options.only]
     if unknown := [name for name in options.only if plain(name) not in known]:
-        raise ConfigError(f"--only: {info} has no info files of {', '.join(unknown)}; it has {', '.join(roots)}")
+        meant = suggestion(unknown[0], roots)
+        raise ConfigError(f"--only: {info} has no info files of {', '.join(unknown)}; {meant}it has {', '.join(roots)}")
     sets = []
     for root in roots:
         group = groups.get(plain(root), None if options.stream is None else "holdout")
@@ -175,7 +184,18 @@ def _sets(info: Path, options: FifOptions, skipped: list[Skipped]) -> list[_Set]
             skipped.append(Skipped(where=root, reason="a data set of no published list; nothing uses it", bad=False))
             continue
         sets.append(
-            _Set(root=root, group=group, classes=_classes(info, root), files=_files(info, root, group, options))
+            _Set(
+                root=root,
+                group=group,
+                classes=_classes(info, root),
+                files=_files(info, root, group, options),
+                streamed=None if streamed is None or group != "adapt" else streamed[plain(root)],
+            )
+        )
+    if not sets:
+        raise ConfigError(
+            f"{info} has info files of {_some(roots)}, which are in no published list; say by --stream FILE, a JSON list "
+            'of "DATASET+++class", which of them models adapt to, and to which of their classes; others are held out'
         )
     return sets
 
@@ -183,15 +203,41 @@ def _sets(info: Path, options: FifOptions, skipped: list[Skipped]) -> list[_Set]
 _ENDS = ("_train.json", "_test.json", "_train_224.json", "_test_224.json")
 
 
-def _groups(options: FifOptions) -> dict[str, str]:
-    """Group of each data set, by its plain name."""
-    if options.stream is None:
-        adapted = [root for roots in RELEASES for root in roots]
-        return {**{plain(root): "holdout" for root in HELD_OUT}, **{plain(root): "adapt" for root in adapted}}
-    entries = _json(options.stream)
+def _published() -> dict[str, str]:
+    """Group of each published data set, by its plain name."""
+    adapted = [root for roots in RELEASES for root in roots]
+    return {**{plain(root): "holdout" for root in HELD_OUT}, **{plain(root): "adapt" for root in adapted}}
+
+
+def _streamed(stream: Path, known: Mapping[str, str], info: Path, skipped: list[Skipped]) -> dict[str, frozenset[str]]:
+    """The classes that a stream lists of each data set, by its plain name.
+
+    Published data sets may lack info files here; other names that do are typing errors.
+    """
+    entries = _json(stream)
     if not isinstance(entries, list) or not all(isinstance(one, str) and "+++" in one for one in entries):
-        raise ConfigError(f'--stream: {options.stream} is no list of "DATASET+++class"')
-    return {plain(one.split("+++", 1)[0]): "adapt" for one in entries}
+        raise ConfigError(f'--stream: {stream} is no list of "DATASET+++class"')
+    classes: dict[str, set[str]] = {}
+    unknown: Counter[str] = Counter()
+    for name, concept in (one.split("+++", 1) for one in entries):
+        classes.setdefault(plain(name), set()).add(concept)
+        unknown.update([name] * (plain(name) not in known))
+    published = _published()
+    if strange := [name for name in unknown if plain(name) not in published]:
+        meant = suggestion(strange[0], known.values())
+        raise ConfigError(
+            f"--stream: {stream}: {sum(unknown[name] for name in strange)} entries are of data sets without info files: "
+            f"{_some(strange)}; {meant}{info} has {', '.join(known.values())}"
+        )
+    reason = "the stream lists classes of it, and it has no info files"
+    skipped.extend(
+        Skipped(where=name, reason=f"{reason} ({count} entries)", bad=False) for name, count in unknown.items()
+    )
+    return {name: frozenset(some) for name, some in classes.items()}
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
 
 
 def _classes(info: Path, root: str) -> tuple[str, ...] | None:
@@ -223,7 +269,7 @@ def _with_images(sets: Sequence[_Set], data: Path, options: FifOptions, skipped:
         one for one in sets if not (data / one.root).is_dir() and not _tars(one.root, data) and not _flat(one, data)
     ]
     if absent and not options.available:
-        names = ", ".join(one.root for one in absent[:_LISTED]) + (", ..." if len(absent) > _LISTED else "")
+        names = _some([one.root for one in absent])
         raise ConfigError(
             f"{data}: {len(absent)} of {len(sets)} data sets have neither a folder nor a tar: {names}; say which to "
             "take with --only NAME, or --available for those that are there"
@@ -232,7 +278,8 @@ def _with_images(sets: Sequence[_Set], data: Path, options: FifOptions, skipped:
     there = [one for one in sets if one not in absent]
     if not there:
         raise ConfigError(
-            f"{data}: no data set has a folder or a tar there; give the folder that holds ROOT/ or ROOT.tar"
+            f"{data}: none of {_some([one.root for one in sets])} has a folder or a tar there; give the folder that "
+            "holds ROOT/ or ROOT.tar"
         )
     return there
 
@@ -259,20 +306,40 @@ def _rows(one: _Set, data: Path, skipped: list[Skipped]) -> Iterator[dict[str, A
         "year": None if ordinal is None or one.group != "adapt" else str(ordinal),
     }
     seen = set()
+    _require_classes(one, every)
+    left_out: Counter[str | None] = Counter()
     for split, some in entries.items():
         for name, entry in some.items():
+            concept = _concept(entry, one.classes)
+            if split == "train" and one.streamed is not None and concept not in one.streamed:
+                left_out[concept] += 1
+                continue
             where = place.of(name, split)
             if isinstance(where, str):
                 skipped.append(Skipped(where=f"{one.files[split].name}: {name}", reason=where))
                 continue
-            concept = _concept(entry, one.classes)
             seen.add(concept)
             yield {**shared, **where, "split": split, "concept": concept, "caption": _captions(entry)}
+    if left_out:
+        reason = f"{left_out.total()} training images of {len(left_out)} classes that the stream does not list"
+        skipped.append(Skipped(where=one.files["train"].name, reason=reason, bad=False, images=left_out.total()))
     names = () if retrieved else dict.fromkeys(one.classes or ())
     if names and len(names) < len(one.classes or ()):
         what = f"{len(one.classes or ()) - len(names)} classes have the name of an earlier one, and are one with it"
         skipped.append(Skipped(where=f"{one.root}_classnames.json", reason=what, bad=False))
     yield from ({**shared, "split": "label", "concept": name} for name in names if name not in seen)
+
+
+def _require_classes(one: _Set, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Raises: ConfigError: the stream lists classes that the data set does not have."""
+    known = {*(one.classes or ()), *(concept for entry in entries if (concept := _concept(entry, one.classes)))}
+    if unknown := sorted((one.streamed or frozenset()) - known):
+        meant = suggestion(unknown[0], sorted(known))
+        raise ConfigError(
+            f"--stream: {len(unknown)} entries are of classes that {one.root} does not have: "
+            f"{_some([shown(name) for name in unknown])}; {meant}its classes are in {one.root}_classnames.json, and "
+            f"those of its images in {', '.join(file.name for file in one.files.values())}"
+        )
 
 
 class _Places:
@@ -300,9 +367,9 @@ class _Places:
         if self._members is None:
             self._members = {}
             for tar in _tars(self._root, self._data):
-                for one in shard.members(tar):
+                for files, one in enumerate(shard.members(tar)):
                     if isinstance(one, Damage):
-                        self._skipped.append(Skipped(where=f"{tar}: {one.name}".rstrip(": "), reason=one.reason))
+                        self._skipped.append(one.skipped(tar, files, "files"))
                     else:
                         self._members.setdefault(one.name.removeprefix("./"), (tar, one))
         return self._members
@@ -319,6 +386,8 @@ def _entries(file: Path) -> dict[str, Mapping[str, Any]]:
     entries = _json(file)
     if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
         raise ConfigError(f"{file}: not an object of image paths with an object each")
+    if not entries:
+        raise ConfigError(f"{file}: it lists no images")
     return entries
 
 

@@ -4,7 +4,7 @@ While data is imported paths of images are absolute; the intake makes those belo
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,11 +25,19 @@ class Skipped:
         where: a file, a member of a shard, or a row of a table.
         reason: why.
         bad: whether it should have been a row: a broken sample should, a README beside the images should not.
+        images: how many it stands for: of a whole folder all in it, of a README none, of a shard that ends early none
+            that are known. None: one of what is bad, none of what is not.
     """
 
     where: str
     reason: str
     bad: bool = True
+    images: int | None = None
+
+    @property
+    def count(self) -> int:
+        """How many images it stands for."""
+        return int(self.bad) if self.images is None else self.images
 
     def __str__(self) -> str:
         return f"{shown(self.where)}: {self.reason}"
@@ -37,18 +45,25 @@ class Skipped:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Rows in columns of a manifest, and what was skipped."""
+    """Rows in columns of a manifest, and what was skipped.
+
+    Attributes:
+        remedies: what to do where rows lack a "caption" or a "concept", in the words of the importer's options.
+    """
 
     rows: pd.DataFrame
     skipped: tuple[Skipped, ...] = ()
+    remedies: Mapping[str, str] = field(default_factory=dict)
 
 
-def found(rows: Iterable[Mapping[str, Any]], skipped: Iterable[Skipped]) -> Found:
+def found(
+    rows: Iterable[Mapping[str, Any]], skipped: Iterable[Skipped], remedies: Mapping[str, str] | None = None
+) -> Found:
     """Rows given as one mapping each."""
     table = list(rows)
     columns = (*manifest.REQUIRED, *manifest.OPTIONAL)
     frame = pd.DataFrame({name: pd.Series([row.get(name) for row in table], dtype=object) for name in columns})
-    return Found(rows=manifest.canonical(frame), skipped=tuple(skipped))
+    return Found(rows=manifest.canonical(frame), skipped=tuple(skipped), remedies=remedies or {})
 
 
 def existing(path: Path, what: str) -> Path:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.importers.data_set import DataSet, Division, classes_of
+from study.importers.data_set import CAPTION_REMEDY, DataSet, Division, classes_of
 from study.importers.found import Found, Skipped, found, leaves, shown
 from trainables.frozen import ConfigError
+from trainables.silence import silenced
 
 if TYPE_CHECKING:
     import datasets
@@ -76,10 +77,12 @@ def from_hugging_face(path: Path, options: HuggingFaceOptions) -> Found:
     skipped: list[Skipped] = []
     rows: list[dict[str, Any]] = []
     all_names: dict[str, None] = {}
+    have: dict[str, None] = {}
     name = options.data.named(shown(path.resolve().stem if path.exists() else path.name))
     with _opened(path, options) as splits:
         for split, part in _chosen(splits, path, options, skipped).items():
             columns = _columns(part, path, options, given_names)
+            have.update(dict.fromkeys(part.column_names))
             all_names.update(dict.fromkeys(columns.names or ()))
             of_part = list(_rows(part, columns, path, options, skipped))
             drawn, concepts = [row["drawn by"] for row in of_part], [row["concept"] for row in of_part]
@@ -96,7 +99,12 @@ def from_hugging_face(path: Path, options: HuggingFaceOptions) -> Found:
             for one in all_names
             if one not in seen
         )
-    return found(rows, skipped)
+    listed = f"the columns are {', '.join(map(shown, have))}"
+    remedies = {
+        "caption": f"--caption-column NAME names the column of captions, and {CAPTION_REMEDY}; {listed}",
+        "concept": f"--concept-column NAME names the column of classes; {listed}",
+    }
+    return found(rows, skipped, remedies)
 
 
 @contextlib.contextmanager
@@ -115,7 +123,8 @@ def _opened(path: Path, options: HuggingFaceOptions) -> "Iterator[Mapping[str, d
     datasets.disable_progress_bars()
     with tempfile.TemporaryDirectory(prefix="retune-") as scratch:
         try:
-            splits = _splits(path, options, scratch if local else None)
+            with silenced("huggingface_hub"):
+                splits = _splits(path, options, scratch if local else None)
         except ConfigError:
             raise
         except Exception as error:  # its builders raise anything: OSError, ValueError, pyarrow's, the hub's
@@ -173,7 +182,8 @@ def _chosen(
         raise ConfigError(f"--test-share: {path} is divided into {', '.join(splits)} already; leave the option out")
     for name in splits:
         if named.get(name) in (None, unused):
-            skipped.append(Skipped(where=f"{path}, split {name}", reason="nothing uses this split", bad=False))
+            reason = f"nothing uses this split ({len(splits[name])} images)"
+            skipped.append(Skipped(where=f"{path}, split {name}", reason=reason, bad=False, images=len(splits[name])))
     return {split: part for split, part in have.items() if split != unused}
 
 

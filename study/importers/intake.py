@@ -7,7 +7,7 @@ does that is no image.
 import csv
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -23,6 +23,8 @@ from trainables.frozen import ConfigError
 
 Bad = Literal["error", "skip"]
 _SHOWN = 5
+_NO_CAPTION = "it has no caption, or an empty one"
+_RENAME = "give another name with --dataset"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,16 +89,21 @@ def take_in(found: Found, target: Target) -> Outcome:
         ConfigError: images are bad, a data set is in the manifest already, or no study could use what would be written.
     """
     before = manifest.read(target.out) if target.mode == "append" and target.out.exists() else None
-    _require_new_names(found.rows, before, target.out)
+    _require_new_names(found.rows, before, target.out, found.remedies.get("dataset", _RENAME))
     rows, bad = _checked(found.rows, target)
     skipped = (*found.skipped, *bad)
     wrong = [one for one in skipped if one.bad]
     if wrong and target.on_bad == "error":
-        total = int((found.rows["split"] != "label").sum()) + sum(one.bad for one in found.skipped)
-        raise ConfigError(_refusal(wrong, total))
-    if not len(rows):
-        raise ConfigError(f"nothing is left to import; {_first(wrong)}" if wrong else "there is nothing to import")
-    _require_sound(rows, target, wrong)
+        raise ConfigError(_refusal(wrong, found))
+    try:
+        if not len(rows):
+            raise ConfigError(f"nothing is left to import; {_first(wrong)}" if wrong else "there is nothing to import")
+        _require_sound(rows, target, wrong, found.remedies)
+    except ConfigError as error:
+        if not wrong or before is not None or target.out.exists():
+            raise
+        _write_list(skipped, target, "")
+        raise ConfigError(f"{error}\n  all that is left out is listed in {target.skipped}") from error
     paths = [_relative(path, target.root) for path in rows["image"]]
     rows = rows.assign(image=pd.Series(paths, dtype=object))
     whole = manifest.canonical(rows if before is None else pd.concat([before, rows], ignore_index=True))
@@ -121,7 +128,7 @@ def _checked(rows: pd.DataFrame, target: Target) -> tuple[pd.DataFrame, list[Ski
         if not all(manifest.is_text(text) for text in _texts(values)):
             reasons[i] = "its name, class or caption has characters that are no text"
         elif lacks:
-            reasons[i] = "it has no caption, or an empty one"
+            reasons[i] = _NO_CAPTION
     images = [(i, place) for i, place in enumerate(places) if place is not None and reasons[i] is None]
     looks = inspect([place for _, place in images], decode=target.decode, meter=Meter(len(images)))
     hashes = list(rows["sha256"])
@@ -150,46 +157,65 @@ def _place(source: Source | None, number: int, rows: pd.DataFrame) -> str:
     return f"{row['dataset']}, {row['split']}, row {number}"
 
 
-def _require_new_names(rows: pd.DataFrame, before: pd.DataFrame | None, out: Path) -> None:
+def _require_new_names(rows: pd.DataFrame, before: pd.DataFrame | None, out: Path, instead: str) -> None:
     if before is None:
         return
     known = set(before["dataset"].dropna())
     again = sorted({str(name) for name in rows["dataset"].dropna()} & {str(name) for name in known})
     if again:
         raise ConfigError(
-            f"{out}: it has {', '.join(map(shown, again[:_SHOWN]))} already; give another name with --dataset, or make "
-            "the manifest anew with --overwrite"
+            f"{out}: it has {', '.join(map(shown, again[:_SHOWN]))} already; {instead}, or make the manifest anew with "
+            "--overwrite"
         )
 
 
-def _require_sound(rows: pd.DataFrame, target: Target, wrong: Sequence[Skipped]) -> None:
+def _require_sound(rows: pd.DataFrame, target: Target, wrong: Sequence[Skipped], remedies: Mapping[str, str]) -> None:
     """Raises: ConfigError: data sets are no use; what the whole manifest lacks may come with the next import."""
     fatal = [one for one in manifest.problems(rows) if one.fatal and one.rows]
     if not fatal:
         return
     places = sources(rows, target.root)
-    lines = ["the data cannot be used, and nothing is written"]
+    lines = ["the data cannot be used, and no manifest is written"]
     for one in fatal:
         first = f" (the first is {shown(_place(places[one.rows[0]], one.rows[0], rows))})"
         lines.append(f"  {one}{first if len(one.rows) < len(rows) else ''}")
     if wrong:
-        lines.append(f"  {len(wrong)} bad images are left out of it; {_first(wrong)}")
+        lines.append(f"  {_counted(wrong)} are left out of it; {_first(wrong)}")
+    if "concept" in remedies and any("without a concept" in one.what for one in fatal):
+        lines.append(f"  {remedies['concept']}")
     raise ConfigError("\n".join(lines))
 
 
-def _refusal(wrong: Sequence[Skipped], total: int) -> str:
-    lines = [f"{len(wrong)} of {total} images cannot be used, and nothing is written"]
-    lines += [f"  {one}" for one in wrong[:_SHOWN]]
-    if len(wrong) > _SHOWN:
-        lines.append(f"  and {len(wrong) - _SHOWN} more")
-    if len(wrong) == total and all("No such file" in str(one) for one in wrong):
+def _refusal(wrong: Sequence[Skipped], found: Found) -> str:
+    """What is wrong: shards first, since images that they have lost follow from them."""
+    total = int((found.rows["split"] != "label").sum()) + sum(one.count for one in found.skipped if one.bad)
+    bad, shards = [one for one in wrong if one.count], [one for one in wrong if not one.count]
+    lines = [f"{_counted(wrong, total)} cannot be used, and nothing is written"]
+    for some in (shards, bad):
+        lines += [f"  {one}" for one in some[:_SHOWN]]
+        if len(some) > _SHOWN:
+            lines.append(f"  and {len(some) - _SHOWN} more")
+    if len(bad) == total and all("No such file" in str(one) for one in bad):
         lines.append("  none is there: paths start from the folder of the table, or from the one that --root names")
-    lines.append("  repair or remove them, or leave them out, with a list of them, by --on-bad-image skip")
+    lacking = sum(one.reason == _NO_CAPTION for one in bad)
+    if lacking and "caption" in found.remedies:
+        lines.append(f"  {found.remedies['caption']}")
+    if not lacking or lacking < total:
+        lines.append("  repair or remove them, or leave them out, with a list of them, by --on-bad-image skip")
     return "\n".join(lines)
 
 
+def _counted(wrong: Sequence[Skipped], total: int | None = None) -> str:
+    """How many shards and images are bad."""
+    images, shards = sum(one.count for one in wrong), sum(not one.count for one in wrong)
+    whole = "bad images" if total is None else f"of {total} images"
+    parts = [f"{shards} damaged shards"] * bool(shards) + [f"{images} {whole}"] * bool(images)
+    return " and ".join(parts)
+
+
 def _first(wrong: Sequence[Skipped]) -> str:
-    return f"the first of {len(wrong)} bad images is {wrong[0]}"
+    shards = [one for one in wrong if not one.count]
+    return f"the first: {(shards or wrong)[0]}"
 
 
 def _relative(path: str | None, root: Path) -> str | None:

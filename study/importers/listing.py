@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from study.importers.data_set import DataSet, Division
+from study.importers.data_set import CAPTION_REMEDY, DataSet, Division
 from study.importers.found import Found, Skipped, existing, found, leaves, shown
 from trainables.data import manifest
-from trainables.frozen import ConfigError
+from trainables.frozen import ConfigError, suggestion
 
 SUFFIXES = {".csv": ",", ".tsv": "\t", ".parquet": ""}
 """Of tables, with what parts their fields."""
@@ -57,7 +57,8 @@ def from_listing(path: Path, options: ListingOptions) -> Found:
         ConfigError: it cannot be read, lacks a column, or an option says what the table says already.
     """
     file = existing(path, "give a .csv, .tsv or .parquet file that lists images")
-    table = _named(_read(file), file, options)
+    raw = _read(file)
+    table = _named(raw, file, options)
     if not len(table):
         raise ConfigError(f"{path}: the table has no rows")
     given = {**options.data.columns, "group": options.data.group, "dataset": options.data.name, "split": options.split}
@@ -69,7 +70,12 @@ def from_listing(path: Path, options: ListingOptions) -> Found:
     skipped: list[Skipped] = []
     rows = list(_rows(table, file, root, skipped))
     _fill(rows, file, options)
-    return found(rows, skipped)
+    have = f"the table has the columns {', '.join(shown(name) for name in raw.columns)}"
+    remedies = {
+        "caption": f"--caption-column NAME names the column of captions, and {CAPTION_REMEDY}; {have}",
+        "concept": f"--concept-column NAME names the column of classes; {have}",
+    }
+    return found(rows, skipped, remedies)
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -95,7 +101,8 @@ def _named(table: pd.DataFrame, path: Path, options: ListingOptions) -> pd.DataF
     have = ", ".join(shown(name) for name in table.columns)
     for column, name in options.columns:
         if name not in table.columns:
-            raise ConfigError(f"{path}: --{column}-column: there is no column {name!r}; the table has {have}")
+            meant = suggestion(name, table.columns)
+            raise ConfigError(f"{path}: --{column}-column: there is no column {name!r}; {meant}the table has {have}")
     renamed = {column: table[name] for column, name in options.columns}
     table = table.assign(**renamed)
     if "image" not in table and "bytes" not in table:
@@ -137,7 +144,9 @@ def _fill(rows: list[Row], path: Path, options: ListingOptions) -> None:
     """Fill what a table leaves empty."""
     data = options.data
     for row in rows:
-        for name, value in {**data.columns, "dataset": data.named(shown(path.stem)), "split": options.split}.items():
+        if row["dataset"] is None:
+            row["dataset"] = data.named(shown(path.stem))
+        for name, value in {**data.columns, "split": options.split}.items():
             row[name] = value if row[name] is None else row[name]
         row["caption"] = row["caption"] or data.captions_of(row["concept"])
     open_ones: dict[tuple[str, str], list[Row]] = {}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from study.importers.found import Skipped
 from trainables.frozen import ConfigError
 
 _BLOCK = 512
@@ -32,10 +33,21 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class Damage:
-    """Something of a shard that is no file that can be read; `name` is the member's, or "" of the shard as a whole."""
+    """Something of a shard that is no file that can be read; `name` is the member's, or "" of the shard as a whole.
+
+    `ends` says that nothing behind it can be read either.
+    """
 
     name: str
     reason: str
+    ends: bool = True
+
+    def skipped(self, path: Path, read: int, what: str) -> Skipped:
+        """What an importer says of it, that has read so many samples or files of the shard."""
+        if not self.ends:
+            return Skipped(where=f"{path}: {self.name}", reason=self.reason)
+        lost = f"{read} {what} before that are read, and all behind it are lost"
+        return Skipped(where=str(path), reason=f"{self.reason}; {lost}", images=0)
 
 
 def members(path: Path) -> Iterator[Member | Damage]:
@@ -52,7 +64,7 @@ def members(path: Path) -> Iterator[Member | Damage]:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 yield from _members(tar, file, size)
         except (tarfile.TarError, OSError) as error:
-            yield Damage(name="", reason=f"cut short or damaged: {error}")
+            yield Damage(name="", reason=f"the shard ends early or is damaged: {error}")
 
 
 def opened(path: Path) -> BinaryIO:
@@ -79,7 +91,7 @@ def _members(tar: tarfile.TarFile, file: BinaryIO, size: int) -> Iterator[Member
         try:
             info = tar.next()
         except tarfile.ReadError as error:
-            yield Damage(name="", reason=f"cut short after {last}: {error}")
+            yield Damage(name="", reason=f"the shard ends early, after {last}: {error}")
             return
         if info is None:
             break
@@ -88,17 +100,18 @@ def _members(tar: tarfile.TarFile, file: BinaryIO, size: int) -> Iterator[Member
             continue
         last = info.name
         if not info.isreg() or info.issparse():
-            yield Damage(name=info.name, reason="a link, a device or a sparse file, whose bytes are not at one place")
+            what = "a link, a device or a sparse file, whose bytes are not at one place"
+            yield Damage(name=info.name, reason=what, ends=False)
         elif info.offset_data + info.size > size:
-            yield Damage(name=info.name, reason="the shard is cut short within it")
+            yield Damage(name=info.name, reason=f"the shard ends early, within {info.name}")
             return
         else:
             yield Member(name=info.name, offset=info.offset_data, size=info.size)
     file.seek(tar.offset)
     mark = file.read(_BLOCK)
     if len(mark) < _BLOCK or any(mark):
-        what = "cut short" if len(mark) < _BLOCK else "damaged"
-        yield Damage(name="", reason=f"{what} after {last}: there is no end mark")
+        what = "ends early" if len(mark) < _BLOCK else "is damaged"
+        yield Damage(name="", reason=f"the shard {what}, after {last}: there is no end mark")
         return
     while block := file.read(1 << 20):
         if any(block):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from study.importers import shard
-from study.importers.data_set import DataSet, Division, classes_of
+from study.importers.data_set import CAPTION_REMEDY, DataSet, Division, classes_of
 from study.importers.found import SUFFIXES, Found, Skipped, found, leaves, shown
 from study.importers.shard import Member
 from trainables.frozen import ConfigError
@@ -95,7 +95,11 @@ def from_webdataset(path: Path, options: WebDatasetOptions) -> Found:
             for one in names
             if one not in seen
         )
-    return found(rows, skipped)
+    remedies = {
+        "caption": f"--caption-key KEY names the key of the caption in json, and {CAPTION_REMEDY}",
+        "concept": "--concept-key KEY names the key of the class in json",
+    }
+    return found(rows, skipped, remedies)
 
 
 def shards_of(path: Path) -> list[Path]:
@@ -115,8 +119,8 @@ def shards_of(path: Path) -> list[Path]:
             shards.extend(Path(match) for match in matches)
         absent = [one for one in shards if not one.is_file()]
         if absent:
-            more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-            raise ConfigError(f"{shown(absent[0])}{more}: there is no such shard")
+            many = f"{len(absent)} of its {len(shards)} shards are not there; the first is {shown(absent[0])}"
+            raise ConfigError(f"{shown(path)}: {'there is no such shard' if len(shards) == 1 else many}")
     if not shards:
         packed = sorted(path.glob("*.tar.*")) + sorted(path.glob("*.tgz")) if path.is_dir() else []
         hint = f"; {packed[0].name} is compressed, and offsets need uncompressed tars" if packed else ""
@@ -172,9 +176,10 @@ def _samples(path: Path, skipped: list[Skipped]) -> dict[str, _Sample]:
             if isinstance(one, Member):
                 reason, bad = _take(one, samples, file)
             else:
-                reason, bad = one.reason, True
+                skipped.append(one.skipped(path, sum(bool(sample.images) for sample in samples.values()), "samples"))
+                continue
             if reason:
-                skipped.append(Skipped(where=f"{path}: {one.name}" if one.name else str(path), reason=reason, bad=bad))
+                skipped.append(Skipped(where=f"{path}: {one.name}", reason=reason, bad=bad))
     return samples
 
 

@@ -69,7 +69,7 @@ def test_plain_fine_tuning_is_not_mentioned_and_merging_is() -> None:
     configs = configs_of(trials_of(frames(World(tasks=1, blocks=1, rates=(1e-4,)))))
     named = {config.label: config for config in configs}
     assert named["full fine-tuning"].timeline_name == "no merging"
-    assert named["LoRA r2, EMA-merge w=0.8"].setting == "w=0.8"
+    assert named["LoRA r2, EMA-merge w=0.8"].setting == "r2, w=0.8"
 
 
 def test_labels_name_what_varies() -> None:

@@ -1,4 +1,4 @@
-"""Colours, shapes and names: by family and timeline as long as they last, then by group with names."""
+"""Colours, shapes and names: by approach and timeline as long as they last, then by group with names."""
 
 import pandas as pd
 
@@ -27,12 +27,12 @@ def test_timelines_that_share_a_shape_share_its_place_in_the_legend() -> None:
     assert explained[-1] == ("other start and serve", None, "star")
 
 
-def test_few_families_have_their_own_colours_and_timelines_their_shapes(study: Frontier) -> None:
+def test_few_approaches_have_their_own_colours_and_timelines_their_shapes(study: Frontier) -> None:
     look = look_of(study)
     assert not look.named
-    assert sorted(look.colours.values()) == [0, 1, 2]
+    assert sorted(look.colours.values()) == [0, 1]
     assert len({look.shape(result.config) for result in study.results}) == 3
-    assert [entry.colour is None for entry in look.legend] == [False] * 3 + [True] * 3
+    assert [entry.colour is None for entry in look.legend] == [False] * 2 + [True] * 3
 
 
 def test_many_methods_are_drawn_by_group_and_named(methods: Frontier) -> None:
@@ -44,7 +44,7 @@ def test_many_methods_are_drawn_by_group_and_named(methods: Frontier) -> None:
     }
     plane = plane_of(methods, look)
     named = {mark.label: mark.number for mark in plane.marks if mark.label is not None}
-    bests = {method.family: method.best.number for method in methods.methods if method.best.config.trained}
+    bests = {method.approach: method.best.number for method in methods.methods if method.best.config.trained}
     assert named == bests
     assert not any(mark.faint for mark in plane.marks if mark.label is not None)
 

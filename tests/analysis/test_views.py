@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis import charts, svg
+from analysis.evaluation import Evaluation, evaluate
 from analysis.frontier import Frontier, build_frontier
 from analysis.labels import Box, place, spread
 from analysis.looks import look_of, shown_methods
-from analysis.svg import Frame
+from analysis.svg import Frame, log_ticks
 from analysis.tables import make_tables
 from analysis.trajectories import MAX_SHOWN, dataset_changes, shown_results, trajectories
-from analysis.views import gains_of, nice_ticks, paths_of, plane_of
+from analysis.views import anytime_of, gains_of, nice_ticks, paths_of, plane_of
 from tests.analysis.worlds import World, frames
 
 
@@ -66,7 +67,7 @@ def test_names_of_many_methods_do_not_cover_each_other(methods: Frontier) -> Non
 def test_many_methods_show_one_gain_each(methods: Frontier) -> None:
     gains = gains_of(methods, look_of(methods))
     assert gains is not None
-    families = [row.result.config.family for row in gains.rows]
+    families = [row.result.config.approach for row in gains.rows]
     assert len(families) == len(set(families)) == len(shown_methods(methods))
     assert "zero-shot" not in families
 
@@ -152,3 +153,47 @@ def test_lines_are_clipped_to_the_frame(slope: float) -> None:
 def test_text_is_escaped() -> None:
     assert svg.text(0, 0, "a < b & c", "tick") == '<text x="0.0" y="0.0" class="tick">a &lt; b &amp; c</text>'
     assert "&quot;" in svg.document(10, 10, 'a "b"', "")
+
+
+@given(st.floats(-12, 12), st.floats(0.05, 9))
+def test_logarithmic_ticks_are_inside(low: float, width: float) -> None:
+    ticks = log_ticks(low, low + width)
+    assert all(low <= np.log10(tick) <= low + width for tick in ticks)
+    assert len(ticks) >= 2 or width < 0.4
+
+
+@pytest.fixture(scope="module")
+def evaluation() -> Evaluation:
+    tables = frames(World(weights=(0.2, 0.5, 0.8), rates=(1e-5, 1e-4, 1e-3), tasks=4))
+    return evaluate(make_tables(tables["trials"], tables["tasks"], tables["scores"], name="study"))
+
+
+def test_curves_over_cost_end_at_the_hull_area(evaluation: Evaluation) -> None:
+    view = anytime_of(evaluation.compute.curves, "MAFs", evaluation, look_of(evaluation.frontier))
+    assert view is not None
+    areas = {area.name: 100 * area.hull.value for area in evaluation.areas.methods}
+    for line in view.lines:
+        assert line.y[-1] == pytest.approx(areas[line.name], abs=0.5)
+        assert list(line.x) == sorted(line.x)
+
+
+def test_ways_begin_at_zero_shot_and_bands_contain_each_other(evaluation: Evaluation) -> None:
+    plane = plane_of(evaluation.frontier, look_of(evaluation.frontier), evaluation.dials)
+    for mark in plane.marks:
+        assert mark.way is not None
+        assert mark.way[0] == pytest.approx((plane.zero_shot.x, plane.zero_shot.y))
+    names = [band.name for band in plane.bands]
+    assert len(names) == 3
+
+    def height(points: tuple[tuple[float, float], ...], x: float) -> float:
+        return max((y for at, y in points if at >= x), default=plane.y_range[0])
+
+    any_, most, all_ = (band.points for band in plane.bands)
+    for x in np.linspace(*plane.x_range, 20):
+        assert height(any_, x) >= height(most, x) >= height(all_, x)
+
+
+def test_dials_run_through_configs_of_the_pareto_set(evaluation: Evaluation) -> None:
+    plane = plane_of(evaluation.frontier, look_of(evaluation.frontier), evaluation.dials)
+    assert plane.dials
+    assert all(dial.name.startswith("path of ") for dial in plane.dials)

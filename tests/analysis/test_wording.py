@@ -1,6 +1,4 @@
-"""Words: signs, intervals, and sentences that stay true for studies in which nothing worked."""
-
-from dataclasses import replace
+"""Words: signs, intervals, costs and prices."""
 
 import pytest
 
@@ -16,10 +14,6 @@ SMALL = World(learned={("full", None): 0.8, ("lora", 2): 0.5}, timelines=("finet
 def frontier_of(world: World) -> Frontier:
     tables = frames(world)
     return build_frontier(make_tables(tables["trials"], tables["tasks"], tables["scores"], name="study"))
-
-
-def answers_of(world: World) -> dict[str, str]:
-    return {answer.question: answer.text for answer in wording.answers(frontier_of(world))}
 
 
 @pytest.mark.parametrize(
@@ -58,30 +52,19 @@ def test_prices_are_read_from_low_to_high() -> None:
     assert all(" to " in text for text in texts[1:-1])
 
 
-def test_usual_answers() -> None:
-    found = answers_of(SMALL)
-    assert list(found) == ["Largest gain", "What it buys", "Retains most", "Learns most"]
-    assert "AZS points more than routing requests at random" in found["Largest gain"]
-    assert "(3 blocks)" in found["Largest gain"]
-    assert "of what joint training learns" in found["What it buys"]
+@pytest.mark.parametrize(("value", "expected"), [(None, "\u2013"), (0.001, "< 0.01"), (0.5, "0.50"), (0.999, "> 0.99")])
+def test_chances(value: float | None, expected: str) -> None:
+    assert wording.chance(value) == expected
 
 
-def test_nothing_above_the_line_is_said() -> None:
-    found = answers_of(replace(SMALL, base_lift=-0.05, merge_lift=-0.05))
-    assert found["Largest gain"].startswith("No config that learned lies above the line")
-
-
-def test_nothing_learned_is_said() -> None:
-    found = answers_of(replace(SMALL, learned={("full", None): -0.4}, base_lift=-0.05))
-    assert found["What it buys"].endswith("It learned nothing.")
-    assert found["Learns most"].startswith("No config learned anything")
-    assert found["Retains most"] == "No config has a higher AKA than the zero-shot model."
-
-
-def test_an_undecided_gain_is_called_so() -> None:
-    found = answers_of(replace(SMALL, noise_sd=0.03, seed=1))
-    assert "The interval contains zero" in found["Largest gain"]
-
-
-def test_without_joint_the_reason_is_given() -> None:
-    assert answers_of(replace(SMALL, with_joint=False))["Largest gain"].startswith("Not defined: there is no finished")
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.0, None, "any price"),
+        (0.0, 0.25, "less than 0.25"),
+        (0.25, 1.5, "0.25 to 1.50"),
+        (1.5, None, "more than 1.50"),
+    ],
+)
+def test_price_intervals(low: float, high: float | None, expected: str) -> None:
+    assert wording.prices(low, high) == expected

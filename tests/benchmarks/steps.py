@@ -188,7 +188,7 @@ def _vit_b_32() -> Workload:
             data="none",
             suite="none",
             concepts=("none",),
-            test_samples=0,
+            tests=(),
             pool_samples=0,
             anatomy=anatomy,
         ),

@@ -110,15 +110,15 @@ WRONG: dict[str, tuple[list[dict[str, Values]], str]] = {
     "w without a merge": ([{"timeline": "finetune", "w": 0.5}], "s.yaml: grid[0].w: applies to no config of this grid"),
     "unknown method": (
         [{"method": ["full", "lorra"], "rank": 2}],
-        "s.yaml: grid[0].method: 'lorra' is unknown; allowed: full, zeroshot, lnfit",
+        "s.yaml: grid[0].method: 'lorra' is unknown; did you mean lora? allowed: full, zeroshot, lnfit",
     ),
     "unknown method alone": (
         [{"method": "lorra"}],
-        "s.yaml: grid[0].method: 'lorra' is unknown; allowed: full, zeroshot, lnfit",
+        "s.yaml: grid[0].method: 'lorra' is unknown; did you mean lora? allowed: full, zeroshot, lnfit",
     ),
     "unknown timeline": (
         [{"timeline": "emma", "w": 0.5}],
-        "s.yaml: grid[0].timeline: 'emma' is unknown; allowed: finetune, ema, ft, zs",
+        "s.yaml: grid[0].timeline: 'emma' is unknown; did you mean ema? allowed: finetune, ema, ft, zs",
     ),
     "method that is a number": ([{"method": 3}], "s.yaml: grid[0].method: 3 is unknown; allowed: "),
     "rank 0": ([{"method": "lora", "rank": 0}], "s.yaml: grid[0].rank: 0 given; allowed: greater than or equal to 1"),
@@ -135,6 +135,10 @@ WRONG: dict[str, tuple[list[dict[str, Values]], str]] = {
     "unknown target": (
         [{"method": "lora", "targets": "z"}],
         "s.yaml: grid[0].targets: 'z' given; there is no target 'z'; ",
+    ),
+    "buffer of all": (
+        [{"buffer_size": "all"}],
+        "s.yaml: grid[0].buffer_size: 'all' given; allowed: a whole number of samples from 1, or none, ",
     ),
     "unknown penalty": (
         [{"penalty": "z"}],
@@ -174,7 +178,10 @@ WRONG: dict[str, tuple[list[dict[str, Values]], str]] = {
         [{"start": "first", "serve": "all"}],
         "s.yaml: grid[0].start: 'first' given; allowed: 'base', 'last', ",
     ),
-    "unknown rule": ([{"timeline": "offline", "rule": "tie"}], "s.yaml: grid[0].rule: 'tie' is unknown; allowed: lerp"),
+    "unknown rule": (
+        [{"timeline": "offline", "rule": "tie"}],
+        "s.yaml: grid[0].rule: 'tie' is unknown; did you mean ties? allowed: lerp",
+    ),
     "rule without a merge": ([{"rule": "ties"}], "s.yaml: grid[0].rule: applies to no config of this grid"),
     "density above 1": (
         [{"timeline": "offline", "rule": "ties", "density": 1.5}],

@@ -162,6 +162,30 @@ def test_a_kill_before_the_definition_was_written_leaves_a_usable_folder(
     assert invoke(capsys, monkeypatch, "run", study, "--dir", folder, "--inline")[0] == 0
 
 
+@pytest.mark.parametrize("text", [None, "name: [", "name: one\n"], ids=["gone", "no YAML", "no study"])
+def test_a_folder_whose_definition_is_lost_goes_on_from_its_store(
+    finished: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    text: str | None,
+) -> None:
+    before, definition = command.updates(finished), (finished / "study.yaml").read_text()
+    (finished / "study.yaml").unlink()
+    if text is not None:
+        (finished / "study.yaml").write_text(text)
+    code, errors = invoke(capsys, monkeypatch, "status", finished)
+    assert (code, f"retune run STUDY --dir {finished}" in errors) == (2, True), errors
+    again = ("run", tmp_path / "tiny.yaml", "--dir", finished, "--inline")
+    if text is not None:
+        code, errors = invoke(capsys, monkeypatch, *again)
+        assert (code, "remove study.yaml if it is there" in errors) == (2, True), errors
+        (finished / "study.yaml").unlink()
+    assert invoke(capsys, monkeypatch, *again)[0] == 0
+    assert (finished / "study.yaml").read_text() == definition
+    assert command.updates(finished) == before
+
+
 def test_a_report_does_not_throw_away_tables_that_it_cannot_derive(
     finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

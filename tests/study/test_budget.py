@@ -69,7 +69,7 @@ def test_our_adapters_make_no_dense_update() -> None:
         (["--model", "coca_ViT-B-32"], "it is a CoCa, half of whose loss is the captions that its decoder writes"),
         (["--model", "hf-hub:foo/bar"], "open_clip_config.json of foo/bar is not on this machine; `retune fetch"),
         (["--total", "1e40", "--methods", "full"], "buys full more steps than can be run"),
-        (["--methods", "lorra"], "--methods: 'lorra' is unknown; allowed: full, lnfit"),
+        (["--methods", "lorra"], "--methods: 'lorra' is unknown; did you mean lora? allowed: full, lnfit"),
         (["--methods", "zeroshot"], "--methods: 'zeroshot' is unknown"),
         (["--precision", "fp8"], "--precision: 'fp8' given; allowed: fp32, bf16"),
         (["--accounting", "mine"], "--accounting: 'mine' given; allowed: ours, paper"),

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from study import cli, data_check, data_commands, data_page
+from study import cli, data_check, data_commands, data_page, import_commands
 from study.importers import KINDS
 from study.importers.inspection import inspect, sources
 from tests import images
@@ -155,6 +155,16 @@ def test_images_that_are_trained_on_and_tested_on_are_noted(retune: Retune, tmp_
     assert "note: 2 rows (0, 3): test images that are also trained on" in out
 
 
+def test_an_image_of_two_classes_is_noted(retune: Retune, tmp_path: Path) -> None:
+    for split, offset in (("train", 0), ("test", 10)):
+        for k, name in enumerate(("cat", "dog")):
+            files = {f"{i}.png": images.some(i + offset + (i > 0) * 50 * k) for i in range(3)}
+            images.write_files(tmp_path / "pets" / split / name, files)
+    retune("data", "import", "folder", "pets", "--out", "m.parquet")
+    _, out, _ = retune("data", "check", "m.parquet")
+    assert "note: 2 rows (6, 9): training images that a data set has in more than one class; remove them" in out
+
+
 def test_check_reads_csv_and_says_what_it_cannot_read(retune: Retune, tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("image,caption,concept,dataset,split,group\nnone.png,x,cat,d,train,adapt\n")
     status, out, _ = retune("data", "check", "m.csv")
@@ -164,6 +174,15 @@ def test_check_reads_csv_and_says_what_it_cannot_read(retune: Retune, tmp_path: 
     status, out, err = retune("data", "check", "none.parquet")
     assert (status, out) == (2, "")
     assert err == "retune: none.parquet: no such file; make a manifest with `retune data import`\n"
+
+
+def test_images_that_nothing_uses_are_counted(retune: Retune, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        images.write_classes(tmp_path / "pets" / split, images.CLASSES[:2], 3)
+    (tmp_path / "pets" / "README").write_text("pets")
+    _, _, err = retune("data", "import", "folder", "pets", "--out", "m.parquet", "--group", "holdout")
+    assert "passed over: 6 images and 1 entries without images, which nothing uses; they are listed in m.sk" in err
+    assert "group holdout (6 images),no" in (tmp_path / "m.skipped.csv").read_text()
 
 
 @settings(deadline=None)
@@ -356,17 +375,24 @@ def test_options_of_other_kinds_are_refused(retune: Retune, kind: str, option: s
 
 
 def test_every_kind_has_a_command_with_examples() -> None:
-    group = typer.main.get_command(data_commands.importing)
+    group = typer.main.get_command(import_commands.importing)
     commands = group.commands  # type: ignore[attr-defined]
     assert set(commands) == set(KINDS)
     for kind, one in commands.items():
         assert f"retune data import {kind} " in one.epilog
 
 
-@pytest.mark.parametrize("name", [name for name in vars(data_commands) if name.endswith("_EXAMPLES")])
-def test_examples_are_commands_that_exist(name: str) -> None:
+EXAMPLES = {
+    name: text
+    for module in (import_commands, data_commands)
+    for name, text in vars(module).items()
+    if name.endswith("_EXAMPLES")
+}
+
+
+@pytest.mark.parametrize("text", EXAMPLES.values(), ids=EXAMPLES.keys())
+def test_examples_are_commands_that_exist(text: str) -> None:
     """Every option of an example is one of its command."""
-    text = getattr(data_commands, name)
     group = typer.main.get_command(cli.app)
     examples = [line for line in text.splitlines() if line.startswith("retune ")]
     assert examples

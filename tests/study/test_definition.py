@@ -88,6 +88,11 @@ def test_one_block_by_default(tmp_path: Path) -> None:
 
 WRONG: dict[str, tuple[str, str, str]] = {
     "no blocks": ("blocks: 2", "blocks: 0", "blocks: 0 given; "),
+    "blocks in words": (
+        "blocks: 2",
+        "blocks: many",
+        "blocks: 'many' given; a number of blocks is needed, or a list of {seed",
+    ),
     "empty blocks": ("blocks: 2", "blocks: []", "blocks: give at least one block"),
     "duplicate blocks": (
         "blocks: 2",
@@ -107,9 +112,13 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "unknown key": (
         "blocks: 2",
         "block: 2",
-        "block: unknown key; allowed here: blocks, budget, evaluate_at, fixed, grid, joint, lr_scaling, ",
+        "block: unknown key; did you mean blocks? allowed here: blocks, budget, evaluate_at, fixed, grid, joint, ",
     ),
-    "bad name": ("name: mine", "name: a/b", "name: 'a/b' given; allowed: "),
+    "bad name": (
+        "name: mine",
+        "name: a/b",
+        "name: 'a/b' given; allowed: letters, digits, . _ and -, a letter or digit first",
+    ),
     "no name": ("name: mine\n", "", "name: missing; it has no default"),
     "no grid": ("grid:", "grid: []\nfixed2:", "fixed2: unknown key"),
     "empty grid": (TEXT[TEXT.index("grid:") : TEXT.index("blocks")], "grid: []\n", "grid: it is empty"),
@@ -196,7 +205,9 @@ def test_preset_is_valid(name: str) -> None:
 
 
 def test_presets_are_listed_for_an_unknown_name() -> None:
-    with pytest.raises(ConfigError, match=r"^smok: neither a YAML file nor a preset; presets: .*smoke"):
+    with pytest.raises(
+        ConfigError, match=r"^smok: neither a YAML file nor a preset; did you mean smoke\? presets: .*smoke"
+    ):
         load("smok")
 
 

@@ -1,6 +1,8 @@
 """`retune fetch`, and studies whose data and model are files: paths, bounds, kills, images that are bad."""
 
+import hashlib
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -12,6 +14,7 @@ from study.definition import load
 from tests import images
 from tests.study import command
 from trainables.config import Clip
+from trainables.data import manifest
 from trainables.runtime import Runtime
 from trainables.workloads.clip.opening import images_of
 
@@ -101,16 +104,16 @@ def test_a_killed_fetch_goes_on(home: Path, tmp_path: Path) -> None:
     assert not len(found.missing(np.arange(len(found))))
 
 
-def test_images_that_went_bad_are_counted(home: Path, tmp_path: Path) -> None:
-    lost = home / "new" / images.CLASSES[0].replace(" ", "_") / "0000.jpg"
-    content = lost.read_bytes()
-    lost.write_bytes(content[:100])
-    try:
-        done = command.retune("fetch", home / "study.yaml", RETUNE_CACHE=str(tmp_path))
-    finally:
-        lost.write_bytes(content)
+def test_images_that_cannot_be_decoded_are_counted(home: Path, tmp_path: Path) -> None:
+    own = shutil.copytree(home, tmp_path / "home")
+    frame = manifest.read(own / "m.parquet")
+    bad = own / frame["image"][0]
+    bad.write_bytes(bad.read_bytes()[:100])
+    frame.loc[0, "sha256"] = hashlib.sha256(bad.read_bytes()).hexdigest()  # as an import without decoding has it
+    manifest.write(frame, own / "m.parquet")
+    done = command.retune("fetch", own / "study.yaml", RETUNE_CACHE=str(tmp_path))
     assert done.returncode == 1
-    assert "0000.jpg: it has changed since it was imported" in done.stderr
+    assert f"{bad.name}: cannot be decoded" in done.stderr
     assert "1 images cannot be decoded; `retune data check` lists them" in done.stderr
     assert "Traceback" not in done.stderr
 

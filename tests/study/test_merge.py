@@ -75,7 +75,7 @@ def test_rules(
         ("--w 0.5 --weights 1,2 old.safetensors new.safetensors", "--w and --weights say the same"),
         ("--weights a,b old.safetensors new.safetensors", "--weights: 'a,b' given; numbers such as 1,1,2"),
         ("--weights 1 old.safetensors new.safetensors", "one each"),
-        ("--rule tie old.safetensors new.safetensors", "--rule: 'tie' given; allowed: 'lerp'"),
+        ("--rule tie old.safetensors new.safetensors", "--rule: 'tie' given; did you mean ties? allowed: 'lerp'"),
         ("--rule ties old.safetensors new.safetensors", "needs a base"),
         ("--rule ties --w 0.5 --base base.safetensors old.safetensors new.safetensors", "the rule ties has no weights"),
         ("--rule ties --density 2 --base base.safetensors old.safetensors", "--density: 2.0 given"),

@@ -85,3 +85,37 @@ def test_preset_runs_every_method_at_three_learning_rates() -> None:
 def test_readme_names_every_method() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     assert not [name for name in NAMES if f"`{name}`" not in readme]
+
+
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[str, str]:
+    monkeypatch.setattr("sys.argv", ["retune", "methods", *arguments])
+    with pytest.raises(SystemExit):
+        cli.main()
+    said = capsys.readouterr()
+    return said.out, said.err
+
+
+def test_a_model_has_the_methods_that_its_parts_allow(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tower of convolutions takes no adapter."""
+    out, err = run(capsys, monkeypatch, "--model", "RN50", "--json")
+    rows = {row["name"]: row for row in json.loads(out)}
+    adapters = {name for name in METHODS if METHODS[name].adapter is not None}
+    assert rows.keys() == set(NAMES) - adapters
+    assert 0.6 < rows["locked_image"]["trainable_share"] < 0.7
+    assert err.startswith("left out, since RN50 cannot have them at their defaults: lora, dora, ")
+    assert "the image tower has no linear layer of its own" in err
+
+
+def test_without_a_model_it_is_the_pocket_one_and_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, err = run(capsys, monkeypatch)
+    assert err == "methods and shares of the pocket model; those of another: --model NAME\n"
+
+
+def test_unknown_models_are_one_message(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    out, err = run(capsys, monkeypatch, "--model", "ViT-B-33")
+    assert not out
+    assert err.startswith("retune: model: 'ViT-B-33' is unknown to open_clip; such as ViT-B-32")

@@ -1,9 +1,13 @@
 """The plan: who shares training with whom, and what it warns about."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from search_spaces.space import axis_values
@@ -11,9 +15,13 @@ from study.definition import StudyDefinition, load
 from study.estimate import estimate
 from study.plan import Known, Plan, known, make_plan
 from tests.study import command
+from tests.trainables import toys
+from trainables.config import Subset
+from trainables.data import manifest
 from trainables.frozen import parse
 from trainables.runtime import Runtime
 from trainables.store import MemoryStore
+from trainables.workloads.identity import Scored
 
 
 def plan(*grids: dict[str, object], evaluate_at: Sequence[float] = (), **fixed: object) -> Plan:
@@ -43,6 +51,42 @@ def test_merged_starts_train_for_every_rule_and_weight() -> None:
     """
     assert len(plan({"start": "ema", **MERGED}).unique_updates) == 1 + 3 * 5
     assert len(plan({"start": "all", **MERGED}).unique_updates) == 1 + 1 + 2 * 4
+
+
+def test_batches_larger_than_the_data_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("study.calibration.memory_bytes", lambda: 10**6)
+    counts = estimate(plan({}, batch_size=10**6), known(MemoryStore()), workers=1, runtime=Runtime(threads=1))
+    assert counts.seconds_to_do is None
+    assert [one.seconds_per_trial for one in counts.by_method] == [None]
+    large, memory = counts.warnings
+    assert large.startswith("batch_size: 1000000 samples a step, of ")
+    assert memory.endswith("this machine has 0 GB: it is not timed, and cannot run here")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [("none.parquet", "none.parquet: no such file"), ("m.parquet", "p: pool_share: 0.33 given; the data have no pool")],
+)
+def test_data_that_do_not_do_are_refused_before_a_model_is_opened(tmp_path: Path, data: str, said: str) -> None:
+    rows = [{"image": "a.png", "caption": ("a",), "concept": "a", "dataset": "d", "split": "train", "group": "adapt"}]
+    manifest.write(pd.DataFrame(rows), tmp_path / "m.parquet")
+    value = {
+        "name": "p",
+        "workload": {"model": {"name": "ViT-B-32", "pretrained": "random"}, "data": str(tmp_path / data)},
+        "fixed": {"steps": 2, "tasks": 1},
+        "grid": [{"lr": 1e-3}],
+    }
+    lines = (
+        "import sys",
+        "from study import cli",
+        "try:",
+        f"    cli.make_plan(cli.StudyDefinition.model_validate({value!r}), 'p')",
+        "except cli.ConfigError as error:",
+        "    print(error, 'torch' in sys.modules)",
+    )
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
+    assert said in done.stdout
+    assert done.stdout.endswith("False\n")
 
 
 def test_estimate_says_who_shares() -> None:
@@ -120,8 +164,30 @@ def test_prices_tell_numbers_of_tasks_apart() -> None:
         workers=1,
         runtime=Runtime(threads=1),
     )
+    assert [row.steps for row in counts.by_method] == [(2,) * 3, (2,) * 6, (18,) * 6]
     passes = [row.mafs_per_trial / row.mafs_per_step for row in counts.by_method]
     assert passes == pytest.approx([3 * 2, 6 * 2, 6 * 18])
+
+
+def test_steps_of_tasks_that_differ_are_a_range(tmp_path: Path) -> None:
+    study = command.write_study(
+        tmp_path,
+        "name: some\nworkload: {pool: 512}\nfixed: {tasks: 3, batch_size: 32, lr: 1e-3}\njoint: null\n"
+        'budget: {steps_per_task: 4}\ngrid: [{steps_factors: [none, "2, 1, 0.5"]}]\n',
+    )
+    lines = [line.split()[:3] for line in command.ok("plan", study).splitlines()]
+    assert ["full", "4", "steps;"] in lines
+    assert ["full", "2-8", "steps;"] in lines
+
+
+def test_a_subset_that_leaves_nothing_out_is_warned_about() -> None:
+    """Data sets of the pocket world have 200 test images at most, and 300 are scored at least."""
+    value = {"name": "p", "subset": {"share": 0.5}, "grid": [{"steps": 1, "lr": 1e-3}]}
+    (warning,) = make_plan(parse(StudyDefinition, value, source="p"), "p").warnings
+    assert warning.startswith("subset: a share of 0.5 leaves nothing out")
+    sizes = {Scored(300, 10): False, Scored(301, 10): True, Scored(1000, 500): False, Scored(10**4, 0): False}
+    for size, is_cut in sizes.items():
+        assert replace(toys.IDENTITY, tests=(size,)).is_cut_by(Subset(share=0.5)) == is_cut
 
 
 def test_first_tasks_that_train_alike_are_shared() -> None:

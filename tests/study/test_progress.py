@@ -31,10 +31,10 @@ def test_counts_rate_and_time_left(tmp_path: Path) -> None:
     clock.now = 30.0
     shown.task("a", 0)
     shown.task("a", 1)
-    assert shown.line() == "0/2 trials done, 1 running | 2/6 tasks, 4/min | 0:30 elapsed, 1:00 left"
+    assert shown.line() == "0/2 trials done, 1 running | 1/6 tasks, 2/min | 0:30 elapsed, 2:30 left"
     shown.task("a", 2)
     shown.done("a")
-    assert shown.line().startswith("1/2 trials done, 0 running | 3/6 tasks")
+    assert shown.line().startswith("1/2 trials done, 0 running | 2/6 tasks")
     assert shown.interrupted
     shown.error("b", "out of memory", final=True)
     assert not shown.interrupted

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from trainables.config import Mixture, Optimiser, Recipe, Stream, TrialConfig
-from trainables.frozen import ConfigError, digest, parse
+from trainables.frozen import ConfigError, digest, parse, suggestion
 from trainables.merging.rule import ROWS
 from trainables.merging.timeline import timeline
 from trainables.methods.method import METHODS, named
@@ -96,7 +96,7 @@ def recipe(**changes: object) -> dict[str, object]:
 WRONG: dict[str, tuple[dict[str, object], str]] = {
     "unknown key": (
         {**MINIMAL, "sed": 1},
-        "f.json: sed: unknown key; allowed here: order, recipe, seed, stream, timeline, workload",
+        "f.json: sed: unknown key; did you mean seed? allowed here: order, recipe, seed, stream, timeline, workload",
     ),
     "unknown nested key": (
         recipe(optimiser={"rl": 1.0}),
@@ -108,7 +108,8 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
     ),
     "unknown key of a variant": (
         recipe(method={"name": "lora", "rnk": 4, "rank": 4}),
-        "f.json: recipe.method: rnk: unknown for lora; allowed: targets, towers, layers, rank, alpha, logit_scale, "
+        "f.json: recipe.method: rnk: unknown for lora; did you mean rank? allowed: targets, towers, layers, rank, "
+        "alpha, logit_scale, "
         "penalty, projection",
     ),
     "w where nothing merges": (
@@ -117,7 +118,7 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
     ),
     "unknown method": (
         recipe(method={"name": "lorra"}),
-        f"f.json: recipe.method: name: 'lorra' is unknown; allowed: {', '.join(METHODS)}",
+        f"f.json: recipe.method: name: 'lorra' is unknown; did you mean lora? allowed: {', '.join(METHODS)}",
     ),
     "method without a name": (
         recipe(method={"rank": 4}),
@@ -125,7 +126,8 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
     ),
     "unknown timeline": (
         {**MINIMAL, "timeline": {"name": "emma"}},
-        "f.json: timeline: name: 'emma' is unknown; allowed: finetune, ema, ft, zs, offline, or a start and a serve "
+        "f.json: timeline: name: 'emma' is unknown; did you mean ema? allowed: finetune, ema, ft, zs, offline, "
+        "or a start and a serve "
         "such as last-all",
     ),
     "rank 0": (
@@ -138,7 +140,8 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
     ),
     "adapter of an unknown kind": (
         recipe(method={"trains": {"train": "nothing"}, "adapter": {"name": "lorra"}}),
-        "f.json: recipe.method.adapter.name: 'lorra' is unknown; allowed: 'lora', 'dora', 'rslora', 'pissa', 'loha', "
+        "f.json: recipe.method.adapter.name: 'lorra' is unknown; did you mean lora? allowed: 'lora', 'dora', 'rslora', "
+        "'pissa', 'loha', "
         "'lokr', 'vera', 'ia3', 'oft', 'fourierft', 'peft'",
     ),
     "w 1.5": (
@@ -151,7 +154,8 @@ WRONG: dict[str, tuple[dict[str, object], str]] = {
     ),
     "unknown rule": (
         {**MINIMAL, "timeline": {"name": "ema", "w": 0.5, "rule": "slurp"}},
-        f"f.json: timeline.rule.name: 'slurp' given; allowed: {', '.join(map(repr, list(ROWS)[:-1]))} or 'random'",
+        "f.json: timeline.rule.name: 'slurp' given; did you mean slerp? allowed: "
+        f"{', '.join(map(repr, list(ROWS)[:-1]))} or 'random'",
     ),
     "negative lr": (
         recipe(optimiser={"lr": -1e-5}),
@@ -219,3 +223,18 @@ def test_ends_of_ranges_are_allowed(w: float) -> None:
     assert Mixture(pool=0.0, new=1.0, buffer=0.0).new == 1.0
     assert Recipe(steps=1, method=named("lora", rank=1)).steps == 1
     assert Stream(tasks=1).tasks == 1
+
+
+@pytest.mark.parametrize("given", [0, -1, 2.5, "all", True])
+def test_sizes_of_a_buffer_are_said_in_plain_words(given: object) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse(TrialConfig, recipe(mixture={"buffer_size": given}), source="f.json")
+    assert str(raised.value) == (
+        f"f.json: recipe.mixture.buffer_size: {given!r} given; allowed: a whole number of samples from 1, or none, for "
+        "a buffer without a limit, which holds all; no buffer at all is buffer_share: 0"
+    )
+
+
+def test_names_that_are_near_are_suggested() -> None:
+    assert suggestion("Learning-Rat", ["learning_rate", "lr"]) == "did you mean learning_rate? "
+    assert suggestion("zzz", ["learning_rate", "lr"]) == ""

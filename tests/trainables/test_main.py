@@ -112,7 +112,7 @@ def test_config_from_standard_input(
     [
         ("{", "{path}: not JSON: "),
         ("[]", "{path}: the whole document: "),
-        ('{"recipe": {"steps": 1}, "sed": 1}', "{path}: sed: unknown key; allowed here: order, recipe, "),
+        ('{"recipe": {"steps": 1}, "sed": 1}', "{path}: sed: unknown key; did you mean seed? allowed here: order, "),
         ('{"recipe": {"steps": 0}}', "{path}: recipe.steps: 0 given; allowed: greater than or equal to 1"),
         ('{"recipe": {"steps": NaN}}', "{path}: recipe.steps: nan given; allowed: "),
         (None, "{path}: No such file or directory; give a JSON file of a trial's config"),

@@ -17,7 +17,7 @@ from trainables.workloads.clip.corpus import Corpus, Segment
 from trainables.workloads.clip.evaluation import Classification
 from trainables.workloads.clip.layout import describe
 from trainables.workloads.clip.workload import ClipWorkload
-from trainables.workloads.identity import Identity
+from trainables.workloads.identity import Identity, Scored
 
 CONTEXT_LENGTH, END = 5, 31
 NEW, OLD = 8, 4
@@ -54,7 +54,7 @@ IDENTITY = Identity(
     data="d" * 64,
     suite="s" * 64,
     concepts=tuple(f"toy/{i}" for i in range(NEW)),
-    test_samples=4 * (NEW + OLD),
+    tests=(Scored(4 * NEW, NEW), Scored(4 * OLD, OLD)),
     pool_samples=16 * OLD,
     anatomy=describe({name: tuple(tensor.shape) for name, tensor in architecture().state_dict().items()}),
 )

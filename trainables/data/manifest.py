@@ -86,6 +86,22 @@ def read(path: Path) -> pd.DataFrame:
     return canonical(frame)
 
 
+def has_pool(path: Path) -> bool:
+    """Whether a manifest has rows of pretraining data; one column is read.
+
+    Raises:
+        ConfigError: it cannot be read, or lacks a required column.
+    """
+    try:
+        if path.suffix.lower() == ".csv":
+            groups = pd.read_csv(path, usecols=["group"], dtype=str)["group"]
+        else:
+            groups = pd.read_parquet(path, columns=["group"])["group"]
+    except (OSError, ValueError):  # which `read` says in full
+        groups = read(path)["group"]
+    return bool((groups == "pool").any())
+
+
 def canonical(frame: pd.DataFrame) -> pd.DataFrame:
     """All columns, in order, of plain values: None where nothing is, tuples of texts in `caption` and `templates`."""
     columns: dict[str, list[Any]] = {}

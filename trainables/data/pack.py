@@ -10,7 +10,7 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,14 +21,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from pyarrow import feather
 
-from trainables.data import manifest
+from trainables.data import manifest, stamps
 from trainables.data.images import ImageError, Source, encoded
 from trainables.frozen import ConfigError, digest
 
-VERSION = 1
+VERSION = 2
 """Raised by every change of what a pack holds."""
 
 Tokenize = Callable[[Sequence[str]], NDArray[np.int32]]
+Cut = Callable[[Sequence[str], NDArray[np.int32]], int]
+"""How many of some texts are longer than their tokens, which end where the model's context does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,11 @@ class Pack:
         """When each of them appeared."""
         return tuple(self._said["years"])
 
+    @property
+    def cut(self) -> Mapping[str, tuple[int, int]]:
+        """How many distinct captions, and how many prompts, lose their ends to the model's context, and of how many."""
+        return {kind: (int(cut), int(of)) for kind, (cut, of) in self._said["cut"].items()}
+
     def array(self, name: str) -> NDArray[Any]:
         """An array by its name.
 
@@ -114,6 +121,11 @@ class Pack:
         said = {name: column[row].as_py() for name, column in self._sources.items()}
         return Source(**{**said, "path": self.folder / said["path"]})
 
+    def sources_in(self, files: Collection[str]) -> list[Source]:
+        """Where all images are that lie in some files."""
+        paths = self._sources["path"].to_pylist()
+        return [self.source(i) for i, path in enumerate(paths) if path in files] if files else []
+
     @cached_property
     def _sources(self) -> Mapping[str, Any]:
         """Mapped, so that a million of places takes no memory of a worker."""
@@ -126,13 +138,14 @@ class Pack:
         return tuple(tuple(some) for some in texts)
 
 
-def pack(path: Path, *, seen_as: Mapping[str, object], tokenize: Tokenize, cache: Path) -> Pack:
+def pack(path: Path, *, seen_as: Mapping[str, object], tokenize: Tokenize, cut: Cut, cache: Path) -> Pack:
     """The pack of a manifest for a model.
 
     Args:
         path: the manifest.
         seen_as: what the model makes of images and texts: size, resizing, tokenizer; it enters the digests.
         tokenize: texts as tokens [n, L].
+        cut: counts the texts that are longer than that.
         cache: the cache folder.
 
     Raises:
@@ -145,11 +158,11 @@ def pack(path: Path, *, seen_as: Mapping[str, object], tokenize: Tokenize, cache
     key = digest([content, str(path.resolve().parent), seen_as, VERSION])
     folder = cache / "data" / key[:32]
     if not (folder / "pack.json").is_file():
-        _make(path, folder, seen_as=seen_as, tokenize=tokenize)
+        _make(path, folder, seen_as=seen_as, tokenize=tokenize, cut=cut)
     return Pack(folder)
 
 
-def _make(path: Path, folder: Path, *, seen_as: Mapping[str, object], tokenize: Tokenize) -> None:
+def _make(path: Path, folder: Path, *, seen_as: Mapping[str, object], tokenize: Tokenize, cut: Cut) -> None:
     frame = manifest.read(path)
     manifest.require_usable(frame, str(path))
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +170,7 @@ def _make(path: Path, folder: Path, *, seen_as: Mapping[str, object], tokenize: 
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir()
     try:
-        _Maker(frame, path, making, seen_as=seen_as, tokenize=tokenize).make()
+        _Maker(frame, path, making, seen_as=seen_as, tokenize=tokenize, cut=cut).make()
         try:
             making.rename(folder)
         except OSError:  # another process was first, with the same content
@@ -167,14 +180,25 @@ def _make(path: Path, folder: Path, *, seen_as: Mapping[str, object], tokenize: 
         shutil.rmtree(making, ignore_errors=True)
 
 
+_HELD = "bytes.bin"
+"""File of a pack with the images that the manifest itself holds."""
+
+
 class _Maker:
     """Makes the folder of a pack."""
 
     def __init__(
-        self, frame: pd.DataFrame, path: Path, folder: Path, *, seen_as: Mapping[str, object], tokenize: Tokenize
+        self,
+        frame: pd.DataFrame,
+        path: Path,
+        folder: Path,
+        *,
+        seen_as: Mapping[str, object],
+        tokenize: Tokenize,
+        cut: Cut,
     ) -> None:
         self._frame, self._path, self._folder = frame, path, folder
-        self._seen_as, self._tokenize = seen_as, tokenize
+        self._seen_as, self._tokenize, self._cut = seen_as, tokenize, cut
         self._root = path.resolve().parent
 
     def make(self) -> None:
@@ -184,13 +208,8 @@ class _Maker:
         spans: list[list[int]] = [[int(a), int(b)] for a, b in itertools.pairwise(bounds)]
         rows = self._frame.loc[order].reset_index(drop=True)
         sources = self._sources(rows)
-        self._save_captions(rows)
+        cut = {"captions": self._save_captions(rows), "prompts": self._save_prompts([one for one, _ in tests])}
         self._save_concepts(rows, [*(one for one, _ in tests), *(one for one, _ in train)], spans)
-        for one, _ in tests:
-            texts = [template.replace("{}", name) for name in one["classes"] for template in one["templates"]]
-            if texts:
-                prompts = self._tokenize(texts).reshape(len(one["classes"]), len(one["templates"]), -1)
-                np.save(self._folder / f"prompts-{one['name']}.npy", prompts)
         tested = spans[len(tests) - 1][1]
         digests = [_row_digest(row, sha) for row, sha in zip(_each(rows), sources["sha256"], strict=True)]
         said = {
@@ -198,11 +217,14 @@ class _Maker:
             "tests": [{**one, "rows": span} for (one, _), span in zip(tests, spans, strict=False)],
             "train": [{**one, "rows": span} for (one, _), span in zip(train, spans[len(tests) :], strict=True)],
             "years": list(self._years(train)),
+            "cut": cut,
             "suite": digest([self._seen_as, [one for one, _ in tests], _joined(digests[:tested])]),
             "data": digest([self._seen_as, [one for one, _ in train], _joined(digests[tested:])]),
         }
         captions = pd.Series([list(texts) for texts in rows.loc[rows["group"] == "pool", "caption"]], dtype=object)
         captions.to_frame("caption").to_parquet(self._folder / "pool.parquet")
+        files = [name for name in sources["path"] if name != _HELD]
+        stamps.keep(self._folder, files, known_at=self._path.stat().st_mtime_ns)
         feather.write_feather(sources, self._folder / "sources.arrow", compression="uncompressed")
         (self._folder / "pack.json").write_text(json.dumps(said))
 
@@ -234,12 +256,11 @@ class _Maker:
     def _sources(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Where images are: files, or parts of files; bytes of the table go to a file of the pack."""
         found: list[tuple[str, str | None, int | None, int | None, str]] = []
-        held = self._folder / "bytes.bin"
-        with held.open("wb") as blob:
+        with (self._folder / _HELD).open("wb") as blob:
             for row in _each(rows):
                 if row.bytes is not None:
                     sha = hashlib.sha256(row.bytes).hexdigest()
-                    found.append((held.name, None, blob.tell(), len(row.bytes), sha))
+                    found.append((_HELD, None, blob.tell(), len(row.bytes), sha))
                     blob.write(row.bytes)
                     continue
                 place = self._root / str(row.image)
@@ -255,13 +276,28 @@ class _Maker:
         except ImageError as error:
             raise ConfigError(f"{self._path}: {error}; see `retune data check {self._path}`") from error
 
-    def _save_captions(self, rows: pd.DataFrame) -> None:
-        """Each distinct text is tokenised once; then a row for each caption of each image."""
+    def _save_captions(self, rows: pd.DataFrame) -> tuple[int, int]:
+        """Each distinct text is tokenised once; then a row for each caption of each image. Returns what is cut."""
         texts = [text for some in rows["caption"] for text in some or ()]
         unique = {text: i for i, text in enumerate(dict.fromkeys(texts))}
         table = _in_parts(self._tokenize, list(unique))
+        used = {text for some, read in zip(rows["caption"], _is_read(rows), strict=True) if read for text in some or ()}
+        read = [text for text in unique if text in used]
         np.save(self._folder / "tokens.npy", table[[unique[text] for text in texts]])
         np.save(self._folder / "first.npy", np.cumsum([0, *(len(some or ()) for some in rows["caption"])]))
+        return self._cut(read, table[[unique[text] for text in read]]), len(read)
+
+    def _save_prompts(self, tests: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+        """Prompts of all classes. Returns how many are cut, and of how many."""
+        cut, count = 0, 0
+        for one in tests:
+            texts = [template.replace("{}", name) for name in one["classes"] for template in one["templates"]]
+            if texts:
+                tokens = self._tokenize(texts)
+                cut, count = cut + self._cut(texts, tokens), count + len(texts)
+                prompts = tokens.reshape(len(one["classes"]), len(one["templates"]), -1)
+                np.save(self._folder / f"prompts-{one['name']}.npy", prompts)
+        return cut, count
 
     def _save_concepts(self, rows: pd.DataFrame, sets: Sequence[Mapping[str, Any]], spans: list[list[int]]) -> None:
         concept = np.full(len(rows), -1, dtype=np.int32)
@@ -291,10 +327,14 @@ def _each(rows: pd.DataFrame) -> Iterator[Any]:
     return rows.itertuples()
 
 
+def _is_read(row: Any) -> Any:
+    """Whether captions of a row, or of each of some, are used; test images of classes are scored without them."""
+    return (row.split == "train") | (row.kind == "retrieval")
+
+
 def _row_digest(row: Any, sha256: str) -> str:
-    """Hash of what is used of a row; test images of classes are scored without their captions."""
-    is_read = row.split == "train" or row.kind == "retrieval"
-    return digest([sha256, list(row.caption or ()) if is_read else None, row.concept, row.dataset])
+    """Hash of what is used of a row."""
+    return digest([sha256, list(row.caption or ()) if _is_read(row) else None, row.concept, row.dataset])
 
 
 def _joined(digests: Sequence[str]) -> str:

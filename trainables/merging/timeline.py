@@ -17,7 +17,7 @@ from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from trainables.frozen import Frozen
+from trainables.frozen import Frozen, suggestion
 from trainables.merging.rule import ROWS, MergeRule, Row
 
 Place = Literal["base", "last", "ema", "patched", "all"]
@@ -190,7 +190,7 @@ def _places(value: dict[str, Any]) -> tuple[str, str]:
     name, start, serve = (value.get(key) for key in ("name", "start", "serve"))
     if name is not None and name not in TIMELINES:
         allowed = f"allowed: {', '.join(NAMED)}, or a start and a serve such as last-all"
-        raise ValueError(f"name: {name!r} is unknown; {allowed}")
+        raise ValueError(f"name: {name!r} is unknown; {suggestion(name, NAMED)}{allowed}")
     if name is None and (start is None or serve is None):
         raise ValueError("name: missing; give a name, or both start and serve")
     named = (None, None) if name is None else TIMELINES[name]

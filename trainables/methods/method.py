@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
-from trainables.frozen import Frozen
+from trainables.frozen import Frozen, suggestion
 
 TARGETS = ("q", "k", "v", "out", "mlp_in", "mlp_out")
 _TARGET_GROUPS = {"all": TARGETS, "attention": TARGETS[:4], "mlp": TARGETS[4:]}
@@ -431,19 +431,21 @@ def _parts(value: Mapping[str, Any]) -> dict[str, Any]:
     values = {key: given for key, given in value.items() if not (key in COMPOSED and given in (None, "none"))}
     name = values.pop("name")
     if name not in METHODS:
-        raise ValueError(f"name: {name!r} is unknown; allowed: {', '.join(METHODS)}")
+        raise ValueError(f"name: {name!r} is unknown; {suggestion(name, METHODS)}allowed: {', '.join(METHODS)}")
     row = METHODS[name]
     composed = {key: values.pop(key) for key in COMPOSED if key in values}
     for key, given in composed.items():
         if given not in COMPOSED[key]:
-            raise ValueError(f"{key}: {given!r} is unknown; allowed: none, {', '.join(COMPOSED[key])}")
+            meant = suggestion(given, COMPOSED[key])
+            raise ValueError(f"{key}: {given!r} is unknown; {meant}allowed: none, {', '.join(COMPOSED[key])}")
         if getattr(row, key) not in (None, given):
             raise ValueError(f"{key}: {given!r} given, but {name} is a {key} itself; compose it with another method")
     types = part_types(name, **composed)
     allowed = hyperparameters(name, **composed)
     for key in values:
         if key not in allowed:
-            raise ValueError(f"{key}: unknown for {name}; allowed: {', '.join([*allowed, *COMPOSED])}")
+            meant = suggestion(key, allowed)
+            raise ValueError(f"{key}: unknown for {name}; {meant}allowed: {', '.join([*allowed, *COMPOSED])}")
     names = {"adapter": row.adapter, "penalty": row.penalty, "projection": row.projection, **composed}
     parts: dict[str, Any] = {"logit_scale": values.pop("logit_scale", row.logit_scale)}
     for place, kind in types.items():

@@ -46,6 +46,15 @@ def check(method: Method, anatomy: Anatomy) -> None:
         raise ConfigError(f"method {method.name}: {error}") from error
 
 
+def refusal(method: Method, anatomy: Anatomy) -> str:
+    """Why a model cannot have a method; empty if it can."""
+    try:
+        check(method, anatomy)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
 def _check(method: Method, anatomy: Anatomy) -> None:
     if method.adapter is not None:
         _check_scope(method.adapter, anatomy)

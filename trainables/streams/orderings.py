@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.config import Stream
-from trainables.frozen import ConfigError
+from trainables.frozen import ConfigError, suggestion
 from trainables.randomness import generator
 from trainables.streams.paths import short_path
 
@@ -69,7 +69,8 @@ def _similarity(stream: Stream, concepts: Sequence[str], facts: Facts, order: in
         start = concepts.index(stream.start_concept)
     else:
         raise ConfigError(
-            f"start_concept: {stream.start_concept!r} is no concept of the stream; such as {', '.join(concepts[:4])}"
+            f"start_concept: {stream.start_concept!r} is no concept of the stream; "
+            f"{suggestion(stream.start_concept, concepts)}such as {', '.join(concepts[:4])}"
         )
     return short_path(facts(stream.embedding or "text").astype(np.float32), start)
 

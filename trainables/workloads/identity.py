@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,13 @@ from numpy.typing import NDArray
 from trainables.config import Subset
 from trainables.frozen import ConfigError, digest
 from trainables.workloads.anatomy import Anatomy
+
+
+class Scored(NamedTuple):
+    """Test images of a data set, and its classes; none of a retrieval set."""
+
+    samples: int
+    classes: int
 
 
 def _unknown(kind: str) -> NDArray[np.generic]:
@@ -26,22 +34,33 @@ class Identity:
         data: digest of all training data.
         suite: digest of all test data and of how it is scored.
         concepts: the adaptation concepts as "dataset/concept", in canonical order.
-        test_samples: samples that one evaluation scores.
+        tests: sizes of the data sets that an evaluation scores.
         pool_samples: samples of pretraining data that may be replayed.
         anatomy: the model's parameters, and the layers that adapters may change.
         facts: what is known of all concepts, in canonical order, by kind: "loss" of the base model [N], "count" in the
             pretraining captions [N], embeddings "image" and "text" [N, D], "year" [N]. They follow from base and data
             and are computed when first asked for. ConfigError says what the data lack.
+        warnings: what is allowed of the model and the data and will hardly be meant.
     """
 
     base: str
     data: str
     suite: str
     concepts: tuple[str, ...]
-    test_samples: int
+    tests: tuple[Scored, ...]
     pool_samples: int
     anatomy: Anatomy
     facts: Callable[[str], NDArray[np.generic]] = field(default=_unknown, compare=False)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def test_samples(self) -> int:
+        """Samples that one evaluation scores."""
+        return sum(test.samples for test in self.tests)
+
+    def is_cut_by(self, subset: Subset) -> bool:
+        """Whether a subset leaves test images of some data set out."""
+        return any(test.classes and subset.size(*test) < test.samples for test in self.tests)
 
     def suite_of(self, subset: Subset | None) -> str:
         """Digest of a subset of the test data, which is a suite of its own; None: of all."""

@@ -94,3 +94,12 @@ def test_class_names_are_lines(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(ConfigError, match=said):
             classes_of(path)
+
+
+@pytest.mark.parametrize("name", ["train", "Test", "val", "validation"])
+def test_names_of_parts_are_no_names_of_data_sets(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"the data set would be called '{name}', as a part of one is; say --dataset"):
+        DataSet().named(name)
+    assert DataSet(name="birds").named(name) == "birds"
+    assert DataSet(name=name).named("birds") == name
+    assert DataSet().named("trains") == "trains"

@@ -58,11 +58,28 @@ def test_train_and_test_folders_are_kept(tmp_path: Path) -> None:
 
 
 def test_train_and_test_may_be_classes(tmp_path: Path) -> None:
-    for name in ("train", "test"):
+    for name in ("train", "test", "tram"):
         images.write_files(tmp_path / name, {f"{i}.png": images.some(i) for i in range(2)})
     assert counts(from_folder(tmp_path, FolderOptions())) == {
-        (concept, split): 1 for concept in ("train", "test") for split in ("train", "test")
+        (concept, split): 1 for concept in ("train", "test", "tram") for split in ("train", "test")
     }
+
+
+@pytest.mark.parametrize("name", ["train", "test", "Val", "valid", "validation"])
+def test_a_part_of_a_data_set_is_no_data_set(tmp_path: Path, name: str) -> None:
+    images.write_classes(tmp_path / "birds" / name, CLASSES, 2)
+    with pytest.raises(ConfigError, match=rf"would be called '{name}', .* import {tmp_path}/birds, .* --dataset NAME"):
+        from_folder(tmp_path / "birds" / name, FolderOptions())
+    found = from_folder(tmp_path / "birds" / name, FolderOptions(data=DataSet(name="birds")))
+    assert set(found.rows["dataset"]) == {"birds"}
+
+
+@pytest.mark.parametrize("inner", ["", "red_circle"])
+def test_parts_of_other_names_or_without_classes_are_no_classes(tmp_path: Path, inner: str) -> None:
+    for name in ("training", "val"):
+        images.write_files(tmp_path / name / inner, {"0.png": images.some(0)})
+    with pytest.raises(ConfigError, match="its folders training, val are named as parts of a data set are; allowed:"):
+        from_folder(tmp_path, FolderOptions())
 
 
 @pytest.mark.parametrize(("group", "unused", "split"), [("holdout", "train", "test"), ("pool", "test", "train")])
@@ -71,7 +88,7 @@ def test_what_a_group_does_not_use_is_passed_over(tmp_path: Path, group: str, un
         images.write_classes(tmp_path / name, CLASSES, 1)
     found = from_folder(tmp_path, FolderOptions(data=DataSet(group=group)))
     assert set(found.rows["split"]) == {split}
-    assert [(one.where, one.bad) for one in found.skipped] == [(str(tmp_path / unused), False)]
+    assert [(one.where, one.bad, one.images) for one in found.skipped] == [(str(tmp_path / unused), False, 2)]
 
 
 def test_captions_and_prompts_are_templates(tmp_path: Path) -> None:
@@ -93,6 +110,7 @@ def test_all_that_is_no_image_of_a_class_is_listed(tmp_path: Path) -> None:
     assert len(found.rows) == 4
     assert {one.where for one in found.skipped} == {str(tmp_path / name) for name in (*others[:4], "red_circle/more")}
     assert not any(one.bad for one in found.skipped)
+    assert sum(one.count for one in found.skipped) == 2  # stray.png, and that of the inner folder
 
 
 def test_links_are_followed(tmp_path: Path) -> None:
@@ -104,6 +122,14 @@ def test_links_are_followed(tmp_path: Path) -> None:
     found = from_folder(tmp_path / "shapes", FolderOptions())
     assert counts(found) == {(concept, split): 1 for concept in ("stars", "red circle") for split in ("train", "test")}
     assert all(Path(path).is_relative_to(tmp_path / "shapes") for path in found.rows["image"])
+
+
+def test_a_train_folder_alone_is_divided_where_it_is_asked_for(tmp_path: Path) -> None:
+    images.write_classes(tmp_path / "train", CLASSES, 5)
+    with pytest.raises(ConfigError, match=r"no test; add test .* --test-folder, or divide train by --test-share 0\.2"):
+        from_folder(tmp_path, FolderOptions())
+    found = from_folder(tmp_path, FolderOptions(division=Division(test_share=0.4)))
+    assert counts(found) == {(one, split): n for one in CLASSES for split, n in (("train", 3), ("test", 2))}
 
 
 @pytest.mark.parametrize(

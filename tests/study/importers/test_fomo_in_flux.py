@@ -158,12 +158,71 @@ def test_the_stream_says_what_is_adapted_to(data: Path, tmp_path: Path) -> None:
     """Names as roots and as handles."""
     (tmp_path / "stream.json").write_text(json.dumps(["gtsrb+++red circle", "Fs-Coco+++blue+++star"]))
     (data / "00_info" / "GTSRB_train.json").write_text(json.dumps({"signs/0.png": images.fif_entry("red circle", 0)}))
+    (data / "00_info" / "FSCOCO_classnames.json").write_text(json.dumps([*images.CLASSES[:3], "blue+++star"]))
     options = FifOptions(stream=tmp_path / "stream.json", only=("FSCOCO", "GTSRB", "DTD"))
     groups = from_fomo_in_flux(data, options).rows.groupby("dataset")["group"].agg("first").to_dict()
     assert groups == {"DTD": "holdout", "FSCOCO": "adapt", "GTSRB": "adapt"}
+    for entry, said in (
+        ("FSCOCA+++red circle", r"1 entries .* without info files: FSCOCA; did you mean FSCOCO\? .* has DTD, FSCOCO"),
+        ("DTD+++red cirle", r"1 entries .* that DTD does not have: red cirle; did you mean red circle\?"),
+    ):
+        (tmp_path / "stream.json").write_text(json.dumps(["GTSRB+++red circle", entry]))
+        with pytest.raises(ConfigError, match=said):
+            from_fomo_in_flux(data, options)
     (tmp_path / "stream.json").write_text('["gtsrb"]')
     with pytest.raises(ConfigError, match=r'--stream: .* is no list of "DATASET'):
         from_fomo_in_flux(data, options)
+
+
+def test_classes_that_a_stream_does_not_list_are_only_told_apart(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "stream.json").write_text(json.dumps([f"dtd+++{images.CLASSES[0]}", "CUB200+++a bird"]))
+    found = from_fomo_in_flux(data, FifOptions(stream=tmp_path / "stream.json", only=("DTD",)))
+    assert {split: set(rows["concept"]) for split, rows in found.rows.groupby("split")} == {
+        "train": {images.CLASSES[0]},
+        "test": set(images.CLASSES[:2]),
+        "label": {images.CLASSES[2]},
+    }
+    assert [(one.where, one.reason, one.count) for one in found.skipped] == [
+        ("CUB200", "the stream lists classes of it, and it has no info files (1 entries)", 0),
+        ("DTD_train.json", "2 training images of 1 classes that the stream does not list", 2),
+    ]
+
+
+def test_own_data_sets_need_a_stream(data: Path, tmp_path: Path) -> None:
+    for file in (data / "00_info").glob("*.json"):
+        file.rename(file.with_name(file.name.replace("DTD", "mine"))) if "DTD" in file.name else file.unlink()
+    (data / "DTD").rename(data / "mine")
+    with pytest.raises(
+        ConfigError, match="has info files of mine, which are in no published list; say by --stream FILE"
+    ):
+        from_fomo_in_flux(data, FifOptions())
+    (tmp_path / "stream.json").write_text(json.dumps([f"mine+++{name}" for name in images.CLASSES[:2]]))
+    found = from_fomo_in_flux(data, FifOptions(stream=tmp_path / "stream.json"))
+    assert (len(found.rows), found.skipped) == (9, ())
+    out = tmp_path / "m.parquet"
+    take_in(found, Target(out=out))
+    with pytest.raises(ConfigError, match="it has mine already; take others with --only NAME"):
+        take_in(found, Target(out=out, mode="append"))
+
+
+def test_damaged_tars_are_named_first_and_their_images_counted(tmp_path: Path) -> None:
+    data = images.write_fif(tmp_path / "data", tar=("GTSRB", "MSCOCO"))
+    for root in ("GTSRB", "MSCOCO"):
+        tar = data / f"{root}.tar"
+        tar.write_bytes(tar.read_bytes()[:600])
+    found = from_fomo_in_flux(data, FifOptions(only=("GTSRB", "MSCOCO")))
+    out = tmp_path / "m.parquet"
+    with pytest.raises(ConfigError) as raised:
+        take_in(found, Target(out=out))
+    lines = str(raised.value).splitlines()
+    lost = sum(one.count for one in found.skipped)
+    assert lines[0] == f"2 damaged shards and {lost} of 9 images cannot be used, and nothing is written"
+    assert [line.split(": the shard ends early")[0] for line in lines[1:3]] == [
+        f"  {data / root}.tar" for root in ("GTSRB", "MSCOCO")
+    ]
+    with pytest.raises(ConfigError, match=r"left out is listed in .*m\.skipped\.csv"):
+        take_in(found, Target(out=out, on_bad="skip"))
+    assert len((tmp_path / "m.skipped.csv").read_text().splitlines()) == 1 + 2 + lost
 
 
 def test_data_sets_without_images_are_named_or_passed_over(data: Path) -> None:
@@ -225,6 +284,7 @@ def test_info_files_are_found_or_asked_for(data: Path, tmp_path: Path) -> None:
         ("DTD_train.json", "[1]", "not an object of image paths"),
         ("DTD_train.json", '{"a": 1}', "not an object of image paths"),
         ("DTD_train.json", "{", "not JSON"),
+        ("DTD_train.json", "{}", "it lists no images"),
         ("DTD_classnames.json", '{"a": 1}', "not a list of the names of classes"),
     ],
 )

@@ -90,7 +90,7 @@ def test_splits_can_be_named_and_others_are_passed_over(tmp_path: Path) -> None:
         from_hugging_face(tmp_path / "b", HuggingFaceOptions())
     found = from_hugging_face(tmp_path / "b", HuggingFaceOptions(train_split="fit", test_split="val"))
     assert found.rows.groupby("split").size().to_dict() == {"train": 2, "test": 2, "label": 1}
-    assert [(one.where, one.bad) for one in found.skipped] == [(f"{tmp_path / 'b'}, split rest", False)]
+    assert [(one.where, one.bad, one.images) for one in found.skipped] == [(f"{tmp_path / 'b'}, split rest", False, 2)]
     held = HuggingFaceOptions(data=DataSet(group="holdout"), train_split="fit", test_split="val")
     assert set(from_hugging_face(tmp_path / "b", held).rows["split"]) == {"test", "label"}
     with pytest.raises(ConfigError, match=r"--test-share: .* is divided into"):

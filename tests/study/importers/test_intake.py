@@ -139,7 +139,7 @@ def test_data_that_no_study_could_use_is_refused(
     tmp_path: Path, classes: tuple[str, ...], count: int, data: dict[str, Any], said: str
 ) -> None:
     images.write_classes(tmp_path / "shapes", classes, count)
-    with pytest.raises(ConfigError, match=f"nothing is written(.|\n)*{said}"):
+    with pytest.raises(ConfigError, match=f"no manifest is written(.|\n)*{said}"):
         take_in(folder(tmp_path / "shapes", **data), Target(out=tmp_path / "m.parquet"))
     assert not (tmp_path / "m.parquet").exists()
 
@@ -154,8 +154,9 @@ def test_what_the_next_import_may_bring_is_no_reason_to_refuse(shapes: Path, tmp
 def test_nothing_left_is_said(tmp_path: Path) -> None:
     for name in ("a", "b"):
         images.write_files(tmp_path / "in" / name, {f"{i}.png": b"" for i in range(2)})
-    with pytest.raises(ConfigError, match=r"nothing is left to import; the first of 4 bad images is .*0.png"):
+    with pytest.raises(ConfigError, match=r"nothing is left to import; the first: .*0.png"):
         take_in(folder(tmp_path / "in"), Target(out=tmp_path / "m.parquet", on_bad="skip"))
+    assert len((tmp_path / "m.skipped.csv").read_text().splitlines()) == 5
     with pytest.raises(ConfigError, match="there is nothing to import"):
         take_in(found([], []), Target(out=tmp_path / "m.parquet"))
 

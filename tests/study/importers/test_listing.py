@@ -136,6 +136,26 @@ def test_bad_paths_are_bad_rows(photos: Path, name: str, reason: str) -> None:
     assert len(take_in(found, Target(out=photos / "m.parquet", on_bad="skip")).added) == 4
 
 
+@pytest.mark.parametrize(
+    ("head", "row", "remedies"),
+    [
+        ("path,species", "cat", ["--concept-column", "--caption-column NAME", '--caption "a photo of a {}."']),
+        ("path,caption", "words", ["rows without a concept", "--concept-column NAME names the column of classes"]),
+    ],
+)
+def test_what_every_row_lacks_has_a_remedy_and_is_not_skipped(
+    photos: Path, head: str, row: str, remedies: list[str]
+) -> None:
+    path = write(photos / "t.csv", head, *(f"photos/{i}.png,{row}" for i in range(8)))
+    found = from_listing(path, ListingOptions(columns=(("image", "path"),), split="train"))
+    with pytest.raises(ConfigError) as raised:
+        take_in(found, Target(out=photos / "m.parquet"))
+    text = str(raised.value)
+    assert not [one for one in remedies[head == "path,species" :] if one not in text], text
+    assert f"the table has the columns {head.replace(',', ', ')}" in text
+    assert "--on-bad-image" not in text
+
+
 FOUR = (("cat", "train"), ("dog", "train"), ("cat", "test"), ("dog", "test"))
 
 

@@ -161,7 +161,7 @@ def test_shards_are_a_folder_a_tar_or_a_pattern(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("{000..003}.tar", "000.tar and 3 more: there is no such shard"),
+        ("{000..003}.tar", "{000..003}.tar: 4 of its 4 shards are not there; the first is "),
         ("none.tar", "none.tar: there is no such shard"),
         ("*.tar", "no .tar is there"),
         (".", "no .tar is there; give a folder of shards, a .tar or a pattern; a.tar.gz is compressed"),
@@ -261,7 +261,7 @@ def test_damage_in_the_middle_is_found(tmp_path: Path) -> None:
     path.write_bytes(content)
     *read, last = shard.members(path)
     assert isinstance(last, Damage)
-    assert "damaged after 000000.cls.txt" in last.reason
+    assert "the shard is damaged, after 000000.cls.txt" in last.reason
     assert len(read) == 3
 
 
@@ -271,12 +271,17 @@ def test_a_cut_shard_is_an_error_or_skipped_and_listed(tmp_path: Path) -> None:
         at = tar.getmember("000004.png").offset_data
     path.write_bytes(path.read_bytes()[: at + 100])
     out = tmp_path / "m.parquet"
-    with pytest.raises(ConfigError, match="the shard is cut short within it"):
+    with pytest.raises(ConfigError) as raised:
         take_in(from_webdataset(path, POOL), Target(out=out))
+    what = "the shard ends early, within 000004.png; 4 samples before that are read, and all behind it are lost"
+    assert str(raised.value).splitlines()[:2] == [
+        "1 damaged shards cannot be used, and nothing is written",
+        f"  {path}: {what}",
+    ]
     assert not out.exists()
     outcome = take_in(from_webdataset(path, POOL), Target(out=out, on_bad="skip"))
     assert len(outcome.added) == 4
-    assert "the shard is cut short within it" in (tmp_path / "m.skipped.csv").read_text()
+    assert what in (tmp_path / "m.skipped.csv").read_text()
     assert len(manifest.read(out)) == 4
 
 

@@ -31,6 +31,11 @@ def tokenize(texts: Sequence[str]) -> NDArray[np.int32]:
     return rows
 
 
+def cut(texts: Sequence[str], tokens: NDArray[np.int32]) -> int:
+    """Texts of more than six characters."""
+    return int((tokens[:, 0] > 6).sum()) if len(texts) else 0
+
+
 def png(seed: int) -> bytes:
     pixels = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     out = io.BytesIO()
@@ -78,7 +83,7 @@ def write(path: Path, some: list[dict[str, Any]]) -> Path:
 
 
 def packed(path: Path, cache: Path) -> Pack:
-    return pack(path, seen_as=SEEN_AS, tokenize=tokenize, cache=cache)
+    return pack(path, seen_as=SEEN_AS, tokenize=tokenize, cut=cut, cache=cache)
 
 
 @pytest.fixture
@@ -121,6 +126,11 @@ def test_captions_and_prompts_are_tokens(path: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(tokens[first[i] : first[i + 1]], tokenize(texts))
     np.testing.assert_array_equal(got.array("prompts-d")[1], tokenize(["a dog", "the dog"]))
     np.testing.assert_array_equal(got.array("prompts-b")[0], tokenize(["a photo of a x."]))
+
+
+def test_texts_that_are_cut_are_counted_once_where_they_are_read(path: Path, tmp_path: Path) -> None:
+    """More than six characters: "another cat" of one, two, three, a cat, a dog, hound, web, site. All prompts count."""
+    assert packed(path, tmp_path / "cache").cut == {"captions": (1, 9), "prompts": (5, 7)}
 
 
 def digests(path: Path, some: list[dict[str, Any]], cache: Path) -> tuple[str, str]:

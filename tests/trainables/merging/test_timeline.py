@@ -15,7 +15,7 @@ from trainables.merging.rule import MergeRule
 from trainables.merging.rules import Sources, merge
 from trainables.merging.timeline import NAMED, PLACES, SERVED, TIMELINES, Timeline, recency_weights, timeline
 from trainables.workloads.anatomy import Anatomy
-from trainables.workloads.identity import Identity
+from trainables.workloads.identity import Identity, Scored
 
 TASKS = 20
 IDENTITY = Identity(
@@ -23,7 +23,7 @@ IDENTITY = Identity(
     data="d",
     suite="s",
     concepts=tuple(f"c/{i}" for i in range(TASKS)),
-    test_samples=1,
+    tests=(Scored(1, 1),),
     pool_samples=1,
     anatomy=Anatomy(parameters=(), projections=()),
 )
@@ -165,7 +165,7 @@ def test_starts_that_are_not_merged_share_their_updates() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"name": "emma"}, "'emma' is unknown; allowed: finetune, ema, ft, zs, offline"),
+        ({"name": "emma"}, r"'emma' is unknown; did you mean ema\? allowed: finetune, ema, ft, zs, offline"),
         ({"start": "last"}, "give a name, or both start and serve"),
         ({"name": "ema", "start": "base", "w": 0.5}, "ema starts from ema and serves ema"),
         ({"start": "last", "serve": "base"}, "anchor zeroshot"),

@@ -98,7 +98,7 @@ def test_batches_of_the_fisher_matrix(samples: int, batch_size: int, steps: int,
 
 
 WRONG: dict[str, tuple[dict[str, object], str]] = {
-    "name": ({"name": "lorra"}, "name: 'lorra' is unknown; allowed: full, zeroshot, "),
+    "name": ({"name": "lorra"}, "name: 'lorra' is unknown; did you mean lora? allowed: full, zeroshot, "),
     "hyperparameter": (
         {"name": "full", "rank": 3},
         "rank: unknown for full; allowed: logit_scale, penalty, projection",

@@ -110,7 +110,7 @@ def test_dataset_brings_one_after_another() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"ordering": "similarity", "start_concept": "a/99"}, "'a/99' is no concept of the stream; such as a/0, a/1"),
+        ({"ordering": "similarity", "start_concept": "zz"}, "'zz' is no concept of the stream; such as a/0, a/1"),
         ({"ordering": "random", "start_concept": "a/1"}, "start_concept: the ordering random has none"),
         ({"ordering": "time", "embedding": "text"}, "embedding: the ordering time has none"),
     ],

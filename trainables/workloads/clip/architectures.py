@@ -30,7 +30,7 @@ from open_clip.transformer import PatchDropout
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from trainables.frozen import ConfigError
+from trainables.frozen import ConfigError, suggestion
 from trainables.randomness import torch_seed
 from trainables.workloads.clip import hub
 
@@ -79,6 +79,18 @@ class Architecture:
         if folder is None or not (folder / "config.json").is_file():
             raise ConfigError(hub.absent(self.name, f"its text tower is {name}, whose config.json", name))
         return folder
+
+    def own_text_config(self) -> Path | None:
+        """The config.json of a text tower of transformers in a folder of the user's; None of others."""
+        local = hub.local(self.text.get("hf_model_name") or "", self.folder)
+        return None if local is None else local / "config.json"
+
+    def portable(self) -> dict[str, Any]:
+        """`model_cfg` as an export has it: a tokenizer in a folder of the user's lies beside it there."""
+        config = copy.deepcopy(dict(self.config))
+        if hub.local(self.text.get("hf_tokenizer_name") or "", self.folder) is not None:
+            config["text_cfg"]["hf_tokenizer_name"] = "."
+        return config
 
     def canonical(self) -> dict[str, Any]:
         """All that the function of a model follows from beside its weights."""
@@ -277,7 +289,8 @@ def _checked(architecture: Architecture) -> Architecture:
             raise ConfigError(f"{where}: {prefix.removesuffix('.')}: {part!r} given; allowed: a mapping")
         for key in part:
             if key not in keys:
-                raise ConfigError(f"{where}: {prefix}{key}: unknown key; allowed here: {', '.join(keys)}")
+                meant = suggestion(key, keys)
+                raise ConfigError(f"{where}: {prefix}{key}: unknown key; {meant}allowed here: {', '.join(keys)}")
     timm = str(config["vision_cfg"].get("timm_model_name") or "")
     if ":" in timm:
         raise ConfigError(f"{where}: vision_cfg.timm_model_name: {timm!r} is on a hub; name an architecture of timm")

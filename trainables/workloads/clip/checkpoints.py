@@ -4,6 +4,7 @@ What open_clip itself adapts is adapted by its own functions: wrappers, names, p
 """
 
 import pickle
+import re
 import struct
 import warnings
 import zipfile
@@ -107,8 +108,8 @@ def _unpickled(path: Path, where: str) -> object:
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ConfigError(
-            f"{where}: to read it would run code of its own ({_first_line(error)}); save its state dict alone, best "
-            "as .safetensors"
+            f"{where}: to read it would run code of its own{_refused(error)}; save its state dict alone, best as "
+            ".safetensors"
         ) from error
     except (KeyError, IndexError, TypeError, AttributeError, struct.error) as error:
         raise ConfigError(f"{where}: it is damaged ({_said(error)}); get it again") from error
@@ -140,11 +141,10 @@ def _fitted(model: Any, state: dict[str, Tensor], *, name: str, path: Path) -> d
     return state
 
 
-def _first_line(error: Exception) -> str:
-    """What torch refused, without its advice."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    named = next((line for line in lines if "GLOBAL" in line or "global" in line), lines[0] if lines else "")
-    return named[:200]
+def _refused(error: Exception) -> str:
+    """The name of what torch refused, where it says one, without its advice to trust the file."""
+    named = re.search(r"GLOBAL ([\w.]+)", str(error))
+    return f" ({named[1]})" if named else ""
 
 
 def _said(error: Exception) -> str:

@@ -93,13 +93,12 @@ def evaluate(suite: tuple[TestSet, ...], encoders: Encoders) -> tuple[Score, ...
 def part(test: TestSet, subset: Subset) -> TestSet:
     """A subset of a data set's images, the same for all models: as many of each class as there are, then any.
 
-    Its size is a share of all, but 300 and two a class at least, as in the code of arXiv 2408.14471. Retrieval sets
-    stay whole: every image is an answer to find among all others.
+    Retrieval sets stay whole: every image is an answer to find among all others.
     """
     count = len(test.images)
     if isinstance(test, Retrieval):
         return test
-    size = min(count, max(2 * len(test.classes), _LEAST, int(subset.share * count)))
+    size = subset.size(count, len(test.classes))
     rng = generator("subset", subset.seed, test.name)
     shuffled = rng.permutation(count)
     nth = np.empty(count, dtype=np.int64)  # of each image, how many of its class come before it
@@ -111,9 +110,6 @@ def part(test: TestSet, subset: Subset) -> TestSet:
     rest = shuffled[nth[shuffled] >= rounds]
     rows = np.sort(np.concatenate([balanced, rest[: size - len(balanced)]]))
     return replace(test, images=Rows(test.images, rows), labels=test.labels[rows])
-
-
-_LEAST = 300
 
 
 def mean_of_prompts(texts_CKD: Tensor) -> Tensor:

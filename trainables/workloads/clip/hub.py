@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trainables.frozen import ConfigError
+from trainables.silence import silenced
 
 TOKENIZER_FILES = (
     "tokenizer*.json",
@@ -21,7 +22,7 @@ TOKENIZER_FILES = (
 
 def local(name: str, beside: Path | None) -> Path | None:
     """The folder that a name of a config means: beside the config, or a path; None of a name of the hub."""
-    if beside is not None and (beside / name).is_dir():
+    if name and beside is not None and (beside / name).is_dir():
         return beside / name
     return Path(name) if Path(name).is_absolute() and Path(name).is_dir() else None
 
@@ -68,13 +69,14 @@ def download(model: str, repository: str, *patterns: str) -> None:
 
 
 def fetched(model: str, repository: str, download: Callable[[], object]) -> None:
-    """Run a download.
+    """Run a download, without what the hub's library says of its own of each retry.
 
     Raises:
         ConfigError: it failed; why, as one message.
     """
     try:
-        download()
+        with silenced("huggingface_hub"):
+            download()
     except Exception as error:  # network errors have many types, and the hub has its own
         said = (" ".join(f"{error}".split()) or type(error).__name__)[:300]
         raise ConfigError(

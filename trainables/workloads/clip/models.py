@@ -55,11 +55,14 @@ class OpenModel:
         anatomy: its parameters, and the layers that adapters may change.
         architecture: makes a new module of any values, on the default device.
         base: its weights, mapped from the file, so that processes share the memory until they write.
-        config: `model_cfg` of open_clip.
+        config: `model_cfg` of open_clip, as an export has it.
+        text_config: the config.json of a text tower of transformers in a folder of the user's, or None.
         preprocessing: how images are made what it sees.
         tokenize: tokens [N, L] of N texts, at the full context length.
+        cut: of some texts and their tokens, how many texts are longer.
         tokenizer_name: identifies what `tokenize` does.
         export_tokenizer: a tokenizer of transformers as files by name; nothing of open_clip's own.
+        hub_tokenizer: the same for a hub, where open_clip's own becomes one of transformers.
         loss: what it was pretrained with.
     """
 
@@ -68,10 +71,13 @@ class OpenModel:
     architecture: Callable[[], nn.Module]
     base: Callable[[], dict[str, Tensor]]
     config: dict[str, Any]
+    text_config: Path | None
     preprocessing: PreprocessCfg
     tokenize: Callable[[Sequence[str]], NDArray[np.int32]]
+    cut: Callable[[Sequence[str], NDArray[np.int32]], int]
     tokenizer_name: str
     export_tokenizer: Callable[[], Mapping[str, str]]
+    hub_tokenizer: Callable[[], Mapping[str, str]]
     loss: Literal["clip", "siglip"]
 
     @property
@@ -97,11 +103,14 @@ def open_model(model: Model, cache: Path) -> OpenModel:
         anatomy=described.anatomy,
         architecture=make,
         base=lambda: load_file(path),
-        config=dict(architecture.config),
+        config=architecture.portable(),
+        text_config=architecture.own_text_config(),
         preprocessing=architectures.preprocessing(architecture, model.pretrained, described.image_size),
         tokenize=tokenizer,
+        cut=tokenizer.cut,
         tokenizer_name=tokenizer.name,
         export_tokenizer=tokenizer.files,
+        hub_tokenizer=tokenizer.hub_files,
         loss=loss_of(architecture),
     )
 
@@ -128,9 +137,9 @@ def fetch_model(model: Model, cache: Path, progress: Callable[[str], object]) ->
         hub.fetched(model.name, repository, lambda: open_clip.pretrained.download_pretrained_from_hf(repository))
     elif tag := _tag(model):
         progress(f"weights of {model.name}, {model.pretrained}")
-        source = tag.get("hf_hub") or tag.get("url") or model.name
+        source = str(tag.get("hf_hub") or tag.get("url") or model.name).rstrip("/")
         hub.fetched(model.name, source, lambda: open_clip.download_pretrained(tag))
-    progress(f"conversion of {model.name}")
+    progress(f"opening {model.name}")
     open_model.cache_clear()
     return open_model(model, cache)
 

@@ -1,6 +1,6 @@
 """A model of open_clip and a manifest, as a workload."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from trainables.workloads.clip.evaluation import Classification, Retrieval, Test
 from trainables.workloads.clip.models import OpenModel, open_model
 from trainables.workloads.clip.workload import ClipWorkload
 from trainables.workloads.facts import kept
-from trainables.workloads.identity import Identity
+from trainables.workloads.identity import Identity, Scored
 
 
 @lru_cache(maxsize=4)
@@ -37,11 +37,17 @@ def identify_clip(config: Clip, cache: Path) -> Identity:
         data=f"{pack.data}-{config.crop:g}",
         suite=pack.suite,
         concepts=pack.concepts,
-        test_samples=sum(len(test.rows) for test in pack.tests),
+        tests=tuple(Scored(len(test.rows), len(test.classes)) for test in pack.tests),
         pool_samples=len(pack.train[-1].rows),
         anatomy=model.anatomy,
         facts=partial(_facts, config, cache),
+        warnings=tuple(_cut_texts(config, pack)),
     )
+
+
+def pack_of(config: Clip, cache: Path) -> packs.Pack:
+    """The manifest, made ready for the model."""
+    return _pack(config, open_model(config.model, cache), cache)
 
 
 @lru_cache(maxsize=2)
@@ -59,6 +65,7 @@ def open_clip_workload(config: Clip, runtime: Runtime) -> ClipWorkload:
         std=seen.std,
         model_config=model.config,
         tokenizer_files=lambda: model.tokenizer_files,
+        text_config=model.text_config,
         preprocessing={"interpolation": seen.interpolation, "resize_mode": seen.resize_mode},
         crop=config.crop,
         loss=model.loss,
@@ -82,7 +89,14 @@ def images_of(config: Clip, runtime: Runtime) -> Pixels:
 
 
 def _pack(config: Clip, model: OpenModel, cache: Path) -> packs.Pack:
-    return packs.pack(Path(config.data), seen_as=_seen_as(model), tokenize=model.tokenize, cache=cache)
+    return packs.pack(Path(config.data), seen_as=_seen_as(model), tokenize=model.tokenize, cut=model.cut, cache=cache)
+
+
+def _cut_texts(config: Clip, pack: packs.Pack) -> Iterator[str]:
+    for kind, (cut, count) in pack.cut.items():
+        if cut:
+            what = f"{cut} of {count} {'distinct captions' if kind == 'captions' else 'prompts of classes'}"
+            yield f"{config.data}: {what} are longer than the context of {config.model.name} and lose their ends"
 
 
 def _seen_as(model: OpenModel) -> Mapping[str, object]:
@@ -166,7 +180,7 @@ def _corpus(pack: packs.Pack, images: Pixels) -> Corpus:
 def _facts(config: Clip, cache: Path, kind: str) -> NDArray[np.generic]:
     """See `Identity.facts`."""
     identity = identify_clip(config, cache)
-    pack = _pack(config, open_model(config.model, cache), cache)
+    pack = pack_of(config, cache)
     if kind == "year":
         undated = [name for name, year in zip(pack.concepts, pack.years, strict=True) if year is None]
         if undated:

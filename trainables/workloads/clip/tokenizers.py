@@ -59,6 +59,23 @@ class Tokenizer:
             )
         return tokens_NL
 
+    def cut(self, texts: Sequence[str], tokens_NL: NDArray[np.int32]) -> int:
+        """How many texts are longer than the context, so that their tokens lack the end of them.
+
+        Those that may be are read again at a longer length, and have other tokens there or more of them.
+        """
+        if not len(texts):
+            return 0
+        padding = int(self._loaded([""], self.length + 1)[0, -1])
+        full = np.flatnonzero(tokens_NL[:, max(0, self.length - 2)] != padding)  # the last may be an end that pads, too
+        count = 0
+        for begin in range(0, len(full), _CHUNK):
+            rows = full[begin : begin + _CHUNK]
+            longer = self._loaded([texts[i] for i in rows], self.length + 1).numpy()
+            more, others = longer[:, -1] != padding, (longer[:, :-1] != tokens_NL[rows]).any(axis=1)
+            count += int((more | others).sum())
+        return count
+
     @cached_property
     def _loaded(self) -> Any:
         if self.source is None:
@@ -76,11 +93,33 @@ class Tokenizer:
 
     def files(self) -> dict[str, str]:
         """A tokenizer of transformers as files by name, for a folder that open_clip reads; empty for its own."""
-        if self.source is None:
-            return {}
-        with tempfile.TemporaryDirectory() as folder:
-            self._loaded.save_pretrained(folder)
-            return {path.name: path.read_text(encoding="utf-8") for path in sorted(Path(folder).glob("*.json"))}
+        return {} if self.source is None else _saved(self._loaded)
+
+    def hub_files(self) -> dict[str, str]:
+        """The same for a hub, where open_clip puts its own tokenizer as that of transformers (`push_to_hf_hub`).
+
+        Here it is made of the vocabulary that open_clip ships, so nothing is fetched. Empty where it has settings of
+        open_clip's own, which that of transformers has not.
+        """
+        if self.source is not None:
+            return self.files()
+        return {} if self.arguments else _saved(_of_transformers(self._loaded, self.length))
+
+
+def _saved(tokenizer: Any) -> dict[str, str]:
+    """The files that a tokenizer writes, by name."""
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save_pretrained(folder)
+        return {path.name: path.read_text(encoding="utf-8") for path in sorted(Path(folder).glob("*.json"))}
+
+
+def _of_transformers(own: Any, length: int) -> Any:
+    """open_clip's own tokenizer as that of transformers, whose names of start and end are others."""
+    from transformers import CLIPTokenizer
+
+    *words, _, _ = own.encoder
+    vocabulary = {name: i for i, name in enumerate((*words, "<|startoftext|>", "<|endoftext|>"))}
+    return CLIPTokenizer(vocab=vocabulary, merges=list(own.bpe_ranks), model_max_length=length)
 
 
 def find(architecture: Architecture, vocabulary: int) -> Tokenizer:

@@ -1,8 +1,10 @@
 """Any open_clip model with two towers on any corpus of captioned images: the `Workload` of the CLIP family."""
 
+import copy
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 
 from trainables.config import Subset
 from trainables.data.pixels import Images
+from trainables.frozen import digest
 from trainables.metrics import Score
 from trainables.workloads.clip import attention, text
 from trainables.workloads.clip.corpus import Corpus, Segment
@@ -47,6 +50,7 @@ class ClipWorkload:
         std: Sequence[float],
         model_config: Mapping[str, Any],
         tokenizer_files: Callable[[], Mapping[str, str]],
+        text_config: Path | None = None,
         preprocessing: Mapping[str, Any] | None = None,
         crop: float = 1.0,
         loss: Literal["clip", "siglip"] = "clip",
@@ -58,6 +62,7 @@ class ClipWorkload:
         self._preprocessing = {**(preprocessing or {}), "mean": list(mean), "std": list(std)}
         self._model_config = model_config
         self._tokenizer_files = tokenizer_files
+        self._text_config = text_config
         self._mean, self._std = (torch.tensor(v).view(1, 3, 1, 1) * 255 for v in (mean, std))
         self._crop = crop
         self._loss = contrastive_loss(loss)
@@ -131,6 +136,16 @@ class ClipWorkload:
         suite = self._corpus.suite if subset is None else tuple(part(test, subset) for test in self._corpus.suite)
         with torch.inference_mode():
             return evaluate(suite, self._encoders(model))
+
+    def scored_on(self, dataset: str) -> "ClipWorkload":
+        """The same model and training data with a suite of one data set."""
+        only = copy.copy(self)
+        only._load = lambda: replace(
+            self._corpus, suite=tuple(test for test in self._corpus.suite if test.name == dataset)
+        )
+        only.__dict__.pop("_corpus", None)
+        only._identity = replace(self._identity, suite=digest({"suite": self._identity.suite, "only": dataset}))
+        return only
 
     def facts(self, kind: str) -> NDArray[np.generic]:
         """What the base model makes of each concept of the stream, in canonical order (`Identity.facts`).
@@ -209,11 +224,20 @@ class ClipWorkload:
         return attention.fuse(state)
 
     def export(self, state: State, folder: Path) -> None:
-        """Write a folder that `open_clip.create_model_and_transforms("local-dir:FOLDER")` loads, with its tokenizer."""
+        """Write a folder that `open_clip.create_model_and_transforms("local-dir:FOLDER")` loads, with its tokenizer.
+
+        A text tower of transformers is built from its config.json; one that is on no hub lies in FOLDER/text, by its
+        whole path, since open_clip would look for another in the working directory.
+        """
         files = self._tokenizer_files()
         text_config = dict(self._model_config["text_cfg"])
         if files:
-            text_config["hf_tokenizer_name"] = "."  # open_clip then reads the tokenizer of this folder
+            text_config.setdefault("hf_tokenizer_name", ".")  # open_clip then reads the tokenizer of this folder
+        if self._text_config is not None:
+            tower = (folder / "text").resolve()
+            tower.mkdir(parents=True, exist_ok=True)
+            (tower / "config.json").write_bytes(self._text_config.read_bytes())
+            text_config["hf_model_name"] = str(tower)
         config = {"model_cfg": {**self._model_config, "text_cfg": text_config}, "preprocess_cfg": self._preprocessing}
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in {**files, "open_clip_config.json": json.dumps(config, indent=2)}.items():

@@ -18,7 +18,7 @@ def without_data(name: str) -> ClipWorkload:
     described = inspect(architecture)
     return ClipWorkload(
         identity=Identity(
-            base=name, data="", suite="", concepts=(), test_samples=0, pool_samples=0, anatomy=described.anatomy
+            base=name, data="", suite="", concepts=(), tests=(), pool_samples=0, anatomy=described.anatomy
         ),
         architecture=architectures.Maker(architecture),
         base=_none,

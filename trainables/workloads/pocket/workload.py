@@ -18,7 +18,7 @@ from trainables.streams.mentions import mentions
 from trainables.workloads.anatomy import Anatomy
 from trainables.workloads.clip.layout import describe
 from trainables.workloads.facts import kept
-from trainables.workloads.identity import Identity
+from trainables.workloads.identity import Identity, Scored
 from trainables.workloads.pocket import WEIGHTS_FILE
 from trainables.workloads.pocket.samples import library_versions, pool, samples
 from trainables.workloads.pocket.world import ADAPT, DATASETS, WORLD_VERSION
@@ -38,7 +38,7 @@ def identify_pocket(config: Pocket) -> Identity:
         data=digest([*_drawn_by(), config.pool, [_content(name, "train_per_concept", "templates") for name in ADAPT]]),
         suite=digest([*_drawn_by(), [_content(name, "test_per_concept", "prompt") for name in DATASETS], _SCORED]),
         concepts=tuple(f"{name}/{concept}" for name in ADAPT for concept in DATASETS[name].concepts),
-        test_samples=sum(len(row.concepts) * row.test_per_concept for row in DATASETS.values()),
+        tests=tuple(Scored(len(row.concepts) * row.test_per_concept, len(row.concepts)) for row in DATASETS.values()),
         pool_samples=config.pool,
         anatomy=_anatomy(),
         facts=partial(_facts, config),

@@ -126,7 +126,7 @@ def workload(name: str, folder: Path) -> ClipWorkload:
             data="d" * 64,
             suite="s" * 64,
             concepts=tuple(f"toy/{i}" for i in range(NEW)),
-            test_samples=0,
+            tests=(),
             pool_samples=2 * NEW,
             anatomy=model.anatomy,
         ),
@@ -137,6 +137,7 @@ def workload(name: str, folder: Path) -> ClipWorkload:
         std=model.preprocessing.std,
         model_config=model.config,
         tokenizer_files=dict,
+        text_config=model.text_config,
         loss=model.loss,
     )
 

@@ -2,6 +2,8 @@
 
 import io
 import json
+import logging
+import logging.handlers
 import pickle
 import subprocess
 import sys
@@ -229,6 +231,7 @@ class TestSaidOfACheckpoint:
             save(tmp_path / name)
             said = refused(from_file(tmp_path, name), tmp_path)
             assert f"{name}: to read it would run code of its own" in said
+            assert not [one for one in ("weights_only", "add_safe_globals", "Weights only") if one in said], said
             assert not marker.exists()
 
     def test_of_torchscript(self, tmp_path: Path) -> None:
@@ -324,9 +327,12 @@ class TestSaidOfAName:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"vision_cfg": {**VIT, "widht": 3}}, "vision_cfg.widht: unknown key; allowed here: layers, width, "),
+        (
+            {"vision_cfg": {**VIT, "widht": 3}},
+            "vision_cfg.widht: unknown key; did you mean width? allowed here: layers, ",
+        ),
         ({"text_cfg": {**OWN_TEXT, "x": 3}}, "text_cfg.x: unknown key; allowed here: context_length, "),
-        ({"embed": 3}, "embed: unknown key; allowed here: embed_dim, vision_cfg, text_cfg, "),
+        ({"embed": 3}, "embed: unknown key; did you mean embed_dim? allowed here: embed_dim, vision_cfg, text_cfg, "),
         ({"vision_cfg": 3}, "vision_cfg: 3 given; allowed: a mapping"),
         ({"vision_cfg": {**VIT, "width": "a"}}, "open_clip cannot build it: "),
         ({"vision_cfg": {"timm_model_name": "resnet_x"}}, "open_clip cannot build it: Unknown model (resnet_x)"),
@@ -391,6 +397,47 @@ class TestTokenizer:
         assert model.tokenizer_files == {}
         assert model.tokenize([]).shape == (0, 12)
 
+    def test_for_a_hub(self, tmp_path: Path) -> None:
+        """The vocabulary of transformers, which puts the same tokens, up to the end, where its padding differs."""
+        model = random(tmp_path, text_cfg={**OWN_TEXT, "vocab_size": 49408})
+        files = model.hub_tokenizer()
+        assert {"tokenizer.json", "tokenizer_config.json"} <= files.keys()
+        (tmp_path / "words").mkdir()
+        for name, content in files.items():
+            (tmp_path / "words" / name).write_text(content)
+        texts = ["a photo of a cat", "It's 12.5 &amp; \u00e9t\u00e9 \u4e2d\U0001f600!", "x" * 300, ""]
+        theirs = open_clip.tokenizer.HFTokenizer(str(tmp_path / "words"), context_length=12)(texts).numpy()
+        for ours, tokens in zip(model.tokenize(texts), theirs, strict=True):
+            end = list(ours).index(49407)
+            np.testing.assert_array_equal(ours[: end + 1], tokens[: end + 1])
+        open_model.cache_clear()
+        odd = {**OWN_TEXT, "vocab_size": 49500, "tokenizer_kwargs": {"clean": "whitespace"}}
+        assert random(tmp_path, text_cfg=odd).hub_tokenizer() == {}
+
+    def test_texts_that_are_cut_are_counted(self, tmp_path: Path) -> None:
+        """Of 12 tokens two are start and end."""
+        folder = tmp_path / "words"
+        folder.mkdir()
+        for name, content in tokenizer_files().items():
+            (folder / name).write_text(content)
+        texts = ["", "the", *("the " * count for count in (9, 10, 11, 12, 30))]
+        own = random(tmp_path, text_cfg={**OWN_TEXT, "vocab_size": 49408})
+        open_model.cache_clear()
+        other = random(tmp_path, text_cfg={**OWN_TEXT, "vocab_size": 1000, "hf_tokenizer_name": "words"})
+        for model in (own, other):
+            assert model.cut(texts, model.tokenize(texts)) == 3
+            assert model.cut([], model.tokenize([])) == 0
+
+    @pytest.mark.parametrize("padding", ["<end>", "<unk>"])
+    def test_padding_may_look_like_an_end(self, tmp_path: Path, padding: str) -> None:
+        folder = tmp_path / "words"
+        folder.mkdir()
+        for name, content in tokenizer_files().items():
+            (folder / name).write_text(content.replace('"pad_token": "<pad>"', f'"pad_token": "{padding}"'))
+        model = random(tmp_path, text_cfg={**OWN_TEXT, "vocab_size": 1000, "hf_tokenizer_name": "words"})
+        texts = ["the " * count for count in (1, 9, 10, 11, 12)]
+        assert model.cut(texts, model.tokenize(texts)) == 2
+
     def test_token_that_the_text_tower_lacks(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=f"its text tower has {WORDS} \\(vocab_size\\)"):
             random(tmp_path).tokenize(["a cat"])
@@ -439,18 +486,22 @@ class TestFetch:
         model = Model(name=str(config(tmp_path)), pretrained="random")
         fetched = fetch_model(model, tmp_path / "cache", told.append)
         assert fetched.base_digest == open_model(model, tmp_path / "cache").base_digest
-        assert told == [f"conversion of {model.name}"]
+        assert told == [f"opening {model.name}"]
 
     @pytest.mark.parametrize(
         ("model", "what"),
         [
             (Model(name="hf-hub:some/model"), "some/model"),
-            (Model(name="ViT-B-32", pretrained="laion2b_s34b_b79k"), "laion/CLIP-ViT-B-32-laion2B-s34B-b79K/"),
+            (Model(name="ViT-B-32", pretrained="laion2b_s34b_b79k"), "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"),
             (Model(name="ViT-B-16-SigLIP", pretrained="webli"), "timm/ViT-B-16-SigLIP"),
         ],
     )
     def test_without_a_network(self, model: Model, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        logger, said = logging.getLogger("huggingface_hub.utils._http"), logging.handlers.BufferingHandler(100)
+        monkeypatch.setattr(logger, "handlers", [said])
+
         def fails(*_: object, **__: object) -> None:
+            logger.warning("Retrying in 1s [Retry 1/5].")
             raise OSError("no route\nto the hub")
 
         monkeypatch.setattr("huggingface_hub.snapshot_download", fails)
@@ -458,6 +509,7 @@ class TestFetch:
         with pytest.raises(ConfigError) as caught:
             fetch_model(model, tmp_path / "cache", lambda _: None)
         assert f"model: {model.name}: {what} cannot be downloaded: no route to the hub; " in str(caught.value)
+        assert not said.buffer
 
 
 def test_an_open_model_is_a_value(tmp_path: Path) -> None:

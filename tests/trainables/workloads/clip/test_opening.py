@@ -184,6 +184,25 @@ def test_data_that_lack_a_pool_or_years_say_so_at_planning(folder: Path, runtime
         list(cycle.lineage(trial(undated, ordering="time"), identify_clip(undated, runtime.cache)))
 
 
+def test_texts_that_are_too_long_are_counted(folder: Path, runtime: Runtime) -> None:
+    """Of twelve tokens ten are words; captions that nothing reads do not count."""
+    assert identity(folder, runtime).warnings == ()
+    frame = manifest.read(folder / "m.parquet")
+    words = " ".join(["and"] * 8)
+    test = (frame["split"] == "test") & (frame["kind"] != "retrieval")
+    caption = [(f"{'' if unread else words} {one[0]}",) for one, unread in zip(frame["caption"], test, strict=True)]
+    templates = [(f"{words} {{}}.", "a {}.")] * len(frame)
+    long = frame.assign(caption=pd.Series(caption), templates=pd.Series(templates))
+    manifest.write(long, folder / "long.parquet")
+    data = folder / "long.parquet"
+    name = folder / "tiny.json"
+    read = len({text for (text,), unread in zip(caption, test, strict=True) if not unread})
+    assert identity(folder, runtime, data="long.parquet").warnings == (
+        f"{data}: {read} of {read} distinct captions are longer than the context of {name} and lose their ends",
+        f"{data}: 6 of 12 prompts of classes are longer than the context of {name} and lose their ends",
+    )
+
+
 def test_an_image_that_is_gone_ends_a_trial_and_says_where_to_look(folder: Path, tmp_path: Path) -> None:
     frame = manifest.read(folder / "m.parquet")
     frame["image"] = [str(folder / one) for one in frame["image"]]

@@ -1,0 +1,205 @@
+"""What a study decides: the config to choose, what it buys, how sure that is, and what to choose under a limit.
+
+First the numbers (`decide`), then the sentences that open the report (`answers`): every sentence says its numbers with
+their intervals, and where blocks cannot decide, it says so and names what would.
+"""
+
+from dataclasses import dataclass
+
+from analysis.choices import Choice, least_lost, most_learned
+from analysis.configs import PLAIN
+from analysis.dominance import Dominance, dominance
+from analysis.frontier import FULL, MIN_SLIDE, Frontier, Result
+from analysis.points import jackknife
+from analysis.uncertainty import MIN_BLOCKS, Estimate, estimate
+from analysis.wording import amount, named, percent, points, share, upper
+
+MAX_LOSS = 0.01
+"""Retention that many would give: 1 point of AZS."""
+
+LEARNED_SHARE = 0.5
+"""Of what joint training learns: what many would ask for. The report says half."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One question a reader has, and one short paragraph that answers it from this study's numbers."""
+
+    question: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Against:
+    """The headline's config against another one: gain (GM where there is no line) and place in the plane.
+
+    `relative_cost` is the headline's MAFs as a multiple of the other's.
+    """
+
+    other: Result
+    difference: Estimate
+    dominance: Dominance
+    relative_cost: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """The config that the report is about, against a baseline and the runner-up, and choices under limits.
+
+    `baseline` is full fine-tuning without merging at its best, None if that is not in the study or is the headline
+    itself. `min_learned` is the AKA that `at_learning` asks for, None where there is no line.
+    """
+
+    headline: Result
+    baseline: Against | None
+    runner_up: Against | None
+    at_loss: Choice
+    min_learned: float | None
+    at_learning: Choice | None
+
+
+def decide(frontier: Frontier) -> Decision:
+    """The decision of a study."""
+    headline = frontier.headline
+    others = [method.best for method in frontier.methods if method.best.number != headline.number]
+    plain = next((r for r in others if r.config.approach == FULL and r.config.timeline in (None, PLAIN)), None)
+    second = None if frontier.winner is None else frontier.winner.runner_up
+    if second is None:
+        second = next((result for result in frontier.results if result.number != headline.number), None)
+    joint = frontier.points.joint
+    min_learned = None if joint is None else LEARNED_SHARE * float((joint - frontier.points.zero_shot)[:, 0].mean())
+    return Decision(
+        headline=headline,
+        baseline=None if plain is None else _against(frontier, headline, plain),
+        runner_up=None if second is None else _against(frontier, headline, second),
+        at_loss=most_learned(frontier.points, max_loss=MAX_LOSS),
+        min_learned=min_learned,
+        at_learning=None if min_learned is None else least_lost(frontier.points, min_learned=min_learned),
+    )
+
+
+def answers(frontier: Frontier, decision: Decision, deciding: str | None) -> tuple[Answer, ...]:
+    """The opening paragraphs; `deciding` says which trials would decide what is not decided."""
+    found = [Answer(question="Choose", text=_choose(frontier, decision))]
+    limit = f"If you may lose at most {100 * MAX_LOSS:g} point of AZS"
+    found.append(Answer(question=limit, text=_limited(frontier, decision.at_loss)))
+    if decision.at_learning is not None:
+        asked = "If you must learn at least half of what joint training learns"
+        found.append(Answer(question=asked, text=_limited(frontier, decision.at_learning)))
+    if decision.baseline is not None:
+        found.append(Answer(question="Against plain fine-tuning", text=_compared(decision.headline, decision.baseline)))
+    found.append(Answer(question="How sure that is", text=_sure(frontier, decision, deciding)))
+    return tuple(found)
+
+
+def _against(frontier: Frontier, one: Result, other: Result) -> Against:
+    rows = [one.number - 1, other.number - 1]  # results are in the order of their numbers
+    a, b = rows
+    if frontier.points.joint is None:
+        difference = estimate(frontier.samples.gm[a] - frontier.samples.gm[b])
+    else:
+        gains = jackknife(frontier.points.rows(rows), lambda means: means.gain)
+        difference = estimate(gains.pseudo[0] - gains.pseudo[1], value=float(gains.value[0] - gains.value[1]))
+    own, its = one.cost_mafs, other.cost_mafs
+    both = frontier.samples.aka[a] - frontier.samples.aka[b], frontier.samples.azs[a] - frontier.samples.azs[b]
+    return Against(
+        other=other,
+        difference=difference,
+        dominance=dominance(list(zip(*both, strict=True))),
+        relative_cost=None if own is None or not its else own / its,
+    )
+
+
+def _choose(frontier: Frontier, decision: Decision) -> str:
+    result, z, n = decision.headline, frontier.zero_shot, len(frontier.blocks)
+    over = f" ({n} block{'s' if n > 1 else ''})"
+    if result.gain is None:
+        text = f"{upper(named(result))} has the highest geometric mean of AKA and AZS, {percent(result.gm)} %{over}."
+        text += f" A gain over the trade-off line is not defined: {frontier.no_gain}."
+    elif result.gain.value > 0:
+        text = f"{upper(named(result))} keeps {amount(result.gain)} AZS points more than mixing the zero-shot and the"
+        text += f" joint model would at the same accumulation{over}."
+    else:
+        text = f"No config that learned lies above the trade-off line. Nearest to it is {named(result)}, which keeps"
+        text += f" {amount(result.gain)} AZS points less than mixing the zero-shot and the joint model would at the"
+        text += f" same accumulation{over}."
+    learned, lost = result.aka.value - z.aka.value, z.azs.value - result.azs.value
+    text += f" AKA goes from {percent(z.aka.value)} % to {percent(result.aka)} %,"
+    text += f" AZS from {percent(z.azs.value)} % to {percent(result.azs)} %"
+    if learned <= 0:
+        return f"{text}: it learned nothing."
+    if frontier.joint is not None and result.slide is not None:
+        text += f": {100 * result.slide:.0f} % of what joint training learns"
+        joint_lost = z.azs.value - frontier.joint.azs.value
+        if lost <= 0:
+            text += ", without any loss"
+        elif joint_lost > 0:
+            text += f", for {100 * lost / joint_lost:.0f} % of what it forgets"
+    return f"{text}."
+
+
+def _sure(frontier: Frontier, decision: Decision, deciding: str | None) -> str:
+    winner, gain, n = frontier.winner, decision.headline.gain, len(frontier.blocks)
+    parts = []
+    if n < MIN_BLOCKS:
+        parts.append(f"With {n} block{'s' if n > 1 else ''} there is no interval; {MIN_BLOCKS} are the least.")
+    elif gain is not None and gain.low is not None and gain.high is not None and gain.low <= 0 <= gain.high:
+        parts.append("The interval of its gain contains zero: it may lie on the line.")
+    if winner is not None:
+        if winner.candidates < len(frontier.results):
+            parts.append(
+                f"It is the best of the {winner.candidates} of {len(frontier.results)} configs that learned at least "
+                f"{100 * MIN_SLIDE:.0f} % of what joint training learns."
+            )
+        if winner.honest_gain is not None and len(frontier.results) > 1:
+            parts.append(
+                f"A config chosen so, but on blocks that do not score it, gains {points(winner.honest_gain)} points; "
+                f"{winner.agreeing_blocks} of {n} such choices elect this one."
+            )
+    second = decision.runner_up
+    if second is not None and second.difference.low is not None:
+        ahead = second.difference.low > 0
+        what = "points of gain" if gain is not None else "points of GM"
+        parts.append(
+            f"It is {amount(second.difference)} {what} ahead of {named(second.other)}: "
+            + ("a decided lead." if ahead else "too little to tell them apart.")
+        )
+        if not ahead and deciding is not None:
+            parts.append(deciding)
+    return " ".join(parts) or "There is nothing to compare it with."
+
+
+def _compared(result: Result, against: Against) -> str:
+    more = against.difference.value >= 0
+    what = "gain" if result.gain is not None else "GM"
+    text = f"{upper(named(against.other))} is full fine-tuning without merging at its best."
+    text += f" No. {result.number} has {amount(against.difference)} points {'more' if more else 'less'} {what}"
+    if against.relative_cost is not None:
+        text += f" at {share(against.relative_cost)} its compute (MAFs)"
+    text += "."
+    split = against.dominance.split
+    if split is None:
+        return f"{text} {upper(str(against.dominance.reason))}."
+    chances = (
+        (split.a_dominates, "learns more and keeps more"),
+        (split.a_learns_more, "learns more and keeps less"),
+        (split.a_retains_more, "keeps more and learns less"),
+        (split.b_dominates, "learns less and keeps less"),
+    )
+    likely = [(p, words) for p, words in sorted(chances, reverse=True) if p >= 0.05]
+    return f"{text} It {'; it '.join(f'{words} with probability {p:.2f}' for p, words in likely[:2])}."
+
+
+def _limited(frontier: Frontier, choice: Choice) -> str:
+    if choice.row is None or choice.learned is None or choice.lost is None:
+        return f"{upper(str(choice.no_row))}."
+    result = frontier.results[choice.row]
+    text = f"Use {named(result)}: AKA {points(choice.learned)} points, AZS {points(_minus(choice.lost))} points"
+    if choice.honest_learned is not None and choice.honest_lost is not None:
+        text += f". Chosen so on other blocks, expect AKA {points(choice.honest_learned)}"
+        text += f" and AZS {points(_minus(choice.honest_lost))}"
+    return f"{text}."
+
+
+def _minus(value: Estimate) -> Estimate:
+    return Estimate(value=-value.value, se=value.se, half_width=value.half_width, blocks=value.blocks)

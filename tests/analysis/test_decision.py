@@ -1,0 +1,108 @@
+"""The decision: its numbers against the frontier's, and sentences that stay true where nothing worked."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analysis.decision import LEARNED_SHARE, MAX_LOSS, answers, decide
+from analysis.frontier import Frontier
+from tests.analysis.worlds import World, frames, frontier_of
+
+SMALL = World(learned={("full", None): 0.8, ("lora", 2): 0.5}, timelines=("finetune", "ema"), rates=(1e-4,), tasks=1)
+
+
+def answers_of(world: World, deciding: str | None = None) -> dict[str, str]:
+    frontier = frontier_of(frames(world))
+    return {answer.question: answer.text for answer in answers(frontier, decide(frontier), deciding)}
+
+
+def test_the_usual_questions_are_answered() -> None:
+    found = answers_of(SMALL)
+    assert list(found) == [
+        "Choose",
+        "If you may lose at most 1 point of AZS",
+        "If you must learn at least half of what joint training learns",
+        "Against plain fine-tuning",
+        "How sure that is",
+    ]
+    assert "AZS points more than mixing the zero-shot and the joint model" in found["Choose"]
+    assert "(3 blocks)" in found["Choose"]
+    assert "of what joint training learns" in found["Choose"]
+    assert "with probability" in found["Against plain fine-tuning"]
+
+
+def test_the_baseline_is_full_fine_tuning_without_merging_at_its_best(study: Frontier) -> None:
+    decision = decide(study)
+    assert decision.baseline is not None
+    plain = [r for r in study.results if r.config.axes["method"] == "full" and r.config.timeline == "finetune"]
+    assert decision.baseline.other is plain[0]
+    headline = study.headline
+    assert headline.gain is not None
+    assert plain[0].gain is not None
+    assert decision.baseline.difference.value == pytest.approx(headline.gain.value - plain[0].gain.value)
+    split = decision.baseline.dominance.split
+    assert split is not None
+    assert split.a_retains_more + split.a_dominates > 0.9
+
+
+def test_choices_keep_their_limits(study: Frontier) -> None:
+    decision = decide(study)
+    z = study.zero_shot
+    assert decision.at_loss.row is not None
+    chosen = study.results[decision.at_loss.row]
+    kept = [result for result in study.results if z.azs.value - result.azs.value <= MAX_LOSS]
+    assert chosen.aka.value == max(result.aka.value for result in kept)
+    assert study.joint is not None
+    assert decision.min_learned is not None
+    assert decision.min_learned == pytest.approx(LEARNED_SHARE * (study.joint.aka.value - z.aka.value))
+    assert decision.at_learning is not None
+    assert decision.at_learning.row is not None
+    assert study.results[decision.at_learning.row].aka.value - z.aka.value >= decision.min_learned
+
+
+def test_the_baseline_is_not_compared_with_itself() -> None:
+    found = answers_of(replace(SMALL, timelines=("finetune",), learned={("full", None): 0.8}))
+    assert "Against plain fine-tuning" not in found
+
+
+def test_nothing_above_the_line_is_said() -> None:
+    found = answers_of(replace(SMALL, base_lift=-0.05, merge_lift=-0.05))
+    assert found["Choose"].startswith("No config that learned lies above the trade-off line")
+
+
+def test_nothing_learned_is_said() -> None:
+    found = answers_of(replace(SMALL, learned={("full", None): -0.4}, base_lift=-0.05))
+    assert found["Choose"].endswith("it learned nothing.")
+    assert "learns anything" in found["If you may lose at most 1 point of AZS"]
+
+
+def test_what_is_undecided_names_what_decides_it() -> None:
+    noisy = replace(SMALL, noise_sd=0.03, seed=1)
+    text = answers_of(noisy, deciding="Run that.")["How sure that is"]
+    assert "The interval of its gain contains zero" in text
+    assert text.endswith("too little to tell them apart. Run that.")
+
+
+def test_without_joint_the_reason_is_given() -> None:
+    found = answers_of(replace(SMALL, with_joint=False))
+    assert "A gain over the trade-off line is not defined: there is no finished joint anchor" in found["Choose"]
+    assert "If you must learn at least half of what joint training learns" not in found
+
+
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_few_blocks_have_no_interval(blocks: int) -> None:
+    found = answers_of(replace(SMALL, blocks=blocks))
+    assert f"With {blocks} block" in found["How sure that is"]
+    assert not re.search(r"\b(nan|None)\b", " ".join(found.values()))
+
+
+def test_differences_are_paired() -> None:
+    """Noise that all configs of a block share is in no interval of a difference, but for what it does to the line."""
+    decision = decide(frontier_of(frames(replace(SMALL, block_sd=0.02, noise_sd=0.0))))
+    assert decision.baseline is not None
+    assert decision.baseline.difference.se is not None
+    assert decision.headline.aka.se is not None
+    assert decision.baseline.difference.se < 0.1 * decision.headline.aka.se
+    assert np.isfinite(decision.baseline.difference.value)
