@@ -19,6 +19,8 @@ from analysis.pareto import FloatArray
 from analysis.points import Means, jackknife
 
 UNDECIDED = (0.2, 0.8)
+ASKED = 200
+"""Configs that may be repeated; results are in the order of their gains."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ def undecided(frontier: Frontier, means_C2: FloatArray, noise: FloatArray) -> It
     """
     blocks = frontier.points.blocks
     box = box_of(frontier.points.means())
-    trained = [row for row, result in enumerate(frontier.results) if result.config.trained]
+    trained = _asked(frontier)
     moves = np.sqrt(noise / (blocks + 1))[np.newaxis]  # sd of the change of the mean: noise - noise * S / (S + 1)
     for row, (probability, reason) in _open(frontier, trained).items():
         others = routed([*(means_C2[other] for other in trained if other != row), frontier.zero_shot.point])
@@ -51,6 +53,12 @@ def undecided(frontier: Frontier, means_C2: FloatArray, noise: FloatArray) -> It
         )
         gain = max(0.0, float(then - now) / box.area)
         yield Open(row=row, probability=probability, expected_gain=gain, reason=reason)
+
+
+def _asked(frontier: Frontier) -> list[int]:
+    """Rows of the Pareto set and of the largest gains: of very many configs the others are far below every hull."""
+    trained = [row for row, result in enumerate(frontier.results) if result.config.trained]
+    return sorted({*trained[:ASKED], *(row for row in trained if frontier.results[row].on_front)})
 
 
 def _open(frontier: Frontier, trained: list[int]) -> dict[int, tuple[float, str]]:

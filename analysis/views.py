@@ -256,7 +256,10 @@ def gains_of(frontier: Frontier, look: Look) -> Gains | None:
     methods = shown_methods(frontier)
     wanted = {method.best.number for method in methods}
     if len(methods) <= MANY_METHODS:
-        wanted |= {result.number for result in frontier.results[:MAX_GAIN_ROWS] if result.config.trained}
+        gains = {r.number: 100 * r.gain.value for r in frontier.results if r.gain is not None and r.config.trained}
+        low, _ = _range([0.0, *(gains[number] for number in wanted & set(gains))], list(gains.values()))
+        near = [number for number, gain in gains.items() if gain >= low]  # one that broke would squeeze all others
+        wanted |= set(sorted(near)[:MAX_GAIN_ROWS])
     rows = tuple(
         GainRow(
             result=result,
@@ -390,10 +393,12 @@ def _bands(frontier: Frontier, x_range: tuple[float, float], y_range: tuple[floa
 
 
 def _numbered(frontier: Frontier) -> tuple[int, ...]:
-    """The Pareto set, or of a long one the hull; and always the first config."""
+    """The Pareto set, or of a long one the hull, and the first config; with every method's best if they are few."""
     on_hull = [vertex.result for vertex in frontier.hull if vertex.result is not None]
     chosen = frontier.front if len(frontier.front) <= MAX_NUMBERED else on_hull
-    return tuple(sorted({frontier.headline.number, *(result.number for result in chosen)}))
+    numbers = {frontier.headline.number, *(result.number for result in chosen)}
+    bests = {method.best.number for method in frontier.methods if method.best.config.trained}
+    return tuple(sorted(numbers | bests if len(numbers | bests) <= MAX_NUMBERED else numbers))
 
 
 def _names(frontier: Frontier) -> Mapping[int, str]:
