@@ -87,8 +87,8 @@ class Calibration:
             return True
         self.too_large[
             f"batch_size: a step of {recipe.method.name} on {recipe.batch_size} samples takes about "
-            f"{cost.peak_bytes / 1e9:.0f} GB of memory, and this machine has {there / 1e9:.0f} GB: it is not timed, and "
-            "cannot run here"
+            f"{cost.peak_bytes / 1e9:.0f} GB of memory, and this machine has {there / 1e9:.0f} GB: it is not "
+            "timed, and cannot run here"
         ] = None
         return False
 

@@ -141,7 +141,8 @@ def _card(config: TrialConfig, step: Step, exported: Exported, *, study: str, ba
         )
     yield f"\n## How it was made\n\n{exported.steps} optimiser steps, {exported.flops:.3g} FLOPs, seed {config.seed}, "
     yield f"method {recipe.method.name}, timeline {config.timeline.name}; pretrained weights {base[:16]}; retune "
-    yield f"numerics {NUMERICS_VERSION}. The whole config:\n\n```yaml\n{_yaml(_without_folders(config.canonical()))}```\n"
+    yield f"numerics {NUMERICS_VERSION}. The whole config:\n\n"
+    yield f"```yaml\n{_yaml(_without_folders(config.canonical()))}```\n"
 
 
 def _model_name(config: TrialConfig) -> str:

@@ -83,8 +83,8 @@ class Folder:
 def claim(path: Path, definition: StudyDefinition, source: str) -> Iterator[tuple[Folder, list[str]]]:
     """Hold a study's folder for this process and a definition; gives it with what changed since the last run.
 
-    A definition may grow or shrink, and one that is gone is written anew. One of another study, or one that shares no trial with what is there, is refused.
-    The lock ends with the process, however that ends.
+    A definition may grow or shrink, and one that is gone is written anew. One of another study, or one that shares no
+    trial with what is there, is refused. The lock ends with the process, however that ends.
 
     Raises:
         ConfigError: the folder belongs to another study, is no study's folder, or another process holds it.

@@ -75,9 +75,10 @@ retune data import hf ORG/NAME --download --test-split validation --out m.parque
 FIF_EXAMPLES = """PATH holds ROOT/ or ROOT.tar of each data set ROOT, and info files in 00_info or data_lib/00_info.
 
 ROOT_train.json and ROOT_test.json are objects of image paths (below ROOT/) with an object each: classname (null where
-there are no classes), default_caption (a text or a list of texts) or else synthetic_merged_caption, primer_caption (from
-which the prompt is recovered), target (number of the class). ROOT_train_224.json and ROOT_test_224.json: the same, of
-smaller images. ROOT_classnames.json: the list of classes, in the order of target. Held-out data sets need only test.
+there are no classes), default_caption (a text or a list of texts) or else synthetic_merged_caption, primer_caption
+(from which the prompt is recovered), target (number of the class). ROOT_train_224.json and ROOT_test_224.json: the
+same, of smaller images. ROOT_classnames.json: the list of classes, in the order of target. Held-out data sets need
+only test.
 
 A stream is a JSON list of "ROOT+++classname": what is trained on. Other classes of its data sets stay among those that
 test images are told apart from; other data sets are held out. Its order is not taken: orderings are those of a study.

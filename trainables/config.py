@@ -180,7 +180,7 @@ class Recipe(Frozen):
     optimiser: Optimiser = Optimiser()
     schedule: Schedule = Schedule()
     mixture: Mixture = Mixture()
-    batch_size: int = Field(default=512, ge=2, description="samples per optimiser step")
+    batch_size: int = Field(default=512, ge=2, le=10**8, description="samples per optimiser step")
     steps: int = Field(ge=1, description="optimiser steps per task")
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="type of the matrix products in training")
     temperature: float | None = Field(

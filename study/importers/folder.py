@@ -69,7 +69,8 @@ def _parts(root: Path, options: FolderOptions, skipped: list[Skipped]) -> dict[s
             raise ConfigError(
                 f"{root}: its folders {', '.join(shown(one.name) for one in folders)} are named as parts of a data set "
                 f"are; allowed: train and {options.test_folder} (--test-folder names another), each with folders of "
-                "classes: train/CLASS/*.jpg. Rename others. A table that names the classes goes to `retune data import csv`"
+                "classes: train/CLASS/*.jpg; rename others. A table that names the classes goes to `retune data import "
+                "csv`"
             )
         skipped.extend(_strays(root))
         return {"": root}
@@ -83,8 +84,8 @@ def _parts(root: Path, options: FolderOptions, skipped: list[Skipped]) -> dict[s
     if [one.name for one in halves] == ["train"] and options.data.group_or_adapt == "adapt":
         if options.division.test_share is None:
             raise ConfigError(
-                f"{root}: it has train, and no {options.test_folder}; add {options.test_folder} with folders of classes, "
-                "name another folder of test images with --test-folder, or divide train by --test-share 0.2"
+                f"{root}: it has train, and no {options.test_folder}; add {options.test_folder} with folders of "
+                "classes, name another folder of test images with --test-folder, or divide train by --test-share 0.2"
             )
         skipped.extend(_strays(root))
         return {"": halves[0]}

@@ -194,8 +194,9 @@ def _sets(info: Path, options: FifOptions, skipped: list[Skipped]) -> list[_Set]
         )
     if not sets:
         raise ConfigError(
-            f"{info} has info files of {_some(roots)}, which are in no published list; say by --stream FILE, a JSON list "
-            'of "DATASET+++class", which of them models adapt to, and to which of their classes; others are held out'
+            f"{info} has info files of {_some(roots)}, which are in no published list; say by --stream FILE, a JSON "
+            'list of "DATASET+++class", which of them models adapt to, and to which of their classes; others are '
+            "held out"
         )
     return sets
 
@@ -226,8 +227,8 @@ def _streamed(stream: Path, known: Mapping[str, str], info: Path, skipped: list[
     if strange := [name for name in unknown if plain(name) not in published]:
         meant = suggestion(strange[0], known.values())
         raise ConfigError(
-            f"--stream: {stream}: {sum(unknown[name] for name in strange)} entries are of data sets without info files: "
-            f"{_some(strange)}; {meant}{info} has {', '.join(known.values())}"
+            f"--stream: {stream}: {sum(unknown[name] for name in strange)} entries are of data sets without info "
+            f"files: {_some(strange)}; {meant}{info} has {', '.join(known.values())}"
         )
     reason = "the stream lists classes of it, and it has no info files"
     skipped.extend(

@@ -55,7 +55,9 @@ def test_merged_starts_train_for_every_rule_and_weight() -> None:
 
 def test_batches_larger_than_the_data_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("study.calibration.memory_bytes", lambda: 10**6)
-    counts = estimate(plan({}, batch_size=10**6), known(MemoryStore()), workers=1, runtime=Runtime(threads=1))
+    counts = estimate(
+        plan({"method": "full"}, batch_size=10**6), known(MemoryStore()), workers=1, runtime=Runtime(threads=1)
+    )
     assert counts.seconds_to_do is None
     assert [one.seconds_per_trial for one in counts.by_method] == [None]
     large, memory = counts.warnings
