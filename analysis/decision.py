@@ -78,17 +78,32 @@ def decide(frontier: Frontier) -> Decision:
     )
 
 
-def answers(frontier: Frontier, decision: Decision, deciding: str | None) -> tuple[Answer, ...]:
-    """The opening paragraphs; `deciding` says which trials would decide what is not decided."""
+def answers(
+    frontier: Frontier, decision: Decision, *, deciding: str | None = None, following: str | None = None
+) -> tuple[Answer, ...]:
+    """The opening paragraphs.
+
+    Args:
+        frontier: of the study.
+        decision: its decision.
+        deciding: which trials would decide what is not decided.
+        following: what to do next.
+    """
     found = [Answer(question="Choose", text=_choose(frontier, decision))]
-    limit = f"If you may lose at most {100 * MAX_LOSS:g} point of AZS"
-    found.append(Answer(question=limit, text=_limited(frontier, decision.at_loss)))
-    if decision.at_learning is not None:
-        asked = "If you must learn at least half of what joint training learns"
-        found.append(Answer(question=asked, text=_limited(frontier, decision.at_learning)))
+    loss = f"you may lose at most {100 * MAX_LOSS:g} point of AZS"
+    learned = "you must learn at least half of what joint training learns"
+    limited = _limited(frontier, decision.at_loss)
+    if decision.at_learning is None:
+        found.append(Answer(question=f"If {loss}", text=limited))
+    elif (other := _limited(frontier, decision.at_learning)) == limited:
+        found.append(Answer(question=f"If {loss}, or {learned}", text=limited))
+    else:
+        found += [Answer(question=f"If {loss}", text=limited), Answer(question=f"If {learned}", text=other)]
     if decision.baseline is not None:
         found.append(Answer(question="Against plain fine-tuning", text=_compared(decision.headline, decision.baseline)))
     found.append(Answer(question="How sure that is", text=_sure(frontier, decision, deciding)))
+    if following is not None:
+        found.append(Answer(question="Next", text=following))
     return tuple(found)
 
 
@@ -117,7 +132,9 @@ def _choose(frontier: Frontier, decision: Decision) -> str:
         text = f"{upper(named(result))} has the highest geometric mean of AKA and AZS, {percent(result.gm)} %{over}."
         text += f" A gain over the trade-off line is not defined: {frontier.no_gain}."
     elif result.gain.value > 0:
-        text = f"{upper(named(result))} keeps {amount(result.gain)} AZS points more than mixing the zero-shot and the"
+        doubt = "" if result.gain.low is None or result.gain.low > 0 else "Best so far, but not shown to beat mixing: "
+        name = named(result) if doubt else upper(named(result))
+        text = f"{doubt}{name} keeps {amount(result.gain)} AZS points more than mixing the zero-shot and the"
         text += f" joint model would at the same accumulation{over}."
     else:
         text = f"No config that learned lies above the trade-off line. Nearest to it is {named(result)}, which keeps"
@@ -132,7 +149,7 @@ def _choose(frontier: Frontier, decision: Decision) -> str:
         text += f": {100 * result.slide:.0f} % of what joint training learns"
         joint_lost = z.azs.value - frontier.joint.azs.value
         if lost <= 0:
-            text += ", without any loss"
+            text += ", without a loss that shows"
         elif joint_lost > 0:
             text += f", for {100 * lost / joint_lost:.0f} % of what it forgets"
     return f"{text}."
@@ -144,7 +161,7 @@ def _sure(frontier: Frontier, decision: Decision, deciding: str | None) -> str:
     if n < MIN_BLOCKS:
         parts.append(f"With {n} block{'s' if n > 1 else ''} there is no interval; {MIN_BLOCKS} are the least.")
     elif gain is not None and gain.low is not None and gain.high is not None and gain.low <= 0 <= gain.high:
-        parts.append("The interval of its gain contains zero: it may lie on the line.")
+        parts.append("The interval of its gain contains zero: it may lie on the line or below it.")
     if winner is not None:
         if winner.candidates < len(frontier.results):
             parts.append(

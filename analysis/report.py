@@ -28,7 +28,12 @@ def write_report(tables: Tables, folder: Path, *, definition: str | None = None)
 
     evaluation = evaluate(tables)
     frontier, look = evaluation.frontier, look_of(evaluation.frontier)
-    said = answers(frontier, evaluation.decision, wording.deciding(evaluation.recommendation))
+    said = answers(
+        frontier,
+        evaluation.decision,
+        deciding=wording.deciding(evaluation.recommendation),
+        following=wording.following(evaluation.recommendation),
+    )
     for part in (folder, folder / "figures", folder / "tables"):
         part.mkdir(parents=True, exist_ok=True)
     _write(folder / "report.json", json.dumps(record_of(evaluation, said), indent=1, allow_nan=False) + "\n")

@@ -95,6 +95,18 @@ def deciding(recommendation: Recommendation) -> str | None:
     return f"To decide it, run {named(repeat.result)} on one more block{price_tag}."
 
 
+def following(recommendation: Recommendation) -> str | None:
+    """The first advice in words."""
+    if not recommendation.items:
+        return None
+    first = recommendation.items[0]
+    if first.kind == "stop":
+        return f"Stop here. {upper(first.reason)}"
+    unit = "" if recommendation.cost_unit == "trials" else f" for {cost(first.cost)} {recommendation.cost_unit}"
+    size = f"{first.trials} trial{'s' if first.trials != 1 else ''}{unit}"
+    return f"Run {'again ' if first.kind == 'repeat' else ''}{first.label} ({size}). {upper(first.reason)}"
+
+
 def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
     """Every finding as text: the verdict, what was compared, and what would decide it."""
     for finding in findings:

@@ -15,18 +15,21 @@ SMALL = World(learned={("full", None): 0.8, ("lora", 2): 0.5}, timelines=("finet
 
 def answers_of(world: World, deciding: str | None = None) -> dict[str, str]:
     frontier = frontier_of(frames(world))
-    return {answer.question: answer.text for answer in answers(frontier, decide(frontier), deciding)}
+    return {answer.question: answer.text for answer in answers(frontier, decide(frontier), deciding=deciding)}
 
 
 def test_the_usual_questions_are_answered() -> None:
-    found = answers_of(SMALL)
-    assert list(found) == [
+    frontier = frontier_of(frames(SMALL))
+    said = answers(frontier, decide(frontier), following="Run that.")
+    found = {answer.question: answer.text for answer in said}
+    assert [question.split(" you")[0] for question in found] == [
         "Choose",
-        "If you may lose at most 1 point of AZS",
-        "If you must learn at least half of what joint training learns",
+        *["If"] * (len(found) - 4),
         "Against plain fine-tuning",
         "How sure that is",
+        "Next",
     ]
+    assert found["Next"] == "Run that."
     assert "AZS points more than mixing the zero-shot and the joint model" in found["Choose"]
     assert "(3 blocks)" in found["Choose"]
     assert "of what joint training learns" in found["Choose"]
@@ -106,3 +109,14 @@ def test_differences_are_paired() -> None:
     assert decision.headline.aka.se is not None
     assert decision.baseline.difference.se < 0.1 * decision.headline.aka.se
     assert np.isfinite(decision.baseline.difference.value)
+
+
+def test_one_config_for_both_limits_is_said_once() -> None:
+    world = replace(SMALL, learned={("full", None): 0.8}, timelines=("finetune",), base_lift=0.04)
+    questions = list(answers_of(world))
+    assert questions[1].startswith("If you may lose at most 1 point of AZS, or you must learn")
+
+
+def test_a_gain_that_is_not_shown_is_doubted_at_once() -> None:
+    found = answers_of(replace(SMALL, noise_sd=0.03, seed=1))
+    assert found["Choose"].startswith("Best so far, but not shown to beat mixing: no. ")
