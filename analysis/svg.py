@@ -53,7 +53,7 @@ class Frame:
             x_ticks = tuple(tick for tick in x_ticks if tick == int(tick))
         labels = {tick: f"{tick:g}" for tick in x_ticks}
         if log_x:
-            labels = {math.log10(value): f"{value:.0e}".replace("+", "") for value in log_ticks(*self.x_range)}
+            labels = {math.log10(value): f"{value:.3g}".replace("e+", "e") for value in log_ticks(*self.x_range)}
         for tick, label in labels.items():
             parts.append(line((self.x(tick), y0), (self.x(tick), y1), "grid"))
             parts.append(text(self.x(tick), y0 + 20, label, "tick mid"))
@@ -88,14 +88,19 @@ class Frame:
 
 
 def log_ticks(low: float, high: float) -> tuple[float, ...]:
-    """Values whose decimal logarithms lie in [low, high]: powers of ten, and 2 and 5 times them where they are few."""
-    for factors in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), tuple(map(float, range(1, 10)))):
-        exponents = range(math.floor(low), math.ceil(high) + 1)
+    """Values whose decimal logarithms lie in [low, high]: powers of ten, and 2, 3 or 5 times them where they are few.
+
+    Within less than a decade, where these are too few to read an axis by, they are evenly spaced round values.
+    """
+    exponents = range(math.floor(low), math.ceil(high) + 1)
+    for factors in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0)):
         found = [factor * 10.0**exponent for exponent in exponents for factor in factors]
         inside = tuple(value for value in found if low <= math.log10(value) <= high)
         if len(inside) >= 3:
-            break
-    return inside
+            return inside
+    least = math.floor(low)
+    even = [tick * 10.0**least for tick in nice_ticks(10.0 ** (low - least), 10.0 ** (high - least), 6)]
+    return tuple(tick for tick in even if low <= math.log10(tick) <= high)
 
 
 def element(name: str, attributes: Mapping[str, str | float], content: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Paths through the plane: AKA and AZS of a config after every task, and what became of every dataset."""
+"""Paths through the plane: AKA and AZS of a config after every task, and the stability gap within tasks."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.frontier import Frontier, Result
-from analysis.tables import JOINT, Tables
+from analysis.tables import Tables
 from analysis.uncertainty import Estimate, estimate
 
 MAX_SHOWN = 12
@@ -22,21 +22,6 @@ class Trajectory:
     tasks: tuple[int, ...]
     aka: tuple[Estimate, ...]
     azs: tuple[Estimate, ...]
-    first_task_drop: float
-    lowest_azs: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatasetChange:
-    """One dataset from zero-shot to the final task: how one config (over blocks) and the joint model changed it."""
-
-    dataset: str
-    group: str
-    metric: str
-    n: int
-    zero_shot: float
-    change: Estimate
-    joint_change: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,29 +100,6 @@ def trajectories(tables: Tables, results: tuple[Result, ...]) -> tuple[Trajector
     return tuple(_trajectory(result, groups[result.config.config_id]) for result in results)
 
 
-def dataset_changes(tables: Tables, result: Result) -> tuple[DatasetChange, ...]:
-    """Per dataset, what one config changed, next to the joint model; adaptation datasets first, by name."""
-    ours = _changes(tables, tables.trials["config_id"] == result.config.config_id)
-    joint = _changes(tables, (tables.trials["kind"] == "anchor") & (tables.trials["method"] == JOINT))
-    means = joint.groupby("dataset")["change"].mean()
-    joint_means = {str(name): float(value) for name, value in means.items()}
-    found = []
-    for (group, dataset), rows in ours.groupby(["group", "dataset"]):
-        first = rows.sort_values("block")
-        found.append(
-            DatasetChange(
-                dataset=str(dataset),
-                group=str(group),
-                metric=str(first["metric"].iloc[0]),
-                n=int(first["n"].iloc[0]),
-                zero_shot=float(first["start"].mean()),
-                change=estimate(first["change"].to_numpy(dtype=float)),
-                joint_change=joint_means.get(str(dataset)),
-            )
-        )
-    return tuple(found)
-
-
 def _trajectory(result: Result, rows: pd.DataFrame) -> Trajectory:
     on_all = rows.groupby("task")["block"].size()
     tasks = on_all.index[on_all == rows["block"].nunique()]  # at a budget in seconds, blocks may end at other tasks
@@ -145,22 +107,9 @@ def _trajectory(result: Result, rows: pd.DataFrame) -> Trajectory:
         name: rows.pivot(index="task", columns="block", values=name).loc[tasks].to_numpy(dtype=float)
         for name in ("aka", "azs")
     }
-    azs = by_task["azs"].mean(axis=1)
     return Trajectory(
         result=result,
         tasks=tuple(int(task) for task in tasks),
         aka=tuple(estimate(row) for row in by_task["aka"]),
         azs=tuple(estimate(row) for row in by_task["azs"]),
-        first_task_drop=float(azs[0] - azs[1]),
-        lowest_azs=float(azs.min()),
     )
-
-
-def _changes(tables: Tables, chosen: "pd.Series[bool]") -> pd.DataFrame:
-    """Zero-shot and final value of every dataset in the chosen trials."""
-    trials = tables.trials[chosen][["trial", "block"]]
-    scores = tables.end_scores.merge(trials, on="trial")
-    last = scores.groupby("trial")["task"].transform("max")
-    start = scores[scores["task"] == 0][["trial", "dataset", "value"]].rename(columns={"value": "start"})
-    final = scores[scores["task"] == last].merge(start, on=["trial", "dataset"])
-    return final.assign(change=final["value"] - final["start"])

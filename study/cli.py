@@ -523,7 +523,7 @@ def _run(full: Plan, definition: StudyDefinition, home: Folder, *, executor: Exe
         missing = tuple(planned for planned in full.missing(have) if planned.trial.id not in failed)
         if not missing:
             break
-        _write_tables(tables, home)
+        write(tables, home.tables)
         progress = _progress(missing, full, have, home)
         run_trials(
             missing, have, definition=definition, folder=home, progress=progress, executor=executor, address=address
@@ -533,7 +533,7 @@ def _run(full: Plan, definition: StudyDefinition, home: Folder, *, executor: Exe
         told = _tell_damage(home, told)
         if progress.interrupted:
             break
-    _write_tables(tables, home)
+    write(tables, home.tables)
     home.log("run_ended", done=len(tables.trials) - len(tables.unfinished), failed=sorted(failed))
     return tables
 
@@ -564,13 +564,6 @@ def _tell_damage(home: Folder, told: int) -> int:
 
 def _warn(message: str) -> None:
     typer.echo(f"warning: {message}", err=True)
-
-
-def _write_tables(tables: Tables, home: Folder) -> None:
-    try:
-        write(tables, home.tables)
-    except OSError as error:
-        raise StoreError(f"{home.tables}: {error.strerror}; the store is intact, run the same command again") from error
 
 
 def _finish(tables: Tables, home: Folder) -> None:

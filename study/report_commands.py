@@ -14,7 +14,6 @@ from study.plan import make_plan
 from study.status import failures
 from study.tables import done_in, make_tables, write
 from trainables.frozen import ConfigError
-from trainables.store import StoreError
 
 if TYPE_CHECKING:
     from analysis.tables import Tables
@@ -191,10 +190,7 @@ def _derive(folder: Path) -> None:
             f"derive {done} of them. They are read as they are; `retune run` would compute again"
         )
         return
-    try:
-        write(tables, home.tables)
-    except OSError as error:
-        raise StoreError(f"{home.tables}: {error.strerror}; the store is intact, run the same command again") from error
+    write(tables, home.tables)
     if tables.unfinished:
         _warn(f"{folder}: {len(tables.unfinished)} of {len(tables.trials)} trials are not done")
 

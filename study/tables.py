@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from search_spaces.space import AXES, axis_values
 from study.plan import Plan, PlannedTrial
 from trainables.metrics import Cost, Score, decode, summarise
-from trainables.store import Store
+from trainables.store import Store, StoreError
 
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
@@ -110,7 +110,18 @@ def make_tables(plan: Plan, store: Store, failed: Mapping[str, str]) -> Tables:
 
 
 def write(tables: Tables, folder: Path) -> None:
-    """Write the Parquet files, each whole or not at all."""
+    """Write the Parquet files, each whole or not at all.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    try:
+        _write(tables, folder)
+    except OSError as error:
+        raise StoreError(f"{folder}: {error.strerror}; the store is intact, run the same command again") from error
+
+
+def _write(tables: Tables, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, rows, schema in (
         ("trials", tables.trials, TRIALS),

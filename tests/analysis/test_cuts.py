@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.accuracies import changes_of
 from analysis.frontier import build_frontier
 from analysis.tables import TableError, Tables, at_task, make_tables, within_budget
-from analysis.trajectories import dataset_changes, trajectories
+from analysis.trajectories import trajectories
 from tests.analysis.worlds import Frames, World, frames
 
 WORLD = World(learned={("full", None): 0.8, ("lora", 4): 0.4}, timelines=("finetune",), rates=(1e-5, 1e-4), tasks=4)
@@ -76,7 +77,9 @@ def test_a_budget_cuts_every_trial_at_its_own_task() -> None:
     frontier = build_frontier(found)
     assert frontier.samples.paths is None
     assert {path.tasks[-1] for path in trajectories(found, frontier.results)} == {2, 3}
-    assert all(change.change.value != 0 for change in dataset_changes(found, frontier.headline))
+    changes = changes_of(found, [frontier.headline.config.config_id])
+    assert changes is not None
+    assert all(change.value != 0 for change in changes.rows[0])
 
 
 def test_blocks_that_end_at_other_tasks_within_seconds_are_compared_at_their_ends() -> None:

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.accuracies import changes_of
 from analysis.frontier import build_frontier
 from analysis.tables import TableError, common_blocks, load_tables, make_tables
-from analysis.trajectories import dataset_changes, trajectories
+from analysis.trajectories import trajectories
 from tests.analysis.worlds import Frames, World, frames, write_study
 
 SMALL = World(learned={("full", None): 0.8}, timelines=("finetune", "ema"), rates=(1e-4,), tasks=2)
@@ -262,7 +263,7 @@ def test_the_least_table_reaches_a_frontier(tmp_path: Path, suffix: str, inside:
     assert frontier.results[0].cost_flops is None
     assert frontier.samples.paths is not None
     assert trajectories(tables, frontier.results)[0].tasks == (0, 1, 2)
-    assert dataset_changes(tables, frontier.headline) == ()
+    assert changes_of(tables, [frontier.headline.config.config_id]) is None
 
 
 def test_without_an_id_configs_are_told_apart_by_their_axes() -> None:
@@ -315,7 +316,7 @@ def test_scores_of_the_zero_shot_anchor_start_every_trial() -> None:
     found = make_tables(pd.concat([whole["trials"], anchor]), cut["tasks"], cut["scores"], name="study")
     pd.testing.assert_frame_equal(found.scores, expected.scores)
     pd.testing.assert_frame_equal(found.end_scores, expected.end_scores)
-    assert dataset_changes(found, build_frontier(found).headline)
+    assert changes_of(found, [build_frontier(found).headline.config.config_id])
 
 
 def test_a_joint_anchor_without_task_0_starts_where_the_trials_do() -> None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from analysis.accuracies import changes_of
 from analysis.frontier import build_frontier
 from analysis.tables import TableError, Tables, make_tables, merge_studies
-from analysis.trajectories import dataset_changes
 from tests.analysis.worlds import Frames, World, frames
 
 FIRST = World(learned={("full", None): 0.8}, timelines=("finetune", "ema"), rates=(1e-5, 1e-4), tasks=2)
@@ -37,8 +37,11 @@ def test_a_study_with_itself_is_twice_the_same() -> None:
             assert twin.gain.half_width == pytest.approx(result.gain.half_width)
             assert twin.config.label == f"{result.config.label}, study {study}"
     assert both.counts["configs"] == 2 * one.counts["configs"]
-    changes = dataset_changes(both, found.results[0])
-    assert [c.change for c in changes] == [c.change for c in dataset_changes(one, alone.results[0])]
+    changes = changes_of(both, [found.results[0].config.config_id])
+    expected = changes_of(one, [alone.results[0].config.config_id])
+    assert changes is not None
+    assert expected is not None
+    assert changes.rows == expected.rows
 
 
 def test_ids_that_only_one_study_has_stay() -> None:
