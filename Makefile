@@ -15,7 +15,7 @@ demo: .venv/ready  ## run the embedded study and write its report
 	$(BIN)/retune report runs/demo
 
 test: .venv/ready  ## run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/ready  ## format, lint and types, as CI checks them
 	$(BIN)/ruff format --check .

@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from analysis.report import write_report
-from analysis.tables import TableError, load_tables
+from analysis.drawing.figure_process import FigureProcess
+from analysis.reading.contract import TableError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,7 +18,11 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        page = write_report(load_tables(options.study_dir), options.study_dir / "report")
+        with FigureProcess() as figures:
+            from analysis.report import write_report
+            from analysis.tables import load_tables
+
+            page = write_report(load_tables(options.study_dir), options.study_dir / "report", figures=figures)
     except (TableError, OSError) as error:
         sys.stderr.write(f"analysis: {error}\n")
         return 2

@@ -6,11 +6,11 @@ their intervals, and where blocks cannot decide, it says so and names what would
 
 from dataclasses import dataclass
 
-from analysis.choices import Choice, least_lost, most_learned
 from analysis.configs import PLAIN
-from analysis.dominance import Dominance, dominance
 from analysis.frontier import FULL, MIN_SLIDE, Frontier, Result
-from analysis.points import jackknife
+from analysis.plane.choices import Choice, least_lost, most_learned
+from analysis.plane.dominance import Dominance, dominance
+from analysis.plane.points import jackknife
 from analysis.uncertainty import MIN_BLOCKS, Estimate, estimate
 from analysis.wording import amount, named, percent, points, share, upper
 

@@ -2,26 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from analysis.accuracies import Changes, OverBlocks, changes_of, metrics_of
-from analysis.areas import Areas, areas_of, box_of
-from analysis.compute import AtBudget, Curve, anytime, at_budget
 from analysis.configs import AxisValue, Config
-from analysis.costs import Paths, Unit, paths_of
 from analysis.decision import Decision, decide
-from analysis.dials import Dial, Path, dials_of, path_of
-from analysis.dominance import MethodMatrix, compare_methods
+from analysis.drawing.looks import shown_methods
 from analysis.findings import Finding, evaluate_findings
 from analysis.frontier import Frontier, MethodSummary, Result, build_frontier, honest_values
 from analysis.importance import Importances, importances
-from analysis.knee import Knee, knee_of
-from analysis.laws import Forecast, Kind, forecasts_of
-from analysis.looks import shown_methods
+from analysis.plane.areas import Areas, areas_of, box_of
+from analysis.plane.dials import Dial, Path, dials_of, path_of
+from analysis.plane.dominance import MethodMatrix, compare_methods
+from analysis.plane.knee import Knee, knee_of
 from analysis.recommend import Recommendation, recommend
 from analysis.tables import JOINT, Tables
-from analysis.trajectories import StabilityGap, Trajectory, shown_results, stability_gaps, trajectories
+from analysis.tasks.accuracies import Changes, OverBlocks, changes_of, metrics_of
+from analysis.tasks.compute import AtBudget, Curve, anytime, at_budget
+from analysis.tasks.costs import Paths, Unit, paths_of
+from analysis.tasks.laws import Forecast, Kind, forecasts_of
+from analysis.tasks.trajectories import StabilityGap, Trajectory, shown_results, stability_gaps, trajectories
 
 MIN_DIAL = 3
 """Values of a dial, its pin among them, from which on its path is drawn."""
@@ -59,69 +60,111 @@ class DialPath:
     pin: float | None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Evaluation:
-    """A study, evaluated.
+    """A study, evaluated: each part when it is first asked for, as figures are drawn of some while others are computed.
 
     `areas`, `knees` and the rows of `matrix` are of `methods`, those that train anything. `changes` has the configs
     that are followed and then the joint model, if any.
     """
 
     tables: Tables
-    frontier: Frontier
-    methods: tuple[MethodSummary, ...]
-    decision: Decision
-    areas: Areas
-    knees: tuple[Knee | None, ...]
-    matrix: MethodMatrix
-    compute: Compute
-    importances: Importances
-    dials: tuple[DialPath, ...]
-    findings: tuple[Finding, ...]
-    followed: tuple[Followed, ...]
-    changes: Changes | None
-    gaps: tuple[StabilityGap, ...]
-    recommendation: Recommendation
+
+    @cached_property
+    def frontier(self) -> Frontier:
+        """The plane with all configs."""
+        return build_frontier(self.tables)
+
+    @cached_property
+    def methods(self) -> tuple[MethodSummary, ...]:
+        """Those that train anything (all, if none does), the best first."""
+        return shown_methods(self.frontier)
+
+    @cached_property
+    def decision(self) -> Decision:
+        """Which config to choose, and how sure that is."""
+        return decide(self.frontier)
+
+    @cached_property
+    def areas(self) -> Areas:
+        """Of the methods, below their hulls."""
+        return areas_of(self.frontier.points, {method.name: method.rows for method in self.methods})
+
+    @cached_property
+    def knees(self) -> tuple[Knee | None, ...]:
+        """Of every method; None without a gain."""
+        return tuple(knee_of(self.frontier.points.rows(method.rows)) for method in self.methods)
+
+    @cached_property
+    def matrix(self) -> MethodMatrix:
+        """Every two methods, compared on the same blocks."""
+        return _matrix(self.frontier, self.methods)
+
+    @cached_property
+    def paths(self) -> Paths:
+        """Of all configs, in the order of the frontier."""
+        return paths_of(self.tables, [result.config.config_id for result in self.frontier.results])
+
+    @cached_property
+    def compute(self) -> Compute:
+        """Methods at equal cost."""
+        return _compute(self.frontier, self.methods, self.paths)
+
+    @cached_property
+    def importances(self) -> Importances:
+        """What the axes explain."""
+        return importances(self.frontier)
+
+    @cached_property
+    def dials(self) -> tuple[DialPath, ...]:
+        """Their paths through the plane."""
+        return _dials(self.frontier)
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """Published claims, and what this study says of them."""
+        return evaluate_findings(self.frontier, self.tables)
+
+    @cached_property
+    def trajectories(self) -> tuple[Trajectory, ...]:
+        """Of the configs that are followed."""
+        return trajectories(self.tables, shown_results(self.frontier))
+
+    @cached_property
+    def followed(self) -> tuple[Followed, ...]:
+        """Configs task by task."""
+        return _followed(self.tables, self.frontier, self.trajectories, self.paths)
+
+    @cached_property
+    def changes(self) -> Changes | None:
+        """What the followed configs and the joint model did to every dataset; None without scores."""
+        ids = [path.result.config.config_id for path in self.trajectories]
+        return changes_of(self.tables, [*ids, *_joint_ids(self.tables)])
+
+    @cached_property
+    def gaps(self) -> tuple[StabilityGap, ...]:
+        """Drops within tasks."""
+        return stability_gaps(self.tables, self.frontier.results)
+
+    @cached_property
+    def recommendation(self) -> Recommendation:
+        """The next trials."""
+        return recommend(self.frontier)
 
 
-def evaluate(tables: Tables) -> Evaluation:
-    """Evaluate a study's tables."""
-    frontier = build_frontier(tables)
-    methods = shown_methods(frontier)
-    paths = paths_of(tables, [result.config.config_id for result in frontier.results])
-    followed = _followed(tables, frontier, paths)
-    ids = [one.result.config.config_id for one in followed]
-    return Evaluation(
-        tables=tables,
-        frontier=frontier,
-        methods=methods,
-        decision=decide(frontier),
-        areas=areas_of(frontier.points, {method.name: method.rows for method in methods}),
-        knees=tuple(knee_of(frontier.points.rows(method.rows)) for method in methods),
-        matrix=_matrix(frontier, methods),
-        compute=_compute(frontier, methods, paths),
-        importances=importances(frontier),
-        dials=_dials(frontier),
-        findings=evaluate_findings(frontier, tables),
-        followed=followed,
-        changes=changes_of(tables, [*ids, *_joint_ids(tables)]),
-        gaps=stability_gaps(tables, frontier.results),
-        recommendation=recommend(frontier),
-    )
-
-
-def _followed(tables: Tables, frontier: Frontier, paths: Paths) -> tuple[Followed, ...]:
-    results = shown_results(frontier)
+def _followed(tables: Tables, frontier: Frontier, shown: Sequence[Trajectory], paths: Paths) -> tuple[Followed, ...]:
     unit = next(iter(_known(paths)), None)
-    metrics = metrics_of(tables, [result.config.config_id for result in results])
+    metrics = metrics_of(tables, [path.result.config.config_id for path in shown])
     return tuple(
         Followed(
-            result=result,
+            result=path.result,
             path=path,
             metrics=own,
-            forecasts=forecasts_of(paths, unit, result.number - 1) if unit and result is frontier.headline else {},
+            forecasts=(
+                forecasts_of(paths, unit, path.result.number - 1) if unit and path.result is frontier.headline else {}
+            ),
         )
-        for result, path, own in zip(results, trajectories(tables, results), metrics, strict=True)
+        for path, own in zip(shown, metrics, strict=True)
     )
 
 

@@ -1,22 +1,34 @@
 """Figures for papers: the views drawn with matplotlib as PDF, SVG and PNG, the same bytes for the same numbers."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
+from fontTools.subset import Options, Subsetter
+from fontTools.ttLib import TTFont
 from matplotlib import RcParams, rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, fontManager
 from matplotlib.lines import Line2D
 
-from analysis.labels import FAR, NEAR, Box, place
-from analysis.looks import Look
-from analysis.views import AnchorMark, Gains, Mark, Paths, Plane
+from analysis.drawing.labels import FAR, NEAR, Box, place
+from analysis.drawing.marks import AnchorMark, Entry, Gains, Mark, Paths, Plane, View
 
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b0568b", "#c98a00", "#4a9fd8", "#8a6d3b", "#777777")
 """Okabe & Ito's colours, darkened where they are too light for thin lines; the last one is shared."""
 SHAPES = {"circle": "o", "diamond": "D", "square": "s", "triangle": "^", "down": "v", "cross": "P", "star": "*"}
 STYLE = RcParams(
     {
+        "font.family": ["sans-serif", "DejaVu Sans"],  # of the second are letters that the first lacks
+        "font.sans-serif": ["DejaVu Sans", "Verdana"],
         "font.size": 9,
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -24,20 +36,52 @@ STYLE = RcParams(
         "grid.color": "#e8e8e8",
         "axes.axisbelow": True,
         "legend.frameon": False,
+        "text.hinting": "none",  # or texts would be wider in one format than in another
         "pdf.fonttype": 42,
         "svg.fonttype": "none",
         "svg.hashsalt": "retune",
     }
 )
+SMALL_SANS = "DejaVu Sans of retune"
+COMMON = (*range(0x20, 0x180), *range(0x2010, 0x2027), 0x2212)
+"""Characters of western Europe, dashes and the minus sign."""
 
 
-def write_figures(folder: Path, *, plane: Plane, paths: Paths, gains: Gains | None) -> None:
-    """Write `plane`, `paths` and, where gains exist, `gains`."""
-    with rc_context(STYLE):
-        _save(plane_figure(plane), folder / "plane")
-        _save(paths_figure(paths), folder / "paths")
-        if gains is not None:
-            _save(gains_figure(gains), folder / "gains")
+def write_figure(stem: Path, view: View) -> None:
+    """Write a figure in all formats, as `stem` with their suffixes."""
+    with rc_context(STYLE), _known(small_fonts(), stem.parent):
+        match view:
+            case Plane():
+                figure = plane_figure(view)
+            case Paths():
+                figure = paths_figure(view)
+            case Gains():
+                figure = gains_figure(view)
+        _save(figure, stem)
+
+
+@cache
+def small_fonts() -> Mapping[str, bytes]:
+    """DejaVu Sans by weight, with the common characters alone and without what shapes other scripts than ours.
+
+    A PDF file holds its fonts, cut to the characters that occur. Of the whole font that takes a quarter of a second
+    each, most of it for tables that are dropped in the end.
+    """
+    found = {}
+    for weight in ("normal", "bold"):
+        with TTFont(findfont(FontProperties(family="DejaVu Sans", weight=weight)), recalcTimestamp=False) as font:
+            for table in ("FFTM", "GDEF", "GPOS", "GSUB", "MATH"):
+                if table in font:
+                    del font[table]
+            cut = Subsetter(Options(glyph_names=True, notdef_outline=True))
+            cut.populate(unicodes=COMMON)
+            cut.subset(font)
+            for record in font["name"].names:
+                record.string = str(record).replace("DejaVu Sans", SMALL_SANS)
+            file = BytesIO()
+            font.save(file)
+        found[weight] = file.getvalue()
+    return found
 
 
 def plane_figure(plane: Plane) -> Figure:
@@ -52,13 +96,17 @@ def plane_figure(plane: Plane) -> Figure:
         _parallels(axes, plane)
     if len(plane.hull) > 1:
         axes.plot(*zip(*plane.hull, strict=True), color="#444444", linewidth=0.9, linestyle=(0, (5, 2)), zorder=2)
+    clear = [mark for mark in plane.marks if not (mark.faint or mark.outside)]
+    _crosses(axes, clear, [PALETTE[mark.colour] for mark in clear], linewidth=0.7, alpha=0.6, zorder=3)
+    alike: dict[tuple[object, ...], list[Mark]] = {}
     for mark in plane.marks:
-        colour = PALETTE[mark.colour]
-        if not (mark.faint or mark.outside):
-            axes.errorbar(mark.x, mark.y, mark.y_se, mark.x_se, ecolor=colour, elinewidth=0.7, alpha=0.6, zorder=3)
+        alike.setdefault((mark.colour, mark.marker, mark.on_front, mark.faint, mark.outside), []).append(mark)
+    for marks in alike.values():
+        mark, colour = marks[0], PALETTE[marks[0].colour]
         axes.plot(
-            mark.x,
-            mark.y,
+            [mark.x for mark in marks],
+            [mark.y for mark in marks],
+            linestyle="",
             marker=SHAPES[mark.marker],
             markersize=_size(mark, plane),
             markerfacecolor="none" if mark.outside else colour,
@@ -70,10 +118,10 @@ def plane_figure(plane: Plane) -> Figure:
         )
     _anchors(axes, plane.zero_shot, plane.joint)
     labels = [(mark.label, mark.x, mark.y) for mark in plane.marks if mark.label is not None]
-    _legend(figure, plane.look)
+    _legend(figure, plane.legend)
     dots = [(mark.x, mark.y) for mark in plane.marks if not mark.faint]
     dots += [(anchor.x, anchor.y) for anchor in (plane.zero_shot, plane.joint) if anchor is not None]
-    _labels(figure, axes, labels, dots, named=plane.look.named)
+    _labels(figure, axes, labels, dots, named=plane.named)
     return figure
 
 
@@ -100,10 +148,10 @@ def paths_figure(paths: Paths) -> Figure:
     _anchors(plane, paths.zero_shot, paths.joint)
     aka.set(xlabel="task", ylabel="AKA (%)")
     azs.set(xlabel="task", ylabel="AZS (%)")
-    _legend(figure, paths.look)
+    _legend(figure, paths.legend)
     ends = [(path.label, path.x[-1], path.y[-1]) for path in paths.paths]
     dots = [(x, y) for path in paths.paths for x, y in zip(path.x, path.y, strict=True)]
-    _labels(figure, plane, ends, dots, named=paths.look.named)
+    _labels(figure, plane, ends, dots, named=paths.named)
     return figure
 
 
@@ -112,11 +160,13 @@ def gains_figure(gains: Gains) -> Figure:
     figure = Figure(figsize=(6.4, 1.1 + 0.19 * len(gains.rows)), layout="constrained")
     axes = figure.add_subplot()
     for row, y in zip(gains.rows, range(len(gains.rows), 0, -1), strict=True):
-        colour = PALETTE[row.colour]
-        axes.errorbar(row.value, y, None, row.half, ecolor=colour, elinewidth=1.2, zorder=3)
+        colour, half = PALETTE[row.colour], row.half or 0.0
+        axes.plot(
+            [row.value - half, row.value + half], [y, y], color=colour, linewidth=1.2, solid_capstyle="butt", zorder=3
+        )
         axes.plot(row.value, y, marker=SHAPES[row.marker], color=colour, markersize=5, zorder=4)
     axes.axvline(0, color="#444444", linewidth=0.9)
-    labels = [f"{row.result.config.label}  {row.result.number}" for row in gains.rows]
+    labels = [f"{row.label}  {row.number}" for row in gains.rows]
     axes.set_yticks(range(len(gains.rows), 0, -1), labels, fontsize=7.5)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(0.3, len(gains.rows) + 0.7)
@@ -124,22 +174,47 @@ def gains_figure(gains: Gains) -> Figure:
     axes.grid(visible=False, axis="y")
     note = f" ({gains.half_is})" if gains.half_is else ""
     axes.set_xlabel(f"gain over the trade-off line, AZS points{note}", loc="right")  # names take much of the width
+    _laid_out(figure)
     return figure
 
 
 def _size(mark: Mark, plane: Plane) -> float:
     """In points; matplotlib's star looks small at the size of the others."""
-    size = 6 if mark.on_front else 3 if mark.faint and plane.look.named else 4
+    size = 6 if mark.on_front else 3 if mark.faint and plane.named else 4
     return 1.6 * size if mark.marker == "star" else size
 
 
-def _save(figure: Figure, stem: Path) -> None:
+@contextmanager
+def _known(fonts: Mapping[str, bytes], folder: Path) -> Iterator[None]:
+    """Let matplotlib find fonts, which it reads from files."""
+    before = list(fontManager.ttflist)
+    with TemporaryDirectory(dir=folder, prefix=".fonts-") as place:
+        for name, font in fonts.items():
+            file = Path(place) / f"{name}.ttf"
+            file.write_bytes(font)
+            fontManager.addfont(file)
+        try:
+            yield
+        finally:
+            fontManager.ttflist[:] = before
+
+
+def _laid_out(figure: Figure) -> None:
+    """Find the layout and keep it: it would be found again for every format."""
     FigureCanvasAgg(figure)
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # keeps the layout, which would be found again for every format
-    figure.savefig(stem.with_suffix(".png"), dpi=160, metadata={"Software": None})
-    figure.savefig(stem.with_suffix(".svg"), metadata={"Creator": None, "Date": None})
-    figure.savefig(stem.with_suffix(".pdf"), metadata={"Creator": None, "Producer": None, "CreationDate": None})
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.execute(figure)
+    figure.set_layout_engine(None)
+
+
+def _save(figure: Figure, stem: Path) -> None:
+    FigureCanvasAgg(figure).print_figure(stem.with_suffix(".png"), dpi=160, metadata={"Software": None})
+    FigureCanvasSVG(figure).print_figure(stem.with_suffix(".svg"), metadata={"Creator": None, "Date": None})
+    with rc_context({"font.sans-serif": [SMALL_SANS]}):
+        FigureCanvasPdf(figure).print_figure(
+            stem.with_suffix(".pdf"), metadata={"Creator": None, "Producer": None, "CreationDate": None}
+        )
 
 
 def _parallels(axes: Axes, plane: Plane) -> None:
@@ -165,9 +240,27 @@ def _parallels(axes: Axes, plane: Plane) -> None:
             )
 
 
+def _crosses(
+    axes: Axes,
+    marks: Sequence[Mark | AnchorMark],
+    colours: Sequence[str],
+    *,
+    linewidth: float,
+    alpha: float,
+    zorder: float,
+) -> None:
+    """One standard error each way, where it is known."""
+    x, y = np.array([mark.x for mark in marks]), np.array([mark.y for mark in marks])
+    x_se = np.array([mark.x_se for mark in marks], dtype=float)  # NaN with one block, which is not drawn
+    y_se = np.array([mark.y_se for mark in marks], dtype=float)
+    axes.hlines(y, x - x_se, x + x_se, colors=colours, linewidth=linewidth, alpha=alpha, zorder=zorder)
+    axes.vlines(x, y - y_se, y + y_se, colors=colours, linewidth=linewidth, alpha=alpha, zorder=zorder)
+
+
 def _anchors(axes: Axes, zero_shot: AnchorMark, joint: AnchorMark | None) -> None:
-    for anchor in (zero_shot, *((joint,) if joint else ())):
-        axes.errorbar(anchor.x, anchor.y, anchor.y_se, anchor.x_se, ecolor="black", elinewidth=0.9, zorder=6)
+    anchors = [zero_shot, *([joint] if joint else [])]
+    _crosses(axes, anchors, ["black"] * len(anchors), linewidth=0.9, alpha=1.0, zorder=6)
+    for anchor in anchors:
         axes.plot(anchor.x, anchor.y, marker="o", markersize=10, color="white", markeredgecolor="black", zorder=7)
         axes.annotate(
             anchor.name,
@@ -180,7 +273,7 @@ def _anchors(axes: Axes, zero_shot: AnchorMark, joint: AnchorMark | None) -> Non
         )
 
 
-def _legend(figure: Figure, look: Look) -> None:
+def _legend(figure: Figure, entries: Sequence[Entry]) -> None:
     """Colours then shapes, above the axes."""
     handles = [
         Line2D(
@@ -191,9 +284,9 @@ def _legend(figure: Figure, look: Look) -> None:
             color="#666666" if entry.colour is None else PALETTE[entry.colour],
             label=entry.name,
         )
-        for entry in look.legend
+        for entry in entries
     ]
-    longest = max(len(entry.name) for entry in look.legend)
+    longest = max(len(entry.name) for entry in entries)
     figure.legend(
         handles=handles,
         loc="outside upper center",
@@ -213,10 +306,9 @@ def _labels(
     named: bool,
 ) -> None:
     """Numbers or names next to marks, placed in pixels after the layout is known."""
+    _laid_out(figure)
     if not labels:
         return
-    FigureCanvasAgg(figure)
-    figure.draw_without_rendering()
     to_pixels = axes.transData.transform
     starts = [tuple(map(float, point)) for point in to_pixels([(x, y) for _, x, y in labels])]
     obstacles = [tuple(map(float, point)) for point in to_pixels(dots)]

@@ -12,10 +12,9 @@ in 18 %. Claims that something is no worse by a point, true there, held in 8-68 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from analysis.evidence import Case, Comparison, Evidence, Missing, Verdict, evidence_of
-from analysis.frontier import Frontier
-from analysis.merge_claims import larger_merge_weight_keeps_more, merging_gains_from_the_start
-from analysis.method_claims import (
+from analysis.claims.evidence import Case, Comparison, Evidence, Missing, Verdict, evidence_of
+from analysis.claims.merges import larger_merge_weight_keeps_more, merging_gains_from_the_start
+from analysis.claims.methods import (
     adapters_lie_between,
     ewc_holds_on,
     full_accumulates_most_and_retains_least,
@@ -25,7 +24,7 @@ from analysis.method_claims import (
     si_brings_nothing,
     vera_is_like_selective_tuning,
 )
-from analysis.recipe_claims import (
+from analysis.claims.recipes import (
     both_towers_beat_one,
     compute_helps_merging_alone,
     larger_models_learn_more_and_forget_less,
@@ -35,11 +34,12 @@ from analysis.recipe_claims import (
     rsqrt_keeps_what_cosine_loses,
     schedules_within_a_task_are_alike,
 )
-from analysis.stream_claims import buffer_matters_more_than_pool, every_data_set_teaches, orderings_end_alike
+from analysis.claims.streams import buffer_matters_more_than_pool, every_data_set_teaches, orderings_end_alike
+from analysis.claims.times import advantage_grows, offline_merging_is_worse, places_change_much, rules_change_little
+from analysis.claims.verdicts import ALPHA, MAX_BLOCKS, decide, more_blocks
+from analysis.frontier import Frontier
 from analysis.tables import Tables
-from analysis.time_claims import advantage_grows, offline_merging_is_worse, places_change_much, rules_change_little
 from analysis.uncertainty import holm
-from analysis.verdicts import ALPHA, MAX_BLOCKS, decide, more_blocks
 
 SHOWN_CONFIGS = 3
 

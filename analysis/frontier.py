@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 from analysis import pareto
-from analysis.anchors import Anchor, anchors_of
 from analysis.configs import PLAIN, AxisValue, Config, configs_of, family_name
 from analysis.pareto import FloatArray
-from analysis.points import Points, jackknife
+from analysis.plane.anchors import Anchor, anchors_of
+from analysis.plane.points import Points, jackknife
 from analysis.tables import Tables
 from analysis.uncertainty import Estimate, estimate, honest_choice, leave_one_out_means
 

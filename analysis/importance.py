@@ -17,11 +17,12 @@ from typing import Literal, get_args
 import numpy as np
 
 from analysis.configs import Config, short
-from analysis.encoding import Axis, axes_of, crossed, encode
 from analysis.frontier import Frontier
 from analysis.pareto import FloatArray
-from analysis.sobol import FLAT, Function, sobol
-from analysis.surrogate import surrogate
+from analysis.response.encoding import Axis, axes_of, crossed, encode
+from analysis.response.forest import grow
+from analysis.response.sobol import FLAT, Function, sobol
+from analysis.response.surrogate import surrogate
 from analysis.uncertainty import Estimate, estimate, pseudo_values
 
 Response = Literal["slide", "gain", "GM"]
@@ -39,7 +40,6 @@ MOSTLY = 0.8
 MATTERS = 0.1
 """The total effect from which an axis counts as one that matters."""
 EVERYWHERE = "all configs"
-TREES = 300
 LONGEST = 30.0
 MAX_COLUMNS = 16
 """Of a process: every one has a length to be found."""
@@ -215,8 +215,6 @@ def _surfaces(columns: FloatArray, values_CK: FloatArray, *, seed: int) -> Itera
 
     The forest is not asked where the process leaves little to explain.
     """
-    from sklearn.ensemble import ExtraTreesRegressor
-
     first = values_CK[:, 0]
     if np.ptp(first) < FLAT:
         yield 0.0, "process", lambda rows: np.zeros((len(rows), values_CK.shape[1]))
@@ -227,10 +225,8 @@ def _surfaces(columns: FloatArray, values_CK: FloatArray, *, seed: int) -> Itera
         yield r2, "process", fitted.of(values_CK).mean
         if r2 >= GOOD_R2:
             return
-    forest = ExtraTreesRegressor(
-        TREES, min_samples_leaf=2, bootstrap=True, oob_score=True, random_state=seed, n_jobs=1
-    ).fit(columns, np.column_stack([values_CK, first]))  # two columns at least, so that shapes do not change
-    yield _r2(first, forest.oob_prediction_[:, 0]), "forest", lambda rows: forest.predict(rows)[:, :-1]
+    forest = grow(columns, values_CK, seed=seed)
+    yield _r2(first, forest.unseen(columns)[:, 0]), "forest", forest.predict
 
 
 def _r2(true_C: FloatArray, predicted_C: FloatArray) -> float:

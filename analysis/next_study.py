@@ -8,9 +8,9 @@ there but the new one, and of the joint anchor, too.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from analysis.candidates import Axes
 from analysis.configs import SWITCHES, AxisValue, Config
 from analysis.recommend import Advice
+from analysis.response.candidates import Axes
 
 Definition = Mapping[str, Any]
 

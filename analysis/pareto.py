@@ -42,14 +42,15 @@ def hull(x: npt.ArrayLike, y: npt.ArrayLike) -> IntArray:
     """Indices of the vertices of the upper concave free-disposal hull by rising x; no points inside an edge."""
     xs, ys = _plane(x, y)
     candidates = np.flatnonzero(nondominated(xs, ys))
-    chain: list[int] = []
-    for i in candidates[np.lexsort((candidates, xs[candidates]))].tolist():
-        if chain and xs[chain[-1]] == xs[i]:
+    order = candidates[np.lexsort((candidates, xs[candidates]))]
+    chain: list[tuple[float, float, int]] = []
+    for point in zip(xs[order].tolist(), ys[order].tolist(), order.tolist(), strict=True):
+        if chain and chain[-1][0] == point[0]:
             continue  # an equal point: two non-dominated points with one x have one y
-        while len(chain) >= 2 and _turns_left(xs, ys, chain[-2], chain[-1], i):
+        while len(chain) >= 2 and _turns_left(chain[-2], chain[-1], point):
             chain.pop()
-        chain.append(i)
-    return np.asarray(chain, dtype=np.int64)
+        chain.append(point)
+    return np.array([i for _, _, i in chain], dtype=np.int64)
 
 
 def prices(x: npt.ArrayLike, y: npt.ArrayLike) -> Prices:
@@ -116,6 +117,6 @@ def _plane(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
     return xs, ys
 
 
-def _turns_left(xs: FloatArray, ys: FloatArray, a: int, b: int, c: int) -> bool:
+def _turns_left(a: tuple[float, float, int], b: tuple[float, float, int], c: tuple[float, float, int]) -> bool:
     """True where b lies on or below the edge from a to c."""
-    return bool((xs[b] - xs[a]) * (ys[c] - ys[a]) >= (ys[b] - ys[a]) * (xs[c] - xs[a]))
+    return (b[0] - a[0]) * (c[1] - a[1]) >= (b[1] - a[1]) * (c[0] - a[0])

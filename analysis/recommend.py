@@ -13,16 +13,17 @@ from typing import Literal
 import numpy as np
 
 from analysis import pareto
-from analysis.acquisition import expected_improvement, routed
-from analysis.areas import box_of, hull_area
-from analysis.candidates import Axes, candidates, describe, groups
 from analysis.configs import Config
-from analysis.encoding import Axis, axes_of, encode
 from analysis.frontier import Frontier, Result
 from analysis.pareto import FloatArray
-from analysis.points import estimate_of
+from analysis.plane.areas import box_of, hull_area
+from analysis.plane.points import estimate_of
 from analysis.repeats import undecided
-from analysis.surrogate import Surrogate, surrogate
+from analysis.response.acquisition import expected_improvement, routed
+from analysis.response.candidates import Axes, candidates, describe, groups
+from analysis.response.encoding import Axis, axes_of, encode
+from analysis.response.surrogate import Surrogate, surrogate
+from analysis.threads import on_one_thread
 from analysis.uncertainty import Estimate
 
 Kind = Literal["new", "repeat", "stop"]
@@ -134,6 +135,7 @@ class _Group:
         )
 
 
+@on_one_thread
 def recommend(frontier: Frontier, *, seed: int = 0) -> Recommendation:
     """The next trials of a study."""
     reason = _reason_against(frontier)

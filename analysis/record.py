@@ -7,19 +7,19 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 
-from analysis.accuracies import Changes
-from analysis.anchors import Anchor
-from analysis.areas import Areas
-from analysis.choices import Choice
-from analysis.compute import AtBudget, MethodAtBudget
 from analysis.decision import Against, Answer, Decision
-from analysis.dominance import MethodMatrix, MethodPair
 from analysis.evaluation import DialPath, Evaluation, Followed
 from analysis.findings import Finding
 from analysis.frontier import MIN_SLIDE, Frontier, Result, Vertex, axes_in_use
 from analysis.importance import Importances
+from analysis.plane.anchors import Anchor
+from analysis.plane.areas import Areas
+from analysis.plane.choices import Choice
+from analysis.plane.dominance import MethodMatrix, MethodPair
 from analysis.recommend import Advice, Recommendation
-from analysis.trajectories import StabilityGap
+from analysis.tasks.accuracies import Changes
+from analysis.tasks.compute import AtBudget, MethodAtBudget
+from analysis.tasks.trajectories import StabilityGap
 from analysis.uncertainty import LEVEL, Estimate
 
 SCHEMA = 3

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from analysis import pareto
-from analysis.acquisition import expected_improvement, routed
-from analysis.areas import box_of
 from analysis.frontier import Frontier
 from analysis.pareto import FloatArray
-from analysis.points import Means, jackknife
+from analysis.plane.areas import box_of
+from analysis.plane.points import Means, jackknife
+from analysis.response.acquisition import expected_improvement, routed
 
 UNDECIDED = (0.2, 0.8)
 ASKED = 200
@@ -100,7 +100,7 @@ def _probability(pseudo_S: FloatArray) -> float:
     """That the mean is positive, by Student's t."""
     n = len(pseudo_S)
     mean, se = float(np.mean(pseudo_S)), float(np.std(pseudo_S, ddof=1)) / np.sqrt(n)
-    return float(stats.t.cdf(mean / se, n - 1)) if se > 0 else float(np.heaviside(mean, 0.5))
+    return float(special.stdtr(n - 1, mean / se)) if se > 0 else float(np.heaviside(mean, 0.5))
 
 
 def _is_open(probability: float) -> bool:

@@ -8,45 +8,48 @@ from pathlib import Path
 
 from analysis import latex, wording
 from analysis.decision import answers
-from analysis.evaluation import Evaluation, evaluate
-from analysis.looks import look_of
-from analysis.page import render
+from analysis.drawing.figure_process import FigureProcess
+from analysis.drawing.looks import look_of
+from analysis.drawing.page import render
+from analysis.drawing.views import gains_of, paths_of, plane_of
+from analysis.evaluation import Evaluation
 from analysis.record import record_of, table_rows, to_csv
 from analysis.tables import Tables
-from analysis.views import gains_of, paths_of, plane_of
+from analysis.threads import on_one_thread
 
 
-def write_report(tables: Tables, folder: Path, *, definition: str | None = None) -> Path:
+@on_one_thread
+def write_report(
+    tables: Tables, folder: Path, *, definition: str | None = None, figures: FigureProcess | None = None
+) -> Path:
     """Write the report of some tables into a folder and return the path of its page.
 
     Args:
         tables: what `load_tables` makes of a study's folder.
         folder: made if it is not there; files of an earlier report are replaced.
         definition: text of the study's own file, which is shown as it is.
+        figures: what draws the figures, where it is started already; it is done in the end.
     """
-    from analysis import figures  # matplotlib takes as long to import as everything else
-
-    evaluation = evaluate(tables)
-    frontier, look = evaluation.frontier, look_of(evaluation.frontier)
-    said = answers(
-        frontier,
-        evaluation.decision,
-        deciding=wording.deciding(evaluation.recommendation),
-        following=wording.following(evaluation.recommendation),
-    )
-    for part in (folder, folder / "figures", folder / "tables"):
-        part.mkdir(parents=True, exist_ok=True)
-    _write(folder / "report.json", json.dumps(record_of(evaluation, said), indent=1, allow_nan=False) + "\n")
-    for name, rows in table_rows(evaluation).items():
-        _write(folder / "tables" / f"{name}.csv", to_csv(rows))
-    _write(folder / "tables" / "methods.tex", methods_tex(evaluation))
-    figures.write_figures(
-        folder / "figures",
-        plane=plane_of(frontier, look, evaluation.dials),
-        paths=paths_of(frontier, [one.path for one in evaluation.followed], look),
-        gains=gains_of(frontier, look),
-    )
-    _write(folder / "index.html", render(evaluation, look, said, definition))
+    with figures or FigureProcess() as figures:
+        evaluation = Evaluation(tables)
+        frontier, look = evaluation.frontier, look_of(evaluation.frontier)
+        for part in (folder, folder / "figures", folder / "tables"):
+            part.mkdir(parents=True, exist_ok=True)
+        if (gains := gains_of(frontier, look)) is not None:
+            figures.draw(folder / "figures" / "gains", gains)
+        figures.draw(folder / "figures" / "plane", plane_of(frontier, look, evaluation.dials))
+        figures.draw(folder / "figures" / "paths", paths_of(frontier, evaluation.trajectories, look))
+        said = answers(
+            frontier,
+            evaluation.decision,
+            deciding=wording.deciding(evaluation.recommendation),
+            following=wording.following(evaluation.recommendation),
+        )
+        _write(folder / "report.json", json.dumps(record_of(evaluation, said), indent=1, allow_nan=False) + "\n")
+        for name, rows in table_rows(evaluation).items():
+            _write(folder / "tables" / f"{name}.csv", to_csv(rows))
+        _write(folder / "tables" / "methods.tex", methods_tex(evaluation))
+        _write(folder / "index.html", render(evaluation, look, said, definition))
     return folder / "index.html"
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.balance import (
+from analysis.configs import KNOWN_AXES, NOT_AXES
+from analysis.reading.balance import (
     JOINT,
     SUBSET,
     LeftOut,
@@ -24,8 +25,7 @@ from analysis.balance import (
     left_out_of,
     records,
 )
-from analysis.configs import KNOWN_AXES, NOT_AXES
-from analysis.contract import (
+from analysis.reading.contract import (
     CONTRACT,
     COSTS,
     REQUIRED,
@@ -35,9 +35,9 @@ from analysis.contract import (
     with_columns,
     with_values,
 )
-from analysis.cuts import at_task, within_budget
-from analysis.suites import NAMES, at_ends, checked_scores, no_scores, of_trials
-from analysis.two_studies import merge_studies
+from analysis.reading.cuts import at_task, within_budget
+from analysis.reading.suites import NAMES, at_ends, checked_scores, no_scores, of_trials
+from analysis.reading.two_studies import merge_studies
 
 __all__ = [
     "JOINT",
@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 KINDS = ("trial", "anchor")
-STATUSES = ("done", "failed", "waiting")
+STATUSES = ("done", "stopped", "failed", "waiting")
 ZERO_SHOT = "zeroshot"
 ANCHORS = (JOINT, ZERO_SHOT)
 GM_TOLERANCE = 1e-4
@@ -330,9 +330,11 @@ def _all_images(
 
 
 def _status_warnings(trials: pd.DataFrame) -> list[str]:
-    counts = {status: int((trials["status"] == status).sum()) for status in ("failed", "waiting")}
+    counts = {status: int((trials["status"] == status).sum()) for status in STATUSES[1:]}
+    early = {"stopped": "stopped early"}
     return [
-        f"{number} of {len(trials)} trials {'is' if number == 1 else 'are'} {status} and not in the statistics."
+        f"{number} of {len(trials)} trials {'is' if number == 1 else 'are'} {early.get(status, status)} and not in the "
+        "statistics."
         for status, number in counts.items()
         if number
     ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from analysis.pareto import FloatArray, IntArray
 
@@ -52,7 +52,7 @@ def estimate(pseudo_S: npt.ArrayLike, *, value: float | None = None) -> Estimate
     if n < 2:
         return Estimate(value=centre, se=None, half_width=None, blocks=n)
     se = float(np.std(pseudo, ddof=1) / np.sqrt(n))
-    half = float(stats.t.ppf(0.5 + LEVEL / 2, n - 1)) * se if n >= MIN_BLOCKS else None
+    half = float(special.stdtrit(n - 1, 0.5 + LEVEL / 2)) * se if n >= MIN_BLOCKS else None
     return Estimate(value=centre, se=se, half_width=half, blocks=n)
 
 

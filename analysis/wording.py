@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from analysis.evidence import Comparison
+from analysis.claims.evidence import Comparison
 from analysis.findings import Finding, multiplicity_note
 from analysis.frontier import Result, Vertex
 from analysis.recommend import Recommendation

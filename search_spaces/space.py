@@ -98,6 +98,9 @@ SWITCHES = (
 )
 """Axes that `none` turns off; those whose type knows it anyway do not stand here."""
 
+_ALWAYS = ("method", "timeline", "start", "serve")
+"""Axes that every config has."""
+
 _UNTRAINED = ("method", "tasks", "ordering")
 """All that there is to say about the zero-shot model."""
 
@@ -145,8 +148,7 @@ def build(values: Mapping[str, Scalar], *, workload: Learnt, source: str) -> tup
         ConfigError: a value is not allowed, or one is missing.
     """
     require_known(values, source)
-    off = {name: None if name in SWITCHES and value == "none" else value for name, value in values.items()}
-    values = _with_places({"method": "full", **off}, source)
+    values = _completed(values, source)
     untrained = values["method"] == "zeroshot"
     tree: dict[str, Any] = {"workload": workload, "recipe": {"steps": 1} if untrained else {}, "stream": {}}
     used = {name for name in values if _applies(name, values, source)}
@@ -160,6 +162,11 @@ def build(values: Mapping[str, Scalar], *, workload: Learnt, source: str) -> tup
         plain = {"recipe": Recipe(method=config.recipe.method, steps=1), "timeline": timeline("finetune")}
         config = config.model_copy(update=plain)
     return config, used
+
+
+def applies(axis: str, values: Mapping[str, Scalar], source: str) -> bool:
+    """Whether an axis means something beside the values of others."""
+    return axis in _ALWAYS or _applies(axis, _completed(values, source), source)
 
 
 def axis_values(config: TrialConfig) -> dict[str, Scalar]:
@@ -190,6 +197,12 @@ def product(grid: Mapping[str, Values], where: str) -> Iterator[dict[str, Scalar
         yield from (dict(zip(lists, point, strict=True)) for point in itertools.product(*lists.values()))
 
 
+def _completed(values: Mapping[str, Scalar], source: str) -> Mapping[str, Scalar]:
+    """Values with the choices that conditions ask for, and without what is switched off."""
+    off = {name: None if name in SWITCHES and value == "none" else value for name, value in values.items()}
+    return _with_places({"method": "full", **off}, source)
+
+
 def _with_places(values: Mapping[str, Scalar], source: str) -> Mapping[str, Scalar]:
     """Values that say the timeline one way: by its name (finetune where nothing says more), or by start and serve."""
     said = ("timeline", "start", "serve")
@@ -207,7 +220,7 @@ def _with_places(values: Mapping[str, Scalar], source: str) -> Mapping[str, Scal
 
 def _applies(name: str, values: Mapping[str, Scalar], source: str) -> bool:
     path = AXES[name].path
-    if name in ("method", "timeline", "start", "serve"):
+    if name in _ALWAYS:
         return True
     if path[0] == "timeline":
         return path[-1] in _settings_of_timeline(values, source)
@@ -272,7 +285,7 @@ def _set(tree: dict[str, Any], path: tuple[str, ...], value: Scalar) -> None:
 def _get(tree: Mapping[str, Any], path: tuple[str, ...]) -> Scalar:
     value: Any = tree
     for part in path:
-        value = value.get(part) if isinstance(value, Mapping) else None
+        value = value.get(part) if isinstance(value, dict) else None  # not Mapping: a table asks a million times
     scalar: Scalar = value
     return scalar
 

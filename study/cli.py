@@ -1,17 +1,14 @@
-"""The command line: methods, budget, plan, fetch, run, status, report, export, merge, data.
+"""The command line: methods, budget, plan, fetch, run, status, report, export, gc, merge, data.
 
 Exit status: 0 when everything asked for is done, 1 when something failed, 2 for wrong input, 130 when interrupted.
 """
 
 import json
-import os
-import platform
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib import metadata
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -19,22 +16,23 @@ import typer
 from typer.core import TyperCommand
 
 from study.data_commands import data
-from study.definition import StudyDefinition, load, presets, scalings
-from study.folder import Folder, claim
-from study.plan import Known, Plan, PlannedTrial, known, make_plan
-from study.progress import Progress, clock_time
+from study.definition import load
+from study.export_commands import EXPORT_EXAMPLES, export
+from study.folder import Folder
+from study.plan import make_plan
+from study.progress import clock_time
 from study.report_commands import ANALYSE_EXAMPLES, REPORT_EXAMPLES, analyse, findings, recommend, report
-from study.runner import Executor, RunError, end_children, gentle_end, run_trials, runtime_of, usable_cpus
-from study.status import describe, status, varying_axes
-from study.tables import Tables, make_tables, trial_row, write
-from trainables.config import Clip, Pocket
+from study.run_commands import DirOption, StudyArgument, fetch, folder_of, known_in, require_images, run, warn
+from study.runner import RunError, usable_cpus
+from study.search.check import check_search, probing
+from study.status_commands import STATUS_EXAMPLES, show_status
+from study.store_commands import gc
+from study.trials import scalings
+from trainables.config import Pocket
 from trainables.frozen import ConfigError
 from trainables.merging.rule import ROWS, MergeRule
-from trainables.runtime import Runtime, TrainingError, cache_folder
-from trainables.store import MemoryStore, StoreError
-
-_ROUNDS = 3
-"""More than one only when a file of the store is damaged while the study runs."""
+from trainables.runtime import Runtime, TrainingError
+from trainables.store import StoreError
 
 AVERAGE = "average"
 """A name of `lerp` for more than two files."""
@@ -75,19 +73,6 @@ app = typer.Typer(
 
 app.add_typer(data, name="data")
 
-StudyArgument = Annotated[
-    str, typer.Argument(metavar="STUDY", help=f"A YAML file, or a preset: {', '.join(presets())}.", show_default=False)
-]
-FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.", show_default=False)]
-DirOption = Annotated[
-    Path | None, typer.Option("--dir", "-d", help="The study's folder.", show_default="runs/<name of the study>")
-]
-CacheOption = Annotated[
-    float | None,
-    typer.Option(
-        help="Most 1e9 bytes of decoded images here.", show_default="the study's, or half of the free disk", min=0
-    ),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON object, for programs.")]
 
 
@@ -108,25 +93,37 @@ def plan(
     that start from the base, or from the last update, share one set of updates, whatever they merge and serve.
     """
     definition, source = load(study)
-    full = make_plan(definition, source)
-    runtime = runtime_of(definition.resources, gpus=0)
+    check_search(definition, source)
+    path = folder_of(definition, folder)
+    full = make_plan(definition, source, Folder(path=path).decisions.read())
+    runtime = definition.resources.runtime(gpus=0)
     if stream:
+        full = full if definition.search is None else probing(definition, source)
         from study import stream as taught
         from trainables.workloads import open_workload
 
         found = taught.streams(full, open_workload(definition.workload, runtime))
         typer.echo(taught.as_json(found) if as_json else "\n".join(taught.table(found)))
         return
-    path = _folder_of(definition, folder)
-    have = _known_in(path)
-    _require_images(definition, full, have)
+    have = known_in(definition, path)
+    require_images(definition, full, have)
     typer.echo("counting FLOPs and timing a few steps on this machine ...", err=True)
     from study.estimate import estimate
 
     workers = max(1, int(usable_cpus() / definition.resources.cpus))
-    counts = estimate(full, have, workers=workers, runtime=runtime, tell=lambda line: typer.echo(line, err=True))
+    tell = partial(typer.echo, err=True)
+    if definition.search is not None:
+        from study.search.outlook import lines, outlook
+
+        bounds = outlook(definition, source, full, have, workers=workers, runtime=runtime, tell=tell)
+        for line in bounds.warnings:
+            warn(line)
+        head = f"study {definition.name} ({source}), folder {path}"
+        typer.echo(bounds.as_json() if as_json else "\n".join([head, *lines(bounds)]))
+        return
+    counts = estimate(full, have, workers=workers, runtime=runtime, tell=tell)
     for line in counts.warnings:
-        _warn(line)
+        warn(line)
     if as_json:
         typer.echo(counts.as_json())
         return
@@ -159,95 +156,16 @@ def plan(
     typer.echo(f"scores    {counts.evaluations_unique} evaluations, {counts.evaluations_in_store} in the store")
     typer.echo(f"FLOPs     {counts.flops:.3g}, memory-adjusted {counts.mafs:.3g}; to do {counts.flops_to_do:.3g}")
     typer.echo(f"time      {_time(counts.seconds_to_do)} on {counts.workers} workers here")
-    typer.echo(f"bytes     about {counts.bytes_to_do / 1e6:.0f} MB more in the store")
-
-
-@app.command()
-def fetch(study: StudyArgument, cache_gb: CacheOption = None) -> None:
-    """Make ready what a study needs: download weights it names, index its manifest, decode its images into the cache.
-
-    Only this command uses the network, besides importing from a hub. Trials download nothing; images that are missing
-    they decode as they go.
-    """
-    from study.fetch import fetch as make_ready
-
-    definition, _ = load(study)
-    runtime = runtime_of(_bounded(definition, cache_gb).resources, gpus=0)
-    done = make_ready(definition.workload, runtime, workers=usable_cpus(), tell=lambda line: typer.echo(line, err=True))
     typer.echo(
-        f"{done.images} images, {done.cached} decoded in the cache ({done.cache_bytes / 1e9:.2f} GB), "
-        f"{clock_time(done.seconds)}"
+        f"bytes     about {counts.bytes_to_do / 1e6:.0f} MB more in the store; of updates at once at the most "
+        f"{counts.bytes_peak[definition.keep] / 1e6:.0f} MB (keep: {definition.keep}), "
+        f"{counts.bytes_peak['all'] / 1e6:.0f} MB if nothing is freed"
     )
-    for line in done.bad[:10]:
-        _warn(line)
-    if done.bad:
-        raise RunError(f"{len(done.bad)} images cannot be decoded; `retune data check` lists them")
 
 
-@app.command()
-def run(
-    study: StudyArgument,
-    folder: DirOption = None,
-    cache_gb: CacheOption = None,
-    address: Annotated[
-        str | None,
-        typer.Option(help="A running Ray cluster: auto or HOST:PORT.", show_default="start Ray on this machine"),
-    ] = None,
-    inline: Annotated[
-        bool, typer.Option("--inline", help="Run in this process, one trial at a time, without Ray.")
-    ] = False,
-) -> None:
-    """Run a study, or go on with it: what its store holds is kept, what is missing is computed.
-
-    Ctrl-C, SIGTERM and kill are safe at any moment; the same command goes on. A study may grow between runs.
-    """
-    if inline and address is not None:
-        raise ConfigError("--inline runs without Ray, so --address has no meaning beside it; give one of the two")
-    definition, source = load(study)
-    definition = _bounded(definition, cache_gb)
-    full = make_plan(definition, source)
-    _require_images(definition, full, _known_in(_folder_of(definition, folder)))
-    with claim(_folder_of(definition, folder), definition, source) as (home, changed):
-        for line in changed:
-            typer.echo(f"changed since the last run: {line}", err=True)
-        for line in full.warnings:
-            _warn(line)
-        executor: Executor = "inline" if inline else "ray"
-        try:
-            with gentle_end():
-                tables = _run(full, definition, home, executor=executor, address=address)
-        except KeyboardInterrupt:
-            _leave_at_once()
-    _finish(tables, home)
-
-
-@app.command("status")
-def show_status(folder: FolderArgument, as_json: JsonOption = False) -> None:
-    """Say where a study stands: done, running, waiting, failed, throughput, time left, the best so far."""
-    now = status(Folder(path=folder))
-    if as_json:
-        typer.echo(now.as_json())
-        return
-    state = "running" if now.live else "finished" if now.done == now.trials else "not running"
-    typer.echo(f"study {now.study}: {state}")
-    typer.echo(
-        f"trials    {now.done}/{now.trials} done, {now.running} running, {now.waiting} waiting, {now.failed} failed"
-    )
-    typer.echo(f"updates   {now.updates_in_store}/{now.updates_unique} in the store")
-    if now.tasks_per_minute is not None and now.seconds_left is not None:
-        typer.echo(f"rate      {now.tasks_per_minute:.0f} tasks/min, about {clock_time(now.seconds_left)} left")
-    if now.best is not None:
-        best = now.best
-        typer.echo(
-            f"best GM   {best.config}: AKA {100 * best.aka:.1f} %, AZS {100 * best.azs:.1f} %, "
-            f"GM {100 * best.gm:.1f} % ({best.blocks} blocks; trial {best.trial})"
-        )
-    for trial, error in now.errors.items():
-        typer.echo(f"failed    {trial}: {error}")
-    if now.failed and now.failed + now.done == now.trials:
-        typer.echo("change what failed in the study, or run it again to try once more")
-    if not now.live and now.done < now.trials:
-        typer.echo(f"go on with: retune run {folder}/study.yaml --dir {folder}")
+app.command()(fetch)
+app.command()(run)
+app.command()(gc)
 
 
 @app.command()
@@ -446,59 +364,8 @@ app.command(epilog=REPORT_EXAMPLES)(report)
 app.command(epilog=ANALYSE_EXAMPLES)(analyse)
 app.command()(findings)
 app.command()(recommend)
-
-
-@app.command()
-def export(
-    folder: FolderArgument,
-    trial: Annotated[str, typer.Option(help="A trial's id, or the first letters of it.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder to write; new or empty.", show_default=False)],
-    task: Annotated[int | None, typer.Option(help="After which task.", show_default="the last")] = None,
-    layout: Annotated[
-        str, typer.Option("--format", help="open_clip, or hf: with card and tokenizer of a hub; nothing is uploaded.")
-    ] = "open_clip",
-) -> None:
-    """Write the served weights of a trial as a checkpoint that open_clip loads, with a card that says what they know.
-
-    Load it with open_clip.create_model_and_transforms("local-dir:OUT") and open_clip.get_tokenizer("local-dir:OUT").
-    """
-    if layout not in ("open_clip", "hf"):
-        raise ConfigError(f"--format: {layout!r} given; allowed: open_clip, hf")
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise ConfigError(f"--out: {out} is {'a file' if out.is_file() else 'not empty'}; give a new or empty folder")
-    home = Folder(path=folder)
-    definition = home.definition()
-    full = make_plan(definition, str(home.definition_file))
-    planned = _trial_named(full, trial)
-    last = len(planned.steps) - 1
-    if task is not None and not 0 <= task <= last:
-        raise ConfigError(f"--task: {task} given; trial {planned.trial.id} has tasks 0 to {last}")
-    import torch
-
-    from study.export import export_weights
-
-    store = home.store(_warn)
-    absent = [key for key in planned.updates[:task] if not store.has("updates", key)]
-    if absent:
-        _warn(f"{len(absent)} updates of this trial are not in the store and are trained now")
-    runtime = runtime_of(definition.resources, gpus=torch.cuda.device_count())
-    after = last if task is None else task
-    exported = export_weights(
-        planned.trial.config,
-        after,
-        study=definition.name,
-        store=store,
-        runtime=runtime,
-        out=out,
-        layout="hf" if layout == "hf" else "open_clip",
-    )
-    scores = exported.summary
-    typer.echo(
-        f"{out}: weights of trial {planned.trial.id} ({_in_words(planned, varying_axes(full))}) after task {after}"
-    )
-    typer.echo(f"AKA {100 * scores.aka:.2f} %, AZS {100 * scores.azs:.2f} %")
-    for note in exported.notes:
-        typer.echo(f"note: {note}", err=True)
+app.command("status", epilog=STATUS_EXAMPLES)(show_status)
+app.command(epilog=EXPORT_EXAMPLES)(export)
 
 
 def main() -> None:
@@ -507,128 +374,12 @@ def main() -> None:
         app()
 
 
-# -- run ---------------------------------------------------------------------------------------------------------------
-
-
-def _run(full: Plan, definition: StudyDefinition, home: Folder, *, executor: Executor, address: str | None) -> Tables:
-    """Run what is missing; scores that turn out to be damaged are computed again in a second round."""
-    store = home.store()
-    store.sweep()
-    home.log("run_started", study=definition.name, trials=len(full.trials), executor=executor, versions=_versions())
-    tables = make_tables(full, store, {})  # reads every score, so that a damaged one is missing from here on
-    failed: dict[str, str] = {}
-    told = _tell_damage(home, 0)
-    for _ in range(_ROUNDS):
-        have = known(store)
-        missing = tuple(planned for planned in full.missing(have) if planned.trial.id not in failed)
-        if not missing:
-            break
-        write(tables, home.tables)
-        progress = _progress(missing, full, have, home)
-        run_trials(
-            missing, have, definition=definition, folder=home, progress=progress, executor=executor, address=address
-        )
-        failed |= progress.failed
-        tables = make_tables(full, store, failed)
-        told = _tell_damage(home, told)
-        if progress.interrupted:
-            break
-    write(tables, home.tables)
-    home.log("run_ended", done=len(tables.trials) - len(tables.unfinished), failed=sorted(failed))
-    return tables
-
-
-def _progress(missing: tuple[PlannedTrial, ...], full: Plan, have: Known, home: Folder) -> Progress:
-    done = len(full.trials) - len(missing)
-    new = len({key for planned in missing for key in planned.to_train(have)})
-    varying = varying_axes(full)
-    typer.echo(
-        f"{len(missing)} of {len(full.trials)} trials to run ({done} done), {new} updates to train; folder {home.path}",
-        err=True,
-    )
-    return Progress(
-        home,
-        trials=len(missing),
-        tasks=sum(len(planned.steps) - 1 for planned in missing),
-        trial_names={planned.trial.id: _in_words(planned, varying) for planned in missing},
-    )
-
-
-def _tell_damage(home: Folder, told: int) -> int:
-    """Tell the user of damaged files that this run has met, in any process; returns how many it has told by now."""
-    rows = [row for row in home.last_run() if row["event"] == "damaged"]
-    for row in rows[told:]:
-        _warn(str(row["message"]))
-    return len(rows)
-
-
-def _warn(message: str) -> None:
-    typer.echo(f"warning: {message}", err=True)
-
-
-def _finish(tables: Tables, home: Folder) -> None:
-    """Say how the run ended; raise typer.Exit unless all is done."""
-    left = tables.unfinished
-    failed = [row["trial"] for row in tables.trials if row["status"] == "failed"]
-    if failed:
-        typer.echo(f"{len(failed)} trials failed; see `retune status {home.path}` and {home.path}/log.jsonl", err=True)
-        raise typer.Exit(1)
-    if left:
-        typer.echo(f"interrupted with {len(left)} trials to do; the same command goes on", err=True)
-        raise typer.Exit(130)
-    typer.echo(f"done: {len(tables.trials)} trials; write the report with: retune report {home.path}", err=True)
-
-
-def _known_in(path: Path) -> Known:
-    """What the store of a study's folder holds, which may not be there yet."""
-    return known(Folder(path=path).store() if path.is_dir() else MemoryStore())
-
-
-def _require_images(definition: StudyDefinition, full: Plan, have: Known) -> None:
-    """Raises: ConfigError: something is left to compute, and images that it needs are gone or have changed."""
-    if isinstance(definition.workload, Clip) and full.missing(have):
-        from study.presence import require_images
-
-        require_images(definition.workload, cache_folder())
-
-
 def _time(seconds: float | None) -> str:
     return "? (too little memory)" if seconds is None else f"about {clock_time(seconds)}"
 
 
 def _range(steps: Sequence[int]) -> str:
     return f"{min(steps)}" if min(steps) == max(steps) else f"{min(steps)}-{max(steps)}"
-
-
-def _bounded(definition: StudyDefinition, cache_gb: float | None) -> StudyDefinition:
-    """A definition with the bound of the command line in place of its own."""
-    if cache_gb is None:
-        return definition
-    return definition.model_copy(update={"resources": definition.resources.model_copy(update={"cache_gb": cache_gb})})
-
-
-def _folder_of(definition: StudyDefinition, folder: Path | None) -> Path:
-    return folder if folder is not None else Path("runs") / definition.name
-
-
-def _trial_named(full: Plan, name: str) -> PlannedTrial:
-    matches = [planned for planned in full.trials if name and planned.trial.id.startswith(name)]
-    if len(matches) != 1:
-        said = "unknown" if not matches else f"short for {len(matches)} trials"
-        varying, some = varying_axes(full), (matches or full.trials)[:12]
-        known_ids = "\n  ".join(f"{planned.trial.id}  {_in_words(planned, varying)}" for planned in some)
-        raise ConfigError(f"--trial: {name!r} is {said}; tables/trials.parquet lists all ids, such as\n  {known_ids}")
-    return matches[0]
-
-
-def _in_words(planned: PlannedTrial, varying: Sequence[str]) -> str:
-    row = trial_row(planned, "waiting")
-    return f"{describe(row, varying)} {row['block']}"
-
-
-def _versions() -> dict[str, str]:
-    names = ("retune", "torch", "open_clip_torch", "peft", "ray", "numpy")
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 
 @contextmanager
@@ -642,15 +393,6 @@ def _exit_status() -> Iterator[None]:
         _die(str(error), 1)
     except OSError as error:
         _die(f"{error.filename or 'system'}: {error.strerror or error}", 1)
-
-
-def _leave_at_once() -> NoReturn:
-    """After a second Ctrl-C: Ray's own clean-up could take as long as the user has just refused to wait."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_children()
-    sys.stderr.write("\ninterrupted; the same command goes on\n")
-    sys.stderr.flush()
-    os._exit(130)
 
 
 def _die(message: str, code: int) -> NoReturn:

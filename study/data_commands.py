@@ -101,9 +101,9 @@ def verify_manifest(
     """
     import torch
 
-    from study.definition import Resources, placed
+    from study.definition import placed
     from study.presence import require_images
-    from study.runner import runtime_of
+    from study.resources import Resources
     from study.verify import as_json as written
     from study.verify import verify
     from trainables.config import Clip
@@ -113,7 +113,7 @@ def verify_manifest(
 
     named = {"name": model} if pretrained is None else {"name": model, "pretrained": pretrained}
     workload = placed(parse(Clip, {"model": named, "data": str(path)}, source="verify"), Path.cwd())
-    runtime = runtime_of(Resources(), gpus=torch.cuda.device_count())
+    runtime = Resources().runtime(gpus=torch.cuda.device_count())
     runtime.apply()
     require_images(workload, runtime.cache)
     verdicts = []

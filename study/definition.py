@@ -1,19 +1,19 @@
-"""A study's definition: the YAML that a user writes, validated and frozen, and the trials that follow from it."""
+"""A study's definition: the YAML that a user writes, validated and frozen."""
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from search_spaces.space import AXES, Scalar, Values, axis_values, build, expand, product, require_known
-from trainables.config import SCHEDULES, Clip, Learnt, Pocket, Subset, TrialConfig
+from search_spaces.space import Scalar, Values
+from study.resources import Resources
+from study.search.settings import EarlyStopping, Search
+from trainables.config import Clip, Learnt, Pocket, Subset
 from trainables.frozen import ConfigError, Frozen, parse, suggestion
-from trainables.schedules import scaled
 
 PRESETS = resources.files("search_spaces.presets")
 
@@ -23,16 +23,6 @@ class Block(Frozen):
 
     seed: int = Field(ge=0)
     order: int = Field(ge=0)
-
-
-class Resources(Frozen):
-    """What one trial holds while it runs."""
-
-    cpus: float = Field(default=1, gt=0)
-    gpus: float | None = Field(default=None, ge=0, description="default: 1 where there is a GPU, else 0")
-    cache_gb: float | None = Field(
-        default=None, ge=0, description="most 1e9 bytes of decoded images on a machine; default: half of its free disk"
-    )
 
 
 class Budget(Frozen):
@@ -80,22 +70,35 @@ class LrScaling(Frozen):
     batch_size: int = Field(ge=1)
 
 
+Keep = Literal["needed", "final", "all"]
+KEEPS: tuple[Keep, ...] = get_args(Keep)
+
+Tracker = Literal["tensorboard", "mlflow", "wandb"]
+TRACKERS: tuple[Tracker, ...] = get_args(Tracker)
+
+
 class StudyDefinition(Frozen):
-    """A grid of configs, each run on the same blocks, and the anchors they are compared with.
+    """A grid of configs or a search through them, all on the same blocks, and the anchors they are compared with.
 
     Attributes:
         name: name of the study, and of its default folder.
         workload: model and data.
         fixed: axis values that hold for every trial.
         grid: products of axes; their union is the study.
+        search: a search in place of the grid.
         blocks: a number n, for seeds and orders (0, 0) .. (n-1, n-1), or a list of {seed, order}.
         evaluate_at: fractions of every task, above 0 and below 1, after which what is being trained is scored, too.
         subset: {share, seed} of the test images that are scored during the stream; null scores all of them.
         lr_scaling: how `lr` follows the batch size; null leaves it as it is.
         budget: what all tasks together may cost, in place of the axis `steps`.
+        early_stopping: when a trial ends before its stream does; null runs all to their ends.
         joint: axis values of the joint anchor, on top of `fixed` and the first config; null leaves the anchor out.
+        store: a folder or s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, which studies may share; null is the study's folder.
+        keep: updates that are never freed: needed (what unfinished trials need, and the served weights of the final
+            tasks of the Pareto set), final (those of every trial), all.
         resources: what one trial holds.
         retries: how often a failed trial is tried again.
+        tracking: experiment trackers that show the study while it runs: tensorboard, mlflow, wandb.
     """
 
     name: str = Field(
@@ -104,15 +107,20 @@ class StudyDefinition(Frozen):
     )
     workload: Learnt = Pocket()
     fixed: dict[str, Scalar] = Field(default_factory=dict)
-    grid: list[dict[str, Values]]
+    grid: list[dict[str, Values]] | None = None
+    search: Search | None = None
     blocks: list[Block] = Field(default_factory=lambda: [Block(seed=0, order=0)])
     lr_scaling: LrScaling | None = None
     evaluate_at: list[float] = Field(default_factory=list)
     subset: Subset | None = None
     budget: Budget | None = None
+    early_stopping: EarlyStopping | None = None
     joint: dict[str, Scalar] | None = Field(default_factory=dict)
+    store: str | None = Field(default=None, min_length=1)
+    keep: Keep = "needed"
     resources: Resources = Resources()
     retries: int = Field(default=1, ge=0)
+    tracking: list[Tracker] = Field(default_factory=list)
 
     @field_validator("fixed", "joint", mode="before")
     @classmethod
@@ -127,6 +135,8 @@ class StudyDefinition(Frozen):
     @classmethod
     def _lists_of_values(cls, value: object) -> object:
         """A list of products; each axis has a value or a list of values."""
+        if value is None:
+            return value
         if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
             raise ValueError("a list of mappings is needed, such as - {method: full, lr: [1e-3, 3e-3]}")
         for i, grid in enumerate(value):
@@ -149,6 +159,35 @@ class StudyDefinition(Frozen):
         return value
 
     @model_validator(mode="after")
+    def _grid_or_search(self) -> Self:
+        if self.grid is None and self.search is None:
+            raise ValueError("grid: missing; give a grid of configs, or a search through them")
+        if self.grid is not None and self.search is not None:
+            raise ValueError("search: given beside a grid; a study has one of the two")
+        return self
+
+    @model_validator(mode="after")
+    def _searchable(self) -> Self:
+        if self.search is None:
+            return self
+        if self.search.first_blocks > len(self.blocks):
+            raise ValueError(
+                f"search.first_blocks: {self.search.first_blocks} given; the study has {len(self.blocks)} blocks"
+            )
+        if "gain" in self.search.objectives and self.joint is None:
+            raise ValueError(
+                "search.objectives: gain is measured from the line between the zero-shot and the joint point, and "
+                "`joint: null` leaves the joint anchor out; remove it, or search for [aka, azs]"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _trackers_differ(self) -> Self:
+        if len(set(self.tracking)) < len(self.tracking):
+            raise ValueError(f"tracking: {', '.join(self.tracking)} given; name each once")
+        return self
+
+    @model_validator(mode="after")
     def _within_tasks(self) -> Self:
         if not all(0 < at < 1 for at in self.evaluate_at):
             raise ValueError(f"evaluate_at: {self.evaluate_at} given; fractions of a task, above 0 and below 1")
@@ -163,187 +202,6 @@ class StudyDefinition(Frozen):
 
 def _is_value(axis: str, value: object) -> bool:
     return isinstance(value, str | int | float | None) or (axis == "arguments" and isinstance(value, Mapping))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """A config with its place in the study. The joint anchor is a config of one task and method "full"."""
-
-    kind: Literal["trial", "anchor"]
-    method: str
-    config: TrialConfig
-
-    @property
-    def id(self) -> str:
-        """Name of the trial."""
-        return self.config.trial_id
-
-
-def trials(definition: StudyDefinition, source: str) -> tuple[Trial, ...]:
-    """All trials of a study, block by block: anchors first, then the grid in the order written.
-
-    The methods `joint` and `zeroshot` of a grid are anchors. A grid that names `joint` says with which values; else the
-    study's key `joint` does.
-
-    Raises:
-        ConfigError: the grid or the joint anchor is not valid.
-    """
-    grids = [_without_joint(grid) for grid in definition.grid]
-    if not any(grids) and any(JOINT in _methods(grid) for grid in definition.grid):
-        raise ConfigError(f"{source}: grid: {_ANCHORS_ONLY}")
-    said = {*definition.fixed, *(definition.joint or {}), *(name for grid in definition.grid for name in grid)}
-    if definition.budget is not None and "steps" in said:
-        raise ConfigError(f"{source}: steps: the budget says how many; remove one of the two")
-    expanded = expand(grids, fixed=_fixed(definition), workload=definition.workload, source=source)
-    configs = [_afforded(_scaled(config, definition), definition, source) for config in expanded]
-    own = [config for config in configs if not config.recipe.method.is_frozen]
-    if not own:
-        raise ConfigError(f"{source}: grid: {_ANCHORS_ONLY}")
-    first = next(config for config in expanded if not config.recipe.method.is_frozen)
-    anchors = _joint(definition, first, source)
-    if {config.config_id for config in anchors} & {config.config_id for config in own}:
-        raise ConfigError(f"{source}: grid: it holds the joint anchor itself; remove it there, or say `joint: null`")
-    found = [
-        *(Trial(kind="anchor", method=JOINT, config=config) for config in anchors),
-        *(Trial(kind="anchor", method="zeroshot", config=one) for one in configs if one.recipe.method.is_frozen),
-        *(Trial(kind="trial", method=config.recipe.method.name, config=config) for config in own),
-    ]
-    return tuple(
-        replace(trial, config=trial.config.model_copy(update={"seed": block.seed, "order": block.order}))
-        for block in definition.blocks
-        for trial in found
-    )
-
-
-def _fixed(definition: StudyDefinition) -> dict[str, Scalar]:
-    """Steps of a study with a budget are only known when the config is."""
-    return definition.fixed if definition.budget is None else {**definition.fixed, "steps": 1}
-
-
-def _scaled(config: TrialConfig, definition: StudyDefinition) -> TrialConfig:
-    """A config with its learning rate scaled to its batch size."""
-    rule, recipe = definition.lr_scaling, config.recipe
-    if rule is None:
-        return config
-    lr, _ = scaled(recipe.optimiser.lr, batch_size=recipe.batch_size, reference=rule.batch_size, rule=rule.rule)
-    optimiser = recipe.optimiser.model_copy(update={"lr": lr})
-    return config.model_copy(update={"recipe": recipe.model_copy(update={"optimiser": optimiser})})
-
-
-def scalings(definition: StudyDefinition, source: str) -> tuple[str, ...]:
-    """What `lr_scaling` did to the learning rates of a study, in sentences."""
-    rule = definition.lr_scaling
-    if rule is None:
-        return ()
-    said = []
-    for config in expand(
-        [_without_joint(grid) for grid in definition.grid],
-        fixed=_fixed(definition),
-        workload=definition.workload,
-        source=source,
-    ):
-        recipe = config.recipe
-        if not recipe.method.is_frozen:
-            lr = recipe.optimiser.lr
-            said.append(scaled(lr, batch_size=recipe.batch_size, reference=rule.batch_size, rule=rule.rule)[1])
-    return tuple(dict.fromkeys(said))
-
-
-def _afforded(config: TrialConfig, definition: StudyDefinition, source: str) -> TrialConfig:
-    """A config with the steps that the study's budget buys it."""
-    if definition.budget is None or config.recipe.method.is_frozen:
-        return config
-    from study.affordable import steps
-
-    recipe = config.recipe.model_copy(update={"steps": steps(config, definition.budget, source)})
-    return config.model_copy(update={"recipe": recipe})
-
-
-JOINT = "joint"
-_ANCHORS_ONLY = "it has anchors only; give at least one method that trains, such as full"
-_JOINT: dict[str, Scalar] = {"method": "full", "timeline": "finetune", "new_share": None, "buffer_share": 0.0}
-
-
-def _methods(axes: Mapping[str, Values]) -> list[Scalar]:
-    methods = axes.get("method", [])
-    return methods if isinstance(methods, list) else [methods]
-
-
-def _without_joint(axes: Mapping[str, Values]) -> Mapping[str, Values]:
-    """The axes of a grid without the joint anchor; none of a grid that has nothing else."""
-    methods = _methods(axes)
-    if JOINT not in methods:
-        return axes
-    trained = [name for name in methods if name != JOINT]
-    return {**axes, "method": trained} if trained else {}
-
-
-def _joint(definition: StudyDefinition, first: TrialConfig, source: str) -> list[TrialConfig]:
-    """The joint anchors: full fine-tuning on all concepts in one task, as many steps as a whole stream, no buffer.
-
-    What neither the anchor nor `fixed` says is as in the first config of the grid, but for how that config trains.
-    """
-    asked = [
-        (point, f"{source}: grid[{i}]", len(set(map(str, _methods(grid)))) == 1)
-        for i, grid in enumerate(definition.grid)
-        if JOINT in _methods(grid)
-        for point in [*product({axis: values for axis, values in grid.items() if axis != "method"}, source)] or [{}]
-    ]
-    if not asked and definition.joint is not None:
-        asked = [(definition.joint, f"{source}: joint", True)]
-    found: dict[str, TrialConfig] = {}
-    for values, where, alone in asked:
-        if alone:  # in a grid with other methods an axis may be theirs
-            _require_settable(values, definition, first, where)
-        config = _joint_config(_joint_values(values, definition, first), definition, where)
-        found.setdefault(config.config_id, config)
-    return list(found.values())
-
-
-def _joint_values(asked: Mapping[str, Scalar], definition: StudyDefinition, first: TrialConfig) -> dict[str, Scalar]:
-    own = {name: value for name, value in axis_values(first).items() if value is not None}
-    values = {**own, **_fixed(definition), **asked}
-    values = {name: value for name, value in values.items() if not _is_of_updates(name)} | _JOINT
-    values = {name: value for name, value in values.items() if name not in _OF_STREAMS}
-    if "peaks" not in SCHEDULES.get(str(values["schedule"]), ("peaks",)):  # one task has nothing to look back at
-        values["schedule"] = "cosine" if "cosine" in str(values["schedule"]) else "rsqrt"
-    pool = values["pool_share"]
-    return {**values, "new_share": 1 - pool if isinstance(pool, int | float) else values["new_share"]}
-
-
-_OF_STREAMS = (
-    *("peaks", "buffer_size", "buffer_policy", "temperature"),
-    *("ordering", "embedding", "start_concept"),
-)
-"""Axes that mean nothing to a single task of all concepts."""
-
-
-def _is_of_updates(axis: str) -> bool:
-    """Whether an axis says how a stream is updated, which the joint anchor is not."""
-    return AXES[axis].path[:2] == ("recipe", "method") or AXES[axis].path[0] == "timeline" or axis == "online_ema"
-
-
-def _joint_config(values: Mapping[str, Scalar], definition: StudyDefinition, where: str) -> TrialConfig:
-    config, _ = build(values, workload=definition.workload, source=where)
-    config = _afforded(_scaled(config, definition), definition, where)
-    one_task = {
-        "stream": config.stream.model_copy(update={"tasks": 1, "steps_factors": None}),
-        "recipe": config.recipe.model_copy(update={"steps": sum(config.stream.steps(config.recipe.steps))}),
-    }
-    return config.model_copy(update=one_task)
-
-
-def _require_settable(asked: Mapping[str, Scalar], definition: StudyDefinition, first: TrialConfig, where: str) -> None:
-    require_known(asked, where)
-    unusable = [name for name in asked if name in _JOINT or _is_of_updates(name)]
-    if not unusable:
-        _, used = build(_joint_values(asked, definition, first), workload=definition.workload, source=where)
-        unusable = sorted(asked.keys() - used)
-    for name in unusable:
-        raise ConfigError(
-            f"{where}.{name}: cannot be set here: the joint anchor is full fine-tuning on all concepts at once, with "
-            "the pool's share of samples and no buffer"
-        )
 
 
 # -- reading and writing -----------------------------------------------------------------------------------------------
@@ -388,9 +246,22 @@ def read(path: Path) -> StudyDefinition:
         if path.name != "study.yaml" or not (path.parent / "store").is_dir():
             raise
         raise ConfigError(f"{error}\n{recovery(path.parent)}") from error
-    if not isinstance(definition.workload, Clip):
-        return definition
-    return definition.model_copy(update={"workload": placed(definition.workload, path.resolve().parent)})
+    folder, search = path.resolve().parent, definition.search
+    if search is not None:
+        search = search.model_copy(update={"warm_start": [str(folder / one) for one in search.warm_start]})
+    of = definition.workload
+    placing = {
+        "workload": placed(of, folder) if isinstance(of, Clip) else of,
+        "search": search,
+        "store": _placed_store(definition.store, folder),
+    }
+    return definition.model_copy(update=placing)
+
+
+def _placed_store(store: str | None, folder: Path) -> str | None:
+    """A store's folder by its whole path; users name it as seen from `folder`."""
+    is_address = store is not None and re.match(r"[a-z0-9]{2,}:", store)
+    return store if store is None or is_address else str(folder / Path(store).expanduser())
 
 
 def recovery(folder: Path) -> str:

@@ -4,15 +4,18 @@ Time is an estimate: each update takes what a few steps of its method took here,
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from study.calibration import Calibration
+from study.definition import Keep
+from study.peak import peak_bytes
 from study.plan import Known, Plan, PlannedTrial
 from study.prices import price
 from trainables.budget import update_bytes
 from trainables.config import Recipe
 from trainables.methods.method import Method
+from trainables.metrics import Cost
 from trainables.runtime import Runtime
 from trainables.workloads import open_workload
 from trainables.workloads.workload import Workload
@@ -61,7 +64,8 @@ class Estimate:
         updates_in_store: of these, those that the store holds.
         flops: FLOPs of all unique updates; `flops_to_do`: of those that are missing.
         seconds_to_do: estimated time on this machine; None where a step takes more memory than it has.
-        bytes_to_do: estimated growth of the store.
+        bytes_to_do: estimated growth of the store, if nothing is freed.
+        bytes_peak: most bytes of updates at once, by what is kept of them while others are freed (`peak`).
         by_start: for each place that tasks start from, who shares what among the trials of the grid.
         by_method: prices of the methods.
         warnings: what is allowed and will hardly be meant.
@@ -84,6 +88,7 @@ class Estimate:
     flops_to_do: float
     seconds_to_do: float | None
     bytes_to_do: int
+    bytes_peak: dict[Keep, int]
     workers: int
     by_start: dict[str, Group]
     by_method: tuple[MethodPrice, ...]
@@ -103,7 +108,8 @@ def estimate(
     missing = {key for planned in plan.missing(known) for key in planned.to_train(known)}
     workload = open_workload(plan.trials[0].trial.config.workload, runtime)
     of = plan.trials[0].trial.config.workload
-    costs = {key: (recipe.passes, price(recipe, of, runtime)) for key, recipe in recipes.items()}
+    prices = {planned.cost: planned.trial.config.recipe for planned in plan.trials}
+    costs = _costs(plan, {key: price(recipe, of, runtime) for key, recipe in prices.items()})
     flops = {key: steps * cost.flops for key, (steps, cost) in costs.items()}
     evaluations = plan.unique_scores
     evaluations_missing = len(evaluations - known.scores)
@@ -114,7 +120,7 @@ def estimate(
     evaluating = evaluations_missing * workload.identity.test_samples * calibration.seconds_per_sample()
     seconds = None if training is None else (training + evaluating) / workers + _STARTUP_SECONDS
     by_method = _by_method(own, runtime, calibration)
-    new_bytes = sum(update_bytes(recipes[key].method, workload) for key in missing)
+    sizes = {key: update_bytes(recipe.method, workload) for key, recipe in recipes.items()}
     return Estimate(
         trials=len(own),
         anchors=len(plan.trials) - len(own),
@@ -132,12 +138,23 @@ def estimate(
         mafs=sum(steps * cost.mafs for steps, cost in costs.values()),
         flops_to_do=flops_to_do,
         seconds_to_do=seconds if missing or evaluations_missing else 0.0,
-        bytes_to_do=new_bytes + evaluations_missing * 4096,
+        bytes_to_do=sum(sizes[key] for key in missing) + evaluations_missing * 4096,
+        bytes_peak=peak_bytes(plan, sizes.__getitem__, identity=workload.identity, workers=workers),
         workers=workers,
         by_start=_by_start(own),
         by_method=by_method,
         warnings=(*plan.warnings, *_large_batches(own, workload), *calibration.too_large),
     )
+
+
+def _costs(plan: Plan, prices: Mapping[str, Cost]) -> dict[str, tuple[int, Cost]]:
+    """Passes and the price of one, of each update; updates of a trial have the price of the trial."""
+    return {
+        step.update: (step.passes, prices[planned.cost])
+        for planned in plan.trials
+        for step in planned.steps
+        if step.update is not None
+    }
 
 
 def _seconds(calibration: Calibration, recipes: Iterable[Recipe]) -> float | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from study.importers.inspection import Meter
 from study.processes import spread
-from trainables.config import Clip, Learnt
+from trainables.config import Clip, Learnt, Noop
 from trainables.runtime import Runtime, TrainingError
 
 _PART = 128
@@ -42,6 +42,8 @@ def fetch(workload: Learnt, runtime: Runtime, *, workers: int, tell: Callable[[s
     Raises:
         ConfigError: the model or the manifest cannot be used, images are gone or changed, or there is no network.
     """
+    if isinstance(workload, Noop):
+        return Fetched(images=0, cached=0, cache_bytes=0, seconds=0, bad=())
     if not isinstance(workload, Clip):
         from trainables.workloads import open_workload
 

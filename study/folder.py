@@ -7,13 +7,16 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
 from study.definition import StudyDefinition, differences, dump, read, recovery
-from study.plan import make_plan
+from study.plan import Plan, make_plan
+from study.search.decisions import DecisionFile, Decisions
+from study.search.trials import request
 from trainables.frozen import ConfigError
-from trainables.store import LocalStore, StoreError
+from trainables.store import Store, StoreError, open_store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,19 +36,40 @@ class Folder:
         return self.path / "tables"
 
     @property
+    def log_file(self) -> Path:
+        """What happened, with times."""
+        return self.path / "log.jsonl"
+
+    @property
     def ray(self) -> Path:
         """Ray's own files; they may be deleted at any time."""
         return self.path / "ray"
 
-    def store(self, tell: Callable[[str], None] | None = None) -> LocalStore:
-        """The store; damage is written to the log, and told if somebody listens."""
+    @property
+    def decisions(self) -> DecisionFile:
+        """What a search and early stopping have decided."""
+        return DecisionFile(self.path / _DECISIONS)
+
+    @cached_property
+    def location(self) -> str:
+        """Where the store is."""
+        return store_of(self.definition(), self.path)
+
+    def store(self, tell: Callable[[str], None] | None = None) -> Store:
+        """The store; damage is written to the log, and told if somebody listens.
+
+        Raises:
+            ConfigError, StoreError: it cannot be reached or read.
+        """
 
         def damaged(message: str) -> None:
             self.log("damaged", message=message)
             if tell is not None:
                 tell(message)
 
-        return LocalStore(self.path / "store", damaged)
+        store = open_store(self.location, damaged)
+        store.check(writable=False)
+        return store
 
     def definition(self) -> StudyDefinition:
         """The definition that this folder was made by.
@@ -53,22 +77,40 @@ class Folder:
         Raises:
             ConfigError: this is not a study's folder.
         """
-        if not self.definition_file.is_file() and (self.path / "store").is_dir():
+        if not self.definition_file.is_file() and ((self.path / "store").is_dir() or self.log_file.is_file()):
             raise ConfigError(f"{self.path}: its study.yaml is gone; {recovery(self.path)}")
         if not self.definition_file.is_file():
             raise ConfigError(f"{self.path}: not a study's folder (it has no study.yaml); make one with `retune run`")
         return read(self.definition_file)
 
+    def plan(self) -> Plan:
+        """The plan of this study as it is now: a search and early stopping change it while the study runs.
+
+        Raises:
+            ConfigError: this is not a study's folder, or its definition cannot be planned.
+        """
+        return make_plan(self.definition(), str(self.definition_file), self.decisions.read())
+
+    def ended(self) -> list[str]:
+        """Why the search of this study ended; nothing if it did not, or if there is none."""
+        definition = self.definition()
+        reason = None if definition.search is None else self.decisions.read().ended.get(request(definition))
+        return [] if reason is None else [reason]
+
+    def changed(self) -> tuple[int, ...]:
+        """When the definition and the decisions were written last; another value means another plan."""
+        files = (self.definition_file, self.path / _DECISIONS)
+        return tuple(file.stat().st_mtime_ns if file.is_file() else 0 for file in files)
+
     def log(self, event: str, **values: object) -> None:
         """Add a line to log.jsonl: the time, the process, the event and its values. One write, so lines stay whole."""
         line = json.dumps({"time": round(time.time(), 3), "pid": os.getpid(), "event": event, **values})
-        with contextlib.suppress(OSError), (self.path / "log.jsonl").open("a") as file:
+        with contextlib.suppress(OSError), self.log_file.open("a") as file:
             file.write(line + "\n")  # a log that cannot be written must not hide why, nor end a study
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Lines of the log; one that a crash cut short is passed over."""
-        path = self.path / "log.jsonl"
-        for line in path.read_text().splitlines() if path.is_file() else ():
+        for line in self.log_file.read_text().splitlines() if self.log_file.is_file() else ():
             with contextlib.suppress(ValueError):
                 yield json.loads(line)
 
@@ -77,6 +119,11 @@ class Folder:
         rows = list(self.events())
         starts = [i for i, row in enumerate(rows) if row["event"] == "run_started"]
         return rows[starts[-1] :] if starts else []
+
+
+def store_of(definition: StudyDefinition, path: Path) -> str:
+    """Where the store of a study is whose folder is `path`: there, unless its definition says where."""
+    return definition.store or str(path / "store")
 
 
 @contextlib.contextmanager
@@ -94,8 +141,25 @@ def claim(path: Path, definition: StudyDefinition, source: str) -> Iterator[tupl
     if path.exists() and not path.is_dir():
         raise ConfigError(f"{path}: a file; give --dir a folder")
     others = {p.name for p in path.iterdir()} - {_LOCK, _DRAFT} if path.is_dir() else set()
-    if others and "store" not in others and not folder.definition_file.exists():
+    if others and not others & {"store", folder.log_file.name} and not folder.definition_file.exists():
         raise ConfigError(f"{path}: not empty and not a study's folder; give --dir an empty or a new folder")
+    with held(path):
+        changed = _changes(folder, definition, source)
+        try:
+            _write_definition(folder, definition)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be written ({error.strerror}); nothing was started") from error
+        yield folder, changed
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold a study's folder for this process, so that no run works on it.
+
+    Raises:
+        ConfigError: another process holds it.
+        StoreError: the folder cannot be written.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock = (path / _LOCK).open("a+")
@@ -103,12 +167,7 @@ def claim(path: Path, definition: StudyDefinition, source: str) -> Iterator[tupl
         raise StoreError(f"{path}: cannot be written ({error.strerror}); give --dir a folder of yours") from error
     with lock:
         _hold(lock, path)
-        changed = _changes(folder, definition, source)
-        try:
-            _write_definition(folder, definition)
-        except OSError as error:
-            raise StoreError(f"{path}: cannot be written ({error.strerror}); nothing was started") from error
-        yield folder, changed
+        yield
 
 
 def is_held(folder: Folder) -> bool:
@@ -123,7 +182,7 @@ def is_held(folder: Folder) -> bool:
     return False
 
 
-_LOCK, _DRAFT = ".lock", ".study.yaml.tmp"
+_LOCK, _DRAFT, _DECISIONS = ".lock", ".study.yaml.tmp", "decisions.jsonl"
 _PATIENCE_SECONDS = 1.0
 
 
@@ -158,7 +217,7 @@ def _changes(folder: Folder, definition: StudyDefinition, source: str) -> list[s
             f"{folder.path}: made by another definition, of a study of another name: {old.name} -> {definition.name}; "
             "give another --dir, or the definition that made this folder"
         )
-    if changed and not _continues(old, definition, source):
+    if changed and not _continues(old, definition, source, folder.decisions.read()):
         raise ConfigError(
             "\n  ".join([f"{folder.path}: made by another definition, which shares no trial with {source}:", *changed])
             + "\ngive another --dir, or the definition that made this folder"
@@ -175,6 +234,7 @@ def _write_definition(folder: Folder, definition: StudyDefinition) -> None:
     draft.replace(folder.definition_file)
 
 
-def _continues(old: StudyDefinition, new: StudyDefinition, source: str) -> bool:
-    before = {planned.trial.id for planned in make_plan(old, source).trials}
-    return any(planned.trial.id in before for planned in make_plan(new, source).trials)
+def _continues(old: StudyDefinition, new: StudyDefinition, source: str, decisions: Decisions) -> bool:
+    before = {planned.trial.id for planned in make_plan(old, source, decisions).trials}
+    after = (planned.trial.id for planned in make_plan(new, source, decisions).trials)
+    return not before or any(name in before for name in after)  # a search may have asked for nothing yet

@@ -1,17 +1,23 @@
 """The plan: what a study will build, by name, before anything runs; everything else asks it what is missing."""
 
-from collections.abc import Iterable, Iterator, Set
+import itertools
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from study.definition import StudyDefinition, Trial, trials
+from study.definition import StudyDefinition
+from study.search.decisions import Decisions
+from study.search.stopping import require_rungs
+from study.search.trials import request, searched
+from study.trials import Trial, trials
 from trainables.config import Clip, Recipe, Subset
-from trainables.cycle import lineage, require_no_pool_share
+from trainables.cycle import lineage
 from trainables.data import manifest
 from trainables.frozen import ConfigError
 from trainables.lineage import cost_key, scores_key
+from trainables.shared import Shared, require_no_pool_share
 from trainables.store import Store
 from trainables.workloads import identify
 
@@ -44,6 +50,18 @@ class PlannedStep:
         """Forward and backward passes of the update."""
         return 0 if self.recipe is None else self.recipe.passes
 
+    @property
+    def all_scores(self) -> Iterator[str]:
+        """Keys of the scores of what is served, and of those within the task."""
+        yield self.scores
+        if self.full is not None:
+            yield self.full
+        yield from (one.scores for one in self.inside)
+
+    def is_scored(self, known: "Known") -> bool:
+        """Whether all of them are there, so that nothing of the task has to be made."""
+        return all(key in known.scores for key in self.all_scores)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedTrial:
@@ -59,6 +77,11 @@ class PlannedTrial:
     subset: Subset | None = None
 
     @property
+    def is_stopped(self) -> bool:
+        """Whether it ends before its stream does."""
+        return self.steps[-1].task < self.trial.config.stream.tasks
+
+    @cached_property
     def updates(self) -> tuple[str, ...]:
         """Keys of its updates, in order."""
         return tuple(step.update for step in self.steps if step.update is not None)
@@ -67,20 +90,25 @@ class PlannedTrial:
         """A trial is done when its price and all its scores are there."""
         return self.cost in known.costs and self.all_scores <= known.scores
 
+    def scored_to(self, known: "Known") -> int:
+        """The task up to which all that is served is scored; 0 where not even that is."""
+        scored = itertools.takewhile(lambda step: step.scores in known.scores, self.steps)
+        return max((step.task for step in scored), default=0)
+
     def to_train(self, known: "Known") -> frozenset[str]:
-        """Updates that the store lacks, or that have to pass again to be scored on the way."""
+        """Updates of unscored tasks that the store lacks, or that have to pass again to be scored on the way."""
         return frozenset(
             step.update
             for step in self.steps
             if step.update is not None
             and (step.update not in known.updates or any(one.scores not in known.scores for one in step.inside))
+            and not step.is_scored(known)
         )
 
     @property
     def all_scores(self) -> frozenset[str]:
         """Keys of the scores of what is served, and of those within tasks."""
-        served = {key for step in self.steps for key in (step.scores, step.full) if key is not None}
-        return frozenset(served | {one.scores for step in self.steps for one in step.inside})
+        return frozenset(key for step in self.steps for key in step.all_scores)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +122,14 @@ class Known:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All trials of a study with the keys of what they build; `notes` are warnings about its model and data."""
+    """All trials of a study with the keys of what they build; `notes` are warnings about its model and data.
+
+    `is_open`: more trials come, since a search has not ended.
+    """
 
     trials: tuple[PlannedTrial, ...]
     notes: tuple[str, ...] = ()
+    is_open: bool = False
 
     @cached_property
     def unique_updates(self) -> dict[str, Recipe]:
@@ -141,13 +173,24 @@ def _growth(trial: Trial) -> str:
     )
 
 
-def make_plan(definition: StudyDefinition, source: str) -> Plan:
-    """The plan of a study.
+def make_plan(definition: StudyDefinition, source: str, decisions: Decisions | None = None) -> Plan:
+    """The plan of a study; of a search as far as it has come, and without what early stopping leaves out.
 
     Raises:
         ConfigError: the definition cannot be planned.
     """
-    return Plan(trials=tuple(_planned(definition, source)), notes=tuple(_notes(definition)))
+    decisions = decisions or Decisions()
+    found = trials(definition, source) if definition.search is None else searched(definition, source, decisions)
+    require_rungs(definition.early_stopping, found, source)
+    ends = {} if definition.early_stopping is None else decisions.stopped
+    planned = (_until(one, ends.get(one.trial.id)) for one in plan_trials(found, definition, source))
+    is_open = definition.search is not None and request(definition) not in decisions.ended
+    return Plan(trials=tuple(planned), notes=tuple(_notes(definition)), is_open=is_open)
+
+
+def _until(planned: PlannedTrial, task: int | None) -> PlannedTrial:
+    """A trial that ends with a task; None if it does not end before its stream does."""
+    return planned if task is None else replace(planned, steps=planned.steps[: task + 1])
 
 
 def _notes(definition: StudyDefinition) -> Iterator[str]:
@@ -165,18 +208,24 @@ def known(store: Store) -> Known:
     return Known(updates=store.keys("updates"), scores=store.keys("scores"), costs=store.keys("costs"))
 
 
-def _planned(definition: StudyDefinition, source: str) -> Iterable[PlannedTrial]:
+def plan_trials(found: Sequence[Trial], definition: StudyDefinition, source: str) -> Iterator[PlannedTrial]:
+    """Trials of a study with the keys of what they build.
+
+    Raises:
+        ConfigError: a stream cannot be cut so, or the model cannot have a method.
+    """
     of = definition.workload
     pool = not isinstance(of, Clip) or manifest.has_pool(Path(of.data))  # what is seen before a model is opened
-    for trial in trials(definition, source):
-        if not pool:
-            with _said_of(source):
-                require_no_pool_share(trial.config)
-        identity = identify(trial.config.workload)
+    for trial in found if not pool else ():
+        with _said_of(source):
+            require_no_pool_share(trial.config)
+    identity = identify(of)
+    suite, shared = identity.suite_of(definition.subset), Shared(identity)
+    for trial in found:
         evaluate_at = tuple(definition.evaluate_at) if trial.kind == "trial" else ()
         with _said_of(source):
-            built = tuple(lineage(trial.config, identity, evaluate_at))
-        suite, last = identity.suite_of(definition.subset), trial.config.stream.tasks
+            built = tuple(lineage(trial.config, identity, evaluate_at, shared))
+        last = trial.config.stream.tasks
         steps = (
             PlannedStep(
                 task=step.task,

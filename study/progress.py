@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from study.folder import Folder
@@ -17,9 +17,9 @@ class Progress:
 
     Args:
         folder: the study's folder, for its log.
-        trials: trials that the run has to finish.
+        trials: trials that the run has to finish; None where nobody knows yet how many there will be.
         tasks: of these trials together; what is scored before the first is none.
-        trial_names: trial id -> a short description for messages.
+        trial_names: trial id -> a short description for messages; it may grow.
         out: where the line goes.
     """
 
@@ -27,9 +27,9 @@ class Progress:
         self,
         folder: Folder,
         *,
-        trials: int,
-        tasks: int,
-        trial_names: dict[str, str],
+        trials: int | None,
+        tasks: int | None,
+        trial_names: Mapping[str, str],
         out: TextIO = sys.stderr,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -41,6 +41,7 @@ class Progress:
         self._began = self._last = clock()
         self._in_place = out.isatty()
         self.failed: dict[str, str] = {}
+        self.stopped: dict[str, int] = {}
 
     def started(self, trial: str) -> None:
         """A trial runs."""
@@ -61,7 +62,14 @@ class Progress:
         self._running.discard(trial)
         self._done += 1
         self._folder.log("trial_done", trial=trial)
-        self._show(force=self._done == self._trials)
+        self._show(force=self._closed == self._trials)
+
+    def stopped_early(self, trial: str, task: int, reason: str) -> None:
+        """A trial ended with a task, before its stream did."""
+        self._running.discard(trial)
+        self.stopped[trial] = task
+        self._folder.log("trial_stopped", trial=trial, task=task, reason=reason)
+        self._show(force=self._closed == self._trials)
 
     def error(self, trial: str, reason: str, *, final: bool) -> None:
         """A trial failed; it will be tried again unless this was the last time."""
@@ -73,9 +81,8 @@ class Progress:
         self.say(f"trial {trial} ({self._names.get(trial, '')}) {fate}: {reason}")
 
     @property
-    def interrupted(self) -> bool:
-        """Whether trials are left that neither ended nor failed."""
-        return self._done + len(self.failed) < self._trials
+    def _closed(self) -> int:
+        return self._done + len(self.stopped)
 
     def say(self, message: str) -> None:
         """Print a line of its own."""
@@ -86,11 +93,14 @@ class Progress:
         """The progress line."""
         elapsed = self._clock() - self._began
         rate = self._tasks_done / elapsed if elapsed > 0 else 0.0
-        left = clock_time((self._tasks - self._tasks_done) / rate) if rate > 0 else "?"
+        left = clock_time((self._tasks - self._tasks_done) / rate) if rate > 0 and self._tasks is not None else "?"
         failed = f", {len(self.failed)} failed" if self.failed else ""
+        stopped = f", {len(self.stopped)} stopped early" if self.stopped else ""
+        trials = "" if self._trials is None else f"/{self._trials}"
+        tasks = "" if self._tasks is None else f"/{self._tasks}"
         return (
-            f"{self._done}/{self._trials} trials done, {len(self._running)} running{failed} | "
-            f"{self._tasks_done}/{self._tasks} tasks, {60 * rate:.0f}/min | "
+            f"{self._done}{trials} trials done, {len(self._running)} running{stopped}{failed} | "
+            f"{self._tasks_done}{tasks} tasks, {60 * rate:.0f}/min | "
             f"{clock_time(elapsed)} elapsed, {left} left"
         )
 

@@ -4,15 +4,18 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from analysis.drawing.figure_process import FigureProcess
+from search_spaces.space import axis_values
 from study.definition import dump
 from study.folder import Folder
-from study.plan import make_plan
-from study.status import failures
+from study.observer import failures
+from study.plan import Plan
 from study.tables import done_in, make_tables, write
+from study.trials import JOINT
 from trainables.frozen import ConfigError
 
 if TYPE_CHECKING:
@@ -69,12 +72,13 @@ def report(
     out: OutOption = None,
 ) -> None:
     """Write the report of a study, from its tables: which config to choose, and how sure that is."""
-    from analysis.report import write_report
+    with _as_wrong_input(), FigureProcess() as figures:
+        from analysis.report import write_report  # only now, so that the process of the figures starts meanwhile
 
-    _derive(folder)
-    with _as_wrong_input():
+        _derive(folder)
         tables, name = _chosen(folder, at=at, budget=budget, unit=unit, compare=compare)
-        typer.echo(write_report(tables, out or folder / name, definition=_definition(folder)))
+        page = write_report(tables, out or folder / name, definition=_definition(folder), figures=figures)
+    typer.echo(page)
 
 
 def analyse(
@@ -86,11 +90,12 @@ def analyse(
     compare: CompareOption = None,
 ) -> None:
     """Write the same report of tables that need not come from retune."""
-    from analysis.report import write_report
+    with _as_wrong_input(), FigureProcess() as figures:
+        from analysis.report import write_report
 
-    with _as_wrong_input():
         chosen, _ = _chosen(tables, at=at, budget=budget, unit=unit, compare=compare)
-        typer.echo(write_report(chosen, out, definition=_definition(tables)))
+        page = write_report(chosen, out, definition=_definition(tables), figures=figures)
+    typer.echo(page)
 
 
 def findings(folder: FolderArgument, as_json: JsonOption = False) -> None:
@@ -123,7 +128,7 @@ def recommend(
     """Print the trials to run next, as a study that `retune run` accepts; why each of them, in its comments.
 
     It is the study with the new configs added: run it in the same folder (retune run FILE --dir DIR), where nothing
-    that is stored is trained again. With --only, or where just repeats are advised, it is these trials alone.
+    that is stored is trained again. With --only, of a search, or where just repeats are advised, it is these alone.
     """
     import yaml
 
@@ -144,6 +149,8 @@ def recommend(
         text = "".join(f"# {line}\n" for line in advice_lines(found))
         if any(item.axes is not None for item in found.items):
             definition = yaml.safe_load(dump(Folder(path=folder).definition()))
+            if definition["search"] is not None:
+                definition, only = as_grid(definition, Folder(path=folder).plan()), True
             tested = [result.config for result in frontier.results]
             if only or not any(item.kind == "new" for item in found.items):
                 study = recommended_study(definition, found.items, tested=tested)
@@ -161,9 +168,9 @@ def _chosen(
     folder: Path, *, at: int | None, budget: float | None, unit: Unit, compare: Path | None
 ) -> tuple["Tables", str]:
     """The tables that the options ask for, and the name of the folder that their report goes to by default."""
-    from analysis.cuts import at_task, within_budget
+    from analysis.reading.cuts import at_task, within_budget
+    from analysis.reading.two_studies import merge_studies
     from analysis.tables import load_tables
-    from analysis.two_studies import merge_studies
 
     if at is not None and budget is not None:
         raise ConfigError("--at and --budget: both cut trials short; give one of them")
@@ -181,8 +188,7 @@ def _chosen(
 def _derive(folder: Path) -> None:
     """Make a study's tables anew from its store, unless they hold more than this version can derive."""
     home = Folder(path=folder)
-    definition = home.definition()
-    tables = make_tables(make_plan(definition, str(home.definition_file)), home.store(_warn), failures(home))
+    tables = make_tables(home.plan(), home.store(_warn), failures(home))
     done = len(tables.trials) - len(tables.unfinished)
     if done < (kept := done_in(home.tables)):
         _warn(
@@ -193,6 +199,17 @@ def _derive(folder: Path) -> None:
     write(tables, home.tables)
     if tables.unfinished:
         _warn(f"{folder}: {len(tables.unfinished)} of {len(tables.trials)} trials are not done")
+
+
+def as_grid(definition: dict[str, Any], plan: Plan) -> dict[str, Any]:
+    """A search as a grid over its spaces, for trials to be put in; the joint anchor says what it took from them."""
+    spaces, joint = definition["search"]["spaces"], definition["joint"]
+    anchor = next((one.trial.config for one in plan.trials if one.trial.method == JOINT), None)
+    if joint is not None and anchor is not None:
+        own = axis_values(anchor)
+        searched = {name for space in spaces for name in space} & {"lr", "weight_decay", "clip_norm", "batch_size"}
+        joint = {**{name: own[name] for name in sorted(searched)}, **joint}
+    return {**definition, "grid": spaces, "search": None, "joint": joint}
 
 
 def _definition(folder: Path) -> str | None:

@@ -1,159 +1,139 @@
-"""Where a study stands: from its plan, its store and its log; nothing is asked of a running process."""
+"""Where a study stands, as values: counts, throughput, what was paid and wasted, and who is ahead.
+
+All of it comes from the plan, one listing of the store, its scores and the log; nothing is asked of a running process.
+"""
 
 import json
-import math
-import time
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Literal, get_args
 
-from search_spaces.space import AXES, SWITCHES, axis_values
-from study.folder import Folder, is_held
-from study.plan import Plan, known, make_plan
-from study.tables import Tables, make_tables
+from study.best import Best
+from trainables.metrics import Summary
+
+State = Literal["done", "running", "stopped", "failed", "waiting"]
+STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Best:
-    """A config with its means over the blocks that have finished; fractions. `trial` is the first of its trials."""
+class Spent:
+    """What has been paid.
 
-    config: str
+    FLOPs and memory-adjusted FLOPs are of the updates that were trained, each once. Hours are of all attempts in the
+    log, whatever came of them, `gpu_hours` times the GPUs that they held; see `study.attempts` for what is wasted.
+    """
+
+    flops: float
+    mafs: float
+    worker_hours: float
+    gpu_hours: float
+    wasted_hours: float
+    wasted_attempts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodStatus:
+    """The trials of one method; an update that methods share is paid by the one that comes first in the plan."""
+
+    method: str
+    trials: int
+    done: int
+    running: int
+    stopped: int
+    failed: int
+    waiting: int
+    tasks_done: int
+    tasks: int
+    spent: Spent
+    best: Best | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeStatus:
+    """One machine, in the last run. `last_seen` is seconds since 1970."""
+
+    node: str
+    devices: tuple[str, ...]
+    running: int
+    attempts: int
+    failed: int
+    tasks_done: int
+    tasks_per_minute: float
+    worker_hours: float
+    gpu_hours: float
+    wasted_hours: float
+    last_seen: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialStatus:
+    """One trial: how far it is, what it scored after its last finished task, and what was paid for it.
+
+    `gain` is in points, over the line of its own block. Costs are of its updates up to that task, also of those that it
+    shares. `node`, `device`, `seconds` and `error` are of its last attempt, `wasted_seconds` of all of them.
+    """
+
     trial: str
-    aka: float
-    azs: float
-    gm: float
-    blocks: int
+    kind: str
+    method: str
+    config: str
+    config_id: str
+    block: str
+    state: State
+    task: int
+    tasks: int
+    aka: float | None
+    azs: float | None
+    gm: float | None
+    gain: float | None
+    cost_flops: float | None
+    cost_mafs: float | None
+    attempts: int
+    seconds: float | None
+    wasted_seconds: float
+    node: str | None
+    device: str | None
+    error: str | None
+
+    @property
+    def end(self) -> Summary | None:
+        """What it scored after its last finished task."""
+        if self.aka is None or self.azs is None or self.gm is None:
+            return None
+        return Summary(self.aka, self.azs, self.gm)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """Counts of trials by state, throughput and time left of a live run, and the best config so far."""
+    """Counts of trials by state, throughput and time left of a live run, what was paid, and the best configs so far.
+
+    `best` is the first of `best_configs`. `errors` are those of the trials that failed.
+    """
 
     study: str
+    state: Literal["running", "finished", "not running"]
     live: bool
     trials: int
     done: int
     running: int
-    waiting: int
+    stopped: int
     failed: int
+    waiting: int
+    tasks_done: int
+    tasks: int
     updates_unique: int
+    updates_trained: int
     updates_in_store: int
     tasks_per_minute: float | None
+    elapsed_seconds: float | None
     seconds_left: float | None
-    errors: dict[str, str]
+    spent: Spent
     best: Best | None
+    best_configs: tuple[Best, ...]
+    methods: tuple[MethodStatus, ...]
+    nodes: tuple[NodeStatus, ...]
+    by_trial: tuple[TrialStatus, ...]
+    errors: dict[str, str]
 
     def as_json(self) -> str:
         """The status as a JSON object."""
         return json.dumps(asdict(self), indent=2)
-
-
-def status(folder: Folder) -> Status:
-    """The status of a study's folder.
-
-    Raises:
-        ConfigError: it is not a study's folder.
-    """
-    definition = folder.definition()
-    plan = make_plan(definition, str(folder.definition_file))
-    store = folder.store()
-    have = known(store)
-    live = is_held(folder)
-    errors = failures(folder)
-    tables = make_tables(plan, store, errors)
-    done = sum(row["status"] == "done" for row in tables.trials)
-    running = _running(folder) if live else set()
-    left = len(plan.trials) - done
-    failed = sum(row["status"] == "failed" for row in tables.trials)
-    rate = _tasks_per_minute(folder) if live else None
-    remaining = sum(len(planned.steps) - 1 for planned in plan.missing(have))
-    return Status(
-        study=definition.name,
-        live=live,
-        trials=len(plan.trials),
-        done=done,
-        running=len(running),
-        waiting=max(0, left - failed - len(running)),
-        failed=failed,
-        updates_unique=len(plan.unique_updates),
-        updates_in_store=len(plan.unique_updates.keys() & have.updates),
-        tasks_per_minute=rate,
-        seconds_left=60 * remaining / rate if rate else None,
-        errors={name: error for name, error in errors.items() if name in _open(tables)},
-        best=_best(plan, tables),
-    )
-
-
-def failures(folder: Folder) -> dict[str, str]:
-    """Trials that the last run gave up, with their errors."""
-    return {str(row["trial"]): str(row["error"]) for row in folder.last_run() if row["event"] == "trial_failed"}
-
-
-def _open(tables: Tables) -> set[str]:
-    return {row["trial"] for row in tables.trials if row["status"] == "failed"}
-
-
-def _running(folder: Folder) -> set[str]:
-    active: set[str] = set()
-    for row in folder.last_run():
-        if row["event"] == "trial_started":
-            active.add(row["trial"])
-        elif row["event"] in ("trial_done", "trial_failed", "trial_retried"):
-            active.discard(row["trial"])
-    return active
-
-
-def _tasks_per_minute(folder: Folder) -> float | None:
-    rows = folder.last_run()
-    tasks = sum(row["event"] == "task" and row["task"] > 0 for row in rows)
-    if not tasks:
-        return None
-    began = float(rows[0]["time"])
-    return float(60 * tasks / max(time.time() - began, 1e-9))
-
-
-def _best(plan: Plan, tables: Tables) -> Best | None:
-    """The config with the highest mean GM after the last task."""
-    last = {planned.trial.id: planned.steps[-1].task for planned in plan.trials if planned.trial.kind == "trial"}
-    final = {row["trial"]: row for row in tables.tasks if row["task"] == last.get(row["trial"])}
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    names: dict[str, str] = {}
-    ids: dict[str, str] = {}
-    varying = varying_axes(plan)
-    for row in tables.trials:
-        if row["trial"] in final and row["status"] == "done":
-            groups[row["config_id"]].append(final[row["trial"]])
-            names[row["config_id"]] = describe(row, varying)
-            ids.setdefault(row["config_id"], row["trial"])
-    if not groups:
-        return None
-    means = {
-        config: {name: math.fsum(row[name] for row in rows) / len(rows) for name in ("aka", "azs", "gm")}
-        for config, rows in groups.items()
-    }
-    complete = max(len(rows) for rows in groups.values())  # configs are compared on equally many blocks
-    best = max((config for config in means if len(groups[config]) == complete), key=lambda c: (means[c]["gm"], c))
-    return Best(config=names[best], trial=ids[best], blocks=len(groups[best]), **means[best])
-
-
-_NAMED = ("method", "penalty", "projection", "timeline")
-OFF = {*SWITCHES, "lines"}
-"""Axes that are off where they have no value; others do not apply there, which method and timeline say."""
-_NUMBERED = ("rank", "n", "strength", "w", "lr")
-
-
-def varying_axes(plan: Plan) -> tuple[str, ...]:
-    """Axes in which the trials of a study differ, where that is not said by method, timeline and the usual numbers."""
-    rows = [axis_values(planned.trial.config) for planned in plan.trials if planned.trial.kind == "trial"]
-    said = {*_NAMED, *_NUMBERED, "start", "serve"}
-    found = {name: {repr(row[name]) for row in rows if row[name] is not None or name in OFF} for name in AXES}
-    return tuple(name for name in AXES if name not in said and len(found[name]) > 1)
-
-
-def describe(row: dict[str, Any], varying: Sequence[str]) -> str:
-    """A trial's row in a few words: the axes that a reader compares, and those in which the study's trials differ."""
-    names = [row[name] for name in _NAMED if row[name]]
-    shown = [f"{name}={row[name]:g}" for name in _NUMBERED if row[name] is not None]
-    more = [f"{name}={row[name]}" for name in varying if row[name] is not None]
-    return " ".join([*names, *shown, *more])

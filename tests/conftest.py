@@ -1,14 +1,23 @@
 """What all tests share: one thread, and one cache of the pocket world's pictures, kept between runs."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.s3 import Server, serve
+
 # No test is about time: a loaded machine must not fail one, and a fresh clone first makes tables of characters.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the most slow tests first, so that no worker begins a long one when the others have finished."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,3 +31,12 @@ def cache(request: pytest.FixtureRequest) -> Iterator[Path]:
         patch.setenv("RETUNE_CACHE", str(folder))
         patch.setenv("OMP_NUM_THREADS", "1")
         yield folder
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Server]:
+    """A real S3 server, to which the environment leads; processes that tests start inherit it."""
+    with serve() as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.variables.items():
+            patch.setenv(name, value)
+        yield server

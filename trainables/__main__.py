@@ -9,7 +9,7 @@ from trainables.config import TrialConfig
 from trainables.frozen import ConfigError, parse
 from trainables.metrics import Score, summarise
 from trainables.runtime import Runtime
-from trainables.store import LocalStore, MemoryStore, Store, StoreError
+from trainables.store import MemoryStore, Store, StoreError, open_store
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,7 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
         description="Run one full continual update cycle and print a JSON line of scores after every task.",
     )
     parser.add_argument("config", type=Path, help="JSON file of a trial's config; - reads standard input")
-    parser.add_argument("--store", type=Path, help="folder to keep results in and take them from (default: none)")
+    parser.add_argument(
+        "--store", help="folder, or s3://BUCKET/PREFIX, to keep results in and take them from (default: none)"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: cpu)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     options = parser.parse_args(arguments)
@@ -46,7 +48,7 @@ def _read(path: Path) -> TrialConfig:
     return parse(TrialConfig, value, source=str(path))
 
 
-def _run(config: TrialConfig, folder: Path | None, runtime: Runtime) -> None:
+def _run(config: TrialConfig, location: str | None, runtime: Runtime) -> None:
     # Imported here: a wrong config is told at once, without loading torch.
     from trainables import cycle
     from trainables.build import Builder
@@ -56,7 +58,8 @@ def _run(config: TrialConfig, folder: Path | None, runtime: Runtime) -> None:
         print(json.dumps({"task": step.task, **summarise(scores)._asdict()}), flush=True)
 
     runtime.apply()
-    store: Store = LocalStore(folder, _warn) if folder else MemoryStore(_warn)
+    store: Store = open_store(location, _warn) if location else MemoryStore(_warn)
+    store.check(writable=True)
     cycle.run(config, Builder(open_workload(config.workload, runtime), store, runtime), report)
 
 

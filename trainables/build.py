@@ -6,20 +6,21 @@ There is no other way to get weights or scores, so resuming, sharing and healing
 import json
 import platform
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import torch
-from safetensors.torch import load, save
 from torch import Tensor
 
+from trainables import leases, tensors
 from trainables.budget import cost_per_step
 from trainables.config import Recipe, Subset
 from trainables.lineage import Base, Inside, Merge, Update, Weights, cost_key, first_of, last_update, scores_key
 from trainables.merging.rules import Sources, lerp_, merge, wide
 from trainables.methods import scope
 from trainables.metrics import Cost, Score, decode, encode
+from trainables.needs import is_whole
 from trainables.runtime import Runtime
 from trainables.store import Store
 from trainables.train import Carry, Start, folded, train
@@ -43,13 +44,23 @@ class Built(NamedTuple):
 
 
 class Builder:
-    """Builds nodes of one workload over one store."""
+    """Builds nodes of one workload over one store.
 
-    def __init__(self, workload: Workload, store: Store, runtime: Runtime) -> None:
+    Args:
+        workload: what is trained on what.
+        store: what is read from it is not made again.
+        runtime: of this process.
+        tell: takes the key of each update that is trained here, once it is in the store.
+    """
+
+    def __init__(
+        self, workload: Workload, store: Store, runtime: Runtime, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
         self.workload = workload
         self.store = store
         self.runtime = runtime
-        self.trained = 0
+        self.trained: list[str] = []
+        self._tell = tell
         self._recent: OrderedDict[str, Built] = OrderedDict()
         self._evaluator = workload.architecture().to(runtime.device)
         self._names = self._evaluator.state_dict().keys()
@@ -67,7 +78,7 @@ class Builder:
                 case Merge():
                     built = Built(self._merge(node), {})
                 case Update():
-                    built = self._read(node) or self._train(node)
+                    built = self._read(node) or self._made(node)
         self._recent[node.key] = built
         self._recent.move_to_end(node.key)
         while len(self._recent) > _RECENT:
@@ -76,11 +87,15 @@ class Builder:
 
     def ensure(self, node: Update, inside: Sequence[Inside] = (), subset: Subset | None = None) -> None:
         """Train an update unless it is in the store; weights inside of it without scores are scored as they pass."""
-        unscored = [one for one in inside if not self.store.has("scores", self._scores_key(one, subset))]
+        unscored = [one for one in inside if not self.has_scores(one, subset)]
         if unscored:
-            self._recent[node.key] = self._train(node, unscored, subset)
+            self._recent[node.key] = self._made(node, unscored, subset)
         elif not self.store.has("updates", node.key):
             self.weights(node)
+
+    def has_scores(self, node: Weights | Inside, subset: Subset | None = None) -> bool:
+        """Whether the scores of a node are in the store."""
+        return self.store.has("scores", self._scores_key(node, subset))
 
     def scores(self, node: Weights, subset: Subset | None = None) -> tuple[Score, ...]:
         """Scores of a node on the workload's suite, or a subset of it: from the store, or evaluated and stored."""
@@ -155,10 +170,9 @@ class Builder:
         payload = self.store.get("updates", node.key)
         if payload is None:
             return None
-        # Clones are aligned as torch's own tensors are: kernels may round differently on tensors that are not.
-        tensors = {name: tensor.clone() for name, tensor in load(payload).items()}
-        carry = {name.removeprefix(CARRY): tensor for name, tensor in tensors.items() if name.startswith(CARRY)}
-        weights = {name: tensor for name, tensor in tensors.items() if not name.startswith(CARRY)}
+        found = tensors.read(payload)
+        carry = {name.removeprefix(CARRY): tensor for name, tensor in found.items() if name.startswith(CARRY)}
+        weights = {name: tensor for name, tensor in found.items() if not name.startswith(CARRY)}
         if node.recipe.method.adapter is not None:
             first = self.weights(first_of(node).start)
             return Built({**folded(node, {**first, **weights}, carry, self.workload), **weights}, carry)
@@ -175,11 +189,30 @@ class Builder:
             state = {**self.weights(first_of(node).start), **{name: state[name] for name in trained}}
         return Start(state=state, carry=carry)
 
-    def _train(self, node: Update, inside: Sequence[Inside] = (), subset: Subset | None = None) -> Built:
-        """Train an update and store it; what is in the store already is written anew, to the same bits."""
+    def _made(self, node: Update, inside: Sequence[Inside] = (), subset: Subset | None = None) -> Built:
+        """Train an update, or wait for whoever trains it now and read what that left."""
+        start = self._start(node)  # before the lease, since it may have to be trained, too
+
+        def is_done() -> bool:
+            return self.store.has("updates", node.key) and all(self.has_scores(one, subset) for one in inside)
+
+        while True:
+            with leases.held(self.store, node.key, is_done) as lease:
+                if lease is not None:
+                    return self._train(node, start, lease, inside, subset)
+            if (built := self._read(node)) is not None:
+                return built
+
+    def _train(
+        self, node: Update, start: Start, lease: leases.Lease, inside: Sequence[Inside], subset: Subset | None
+    ) -> Built:
+        """Train an update and store it; what is in the store already is written anew, to the same bits.
+
+        Raises:
+            LeaseLostError: another process has taken the update over.
+        """
         watch = {one.step: partial(self._score, one, subset) for one in inside}
-        result = train(node, self._start(node), self.workload, self.runtime, watch=watch)
-        self.trained += 1
+        result = train(node, start, self.workload, self.runtime, watch=watch)
         record = {
             "losses": result.losses,
             "wall_seconds": result.wall_seconds,
@@ -187,17 +220,27 @@ class Builder:
             "device": self.runtime.device,
             "torch": torch.__version__,
         }
+        lease.check()
         # The record goes first, so that an update in the store always has one.
         self.store.put("records", node.key, json.dumps(record).encode())
-        self.store.put("updates", node.key, save({**self._weights_to_keep(node, result.state), **_named(result.carry)}))
+        kept = {**self._weights_to_keep(node, result.state), **_named(result.carry)}
+        self.store.put("updates", node.key, tensors.parts(kept))
+        self.trained.append(node.key)
+        self._tell(node.key)
         return Built(result.state, result.carry)
 
-    def _weights_to_keep(self, node: Update, state: State) -> dict[str, Tensor]:
-        """Tensors that training changed, or those that trained beside an adapter; the others follow from the start."""
-        if node.recipe.method.adapter is not None:
-            return {name: state[name] for name in scope.trained(node.recipe.method, self.workload.identity.anatomy)}
+    def _weights_to_keep(self, node: Update, state: State) -> State:
+        """Tensors that training changed, or those that trained beside an adapter; the others follow from the start.
+
+        All of them where hardly any is left out: nothing else is then needed to read them.
+        """
+        method, anatomy = node.recipe.method, self.workload.identity.anatomy
+        if method.adapter is not None:
+            return {name: state[name] for name in scope.trained(method, anatomy)}
+        if is_whole(method, anatomy):
+            return state
         start = self.weights(node.start)
-        return {name: tensor.contiguous() for name, tensor in state.items() if not torch.equal(tensor, start[name])}
+        return {name: tensor for name, tensor in state.items() if not torch.equal(tensor, start[name])}
 
 
 def _is_lerp(node: Merge) -> bool:
@@ -205,4 +248,4 @@ def _is_lerp(node: Merge) -> bool:
 
 
 def _named(carry: Carry) -> dict[str, Tensor]:
-    return {CARRY + name: tensor.contiguous() for name, tensor in carry.items()}
+    return {CARRY + name: tensor for name, tensor in carry.items()}

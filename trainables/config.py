@@ -290,6 +290,13 @@ class Clip(Frozen):
     )
 
 
+class Noop(Frozen):
+    """A model of one number on data that cost nothing: it tries a cluster, a store and a schedule before a real one."""
+
+    name: Literal["noop"] = "noop"
+    datasets: int = Field(default=4, ge=2, le=1000, description="data sets of the suite, of which half are learnt")
+
+
 class Subset(Frozen):
     """A part of the test images, drawn once for a whole study, that is scored in place of all of them."""
 
@@ -308,7 +315,10 @@ def _kind(value: Any) -> str:
     return str(getattr(value, "name", value))
 
 
-Learnt = Annotated[Annotated[Pocket, Tag("pocket")] | Annotated[Clip, Tag("clip")], Discriminator(_kind)]
+Learnt = Annotated[
+    Annotated[Pocket, Tag("pocket")] | Annotated[Clip, Tag("clip")] | Annotated[Noop, Tag("noop")],
+    Discriminator(_kind),
+]
 """A workload: a model, and the data that it learns from."""
 
 
@@ -439,12 +449,12 @@ class TrialConfig(Frozen):
     @property
     def trial_id(self) -> str:
         """Name of the trial: a hash of the whole config."""
-        return digest(self.canonical())[:12]
+        return digest(self)[:12]
 
     @property
     def config_id(self) -> str:
         """Name of the config without its block: equal for all repetitions."""
-        return digest({k: v for k, v in self.canonical().items() if k not in ("seed", "order")})[:12]
+        return digest({name: value for name, value in self if name not in ("seed", "order")})[:12]
 
     @property
     def block(self) -> str:

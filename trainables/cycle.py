@@ -9,13 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainables.config import Subset, TrialConfig
-from trainables.frozen import ConfigError
-from trainables.lineage import Base, Inside, Update, Weights
+from trainables.lineage import Inside, Update, Weights
 from trainables.merging.history import History
-from trainables.methods import scope
 from trainables.metrics import Score
-from trainables.streams.orderings import ordered
-from trainables.streams.tasks import cut
+from trainables.shared import Shared
 from trainables.workloads.identity import Identity
 
 if TYPE_CHECKING:
@@ -38,36 +35,28 @@ class Step:
 Report = Callable[[Step, tuple[Score, ...]], None]
 
 
-def require_no_pool_share(config: TrialConfig) -> None:
-    """Raises: ConfigError: a trial replays pretraining data, of which there are none."""
-    if config.recipe.mixture.pool > 0 and not config.recipe.method.is_frozen:
-        raise ConfigError(
-            f"pool_share: {config.recipe.mixture.pool:g} given; the data have no pool of pretraining samples: "
-            "set it to 0 (and new_share and buffer_share to sum to 1), or import a pool"
-        )
-
-
-def lineage(config: TrialConfig, identity: Identity, evaluate_at: Sequence[float] = ()) -> Iterator[Step]:
+def lineage(
+    config: TrialConfig, identity: Identity, evaluate_at: Sequence[float] = (), shared: Shared | None = None
+) -> Iterator[Step]:
     """The steps of a trial, from task 0 (nothing trained: the zero-shot point).
 
     Args:
         config: the trial.
         identity: of its workload.
         evaluate_at: fractions of every task after which the weights that are being trained are scored, 0 to 1.
+        shared: what it has in common with trials before it; a plan of many takes one for all.
 
     Raises:
         ConfigError: the stream cannot be cut so, or the model cannot have the method.
     """
+    shared = shared or Shared(identity)
     method = config.recipe.method
-    scope.check(method, identity.anatomy)
-    if not identity.pool_samples:
-        require_no_pool_share(config)
-    base = Base(model=identity.base)
+    shared.check(config)
+    base = shared.base
     history = History(timeline=config.timeline, base=base)
     yield Step(task=0, update=None, served=base)
-    stream = ordered(config.stream, config.order, concepts=identity.concepts, facts=identity.facts)
     steps = config.stream.steps(config.recipe.steps)
-    for task in cut(stream, config.stream.tasks):
+    for task, recipe in zip(shared.tasks(config), shared.recipes(config), strict=True):
         if method.is_frozen:
             yield Step(task=task.index, update=None, served=base)
             continue
@@ -75,7 +64,7 @@ def lineage(config: TrialConfig, identity: Identity, evaluate_at: Sequence[float
         update = Update(
             start=start,
             task=task,
-            recipe=config.recipe.of_task(task.index, steps[task.index - 1]),
+            recipe=recipe,
             data=identity.data,
             seed=config.seed,
             continues=method.adapter is not None and config.continues_adapters and isinstance(start, Update),
@@ -98,14 +87,17 @@ def run(
     evaluate_at: Sequence[float] = (),
     subset: Subset | None = None,
 ) -> None:
-    """Run a trial: train each update that the store lacks, evaluate what is served, report after every task.
+    """Run a trial: train and evaluate what the store has no scores of, and report after every task.
+
+    An update that the store lacks is trained when something is to be scored that needs it.
 
     With a `subset` that is what is evaluated, and all test images only at the ends: the zero-shot point and the last.
     """
     builder.cost(config.recipe)
     # All of it first: a wrong stream fails at once.
     for step in tuple(lineage(config, builder.workload.identity, evaluate_at)):
-        if step.update is not None:
+        wanted = (step.served, *step.inside)
+        if step.update is not None and not all(builder.has_scores(one, subset) for one in wanted):
             builder.ensure(step.update, step.inside, subset)
         if step.task in (0, config.stream.tasks):
             builder.scores(step.served)

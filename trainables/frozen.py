@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -21,10 +22,21 @@ class Frozen(BaseModel):
     """Base of all configs: immutable, no unknown keys, no coercion of strings to numbers, no NaN."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    __slots__ = ("_text",)  # beside the fields: a copy with other values does not inherit it, nor is it sent anywhere
 
     def canonical(self) -> dict[str, Any]:
         """The config as JSON values, with every default spelled out."""
         return self.model_dump(mode="json")
+
+    @property
+    def text(self) -> str:
+        """The canonical form as text, found once: a study's trials share parts, and each part enters many keys."""
+        try:
+            found: str = self._text  # type: ignore[attr-defined]
+        except AttributeError:
+            found = _text({name: getattr(self, name) for name in type(self).model_fields})
+            object.__setattr__(self, "_text", found)
+        return found
 
 
 _FEW = 4
@@ -32,11 +44,30 @@ _FEW = 4
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+_WORDS = {None: "null", True: "true", False: "false"}
+
 
 def digest(value: object) -> str:
-    """SHA-256 in hex of a JSON value in canonical form (sorted keys, no spaces, shortest floats)."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    """SHA-256 in hex of a JSON value in canonical form (sorted keys, no spaces, shortest floats).
+
+    In a mapping a config stands for its JSON values.
+    """
+    return hashlib.sha256(_text(value).encode()).hexdigest()
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, Frozen):
+        return value.text
+    if isinstance(value, dict):
+        return "{" + ",".join([f"{quoted(name)}:{_text(value[name])}" for name in sorted(value)]) + "}"
+    if type(value) is int:
+        return repr(value)
+    if value is None or value is True or value is False:
+        return _WORDS[value]
+    return _JSON.encode(value)
 
 
 def suggestion(name: object, known: Iterable[str]) -> str:

@@ -55,7 +55,7 @@ class Update:
         parts = {
             "update": self.start.key,
             "task": self.task.digest,
-            "recipe": self.recipe.canonical(),
+            "recipe": self.recipe,
             "data": self.data,
             "seed": self.seed,
             "continues": self.continues,
@@ -87,7 +87,7 @@ class Merge:
     def key(self) -> str:
         """Name of these weights, under which their scores are stored; random rules draw by it, too."""
         parts = {
-            "merge": self.rule.canonical(),
+            "merge": self.rule,
             "inputs": [weights.key for weights in self.inputs],
             "weights": self.weights,
             "base": None if self.base is None else self.base.key,
@@ -135,7 +135,7 @@ def scores_key(weights: Weights | Inside, suite: str) -> str:
 def cost_key(recipe: Recipe, model: str) -> str:
     """Name of the cost of one optimiser step of a recipe on a model (its base's digest)."""
     parts = {
-        "cost": recipe.method.canonical(),
+        "cost": recipe.method,
         "batch_size": recipe.batch_size,
         "averages": recipe.averages,
         "precision": recipe.precision,

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, NamedTuple
 
@@ -26,6 +26,15 @@ class Summary(NamedTuple):
     gm: float
 
 
+class Suite(NamedTuple):
+    """What all evaluations on one suite have in common, as columns of the data sets."""
+
+    datasets: tuple[str, ...]
+    groups: tuple[str, ...]
+    metrics: tuple[str, ...]
+    counts: tuple[int, ...]
+
+
 class Cost(NamedTuple):
     """Cost of one optimiser step: FLOPs, and FLOPs adjusted for memory."""
 
@@ -36,7 +45,15 @@ class Cost(NamedTuple):
 def summarise(scores: Iterable[Score]) -> Summary:
     """AKA and AZS are unweighted means over the data sets of their group; GM = sqrt(AKA * AZS)."""
     rows = list(scores)
-    aka, azs = (_mean([row.value for row in rows if row.group == group]) for group in ("adapt", "holdout"))
+    return summary_of([row.group for row in rows], [row.value for row in rows])
+
+
+def summary_of(groups: Sequence[str], values: Sequence[float]) -> Summary:
+    """`summarise` of columns: the groups of data sets, and the values on them."""
+    aka, azs = (
+        _mean([value for own, value in zip(groups, values, strict=True) if own == group])
+        for group in ("adapt", "holdout")
+    )
     return Summary(aka, azs, math.sqrt(aka * azs))
 
 
@@ -48,6 +65,16 @@ def encode(scores: Iterable[Score]) -> bytes:
 def decode(payload: bytes) -> tuple[Score, ...]:
     """Scores from their stored form."""
     return tuple(Score(**row) for row in json.loads(payload))
+
+
+def decode_columns(payload: bytes) -> tuple[Suite, list[float]]:
+    """Scores from their stored form, as columns: millions of them are no objects."""
+    rows = json.loads(payload.decode())
+    datasets, groups, metrics, counts = (tuple([row[name] for row in rows]) for name in _COMMON)
+    return Suite(datasets, groups, metrics, counts), [row["value"] for row in rows]
+
+
+_COMMON = ("dataset", "group", "metric", "n")
 
 
 def _mean(values: list[float]) -> float:

@@ -5,6 +5,7 @@ order and gives the same numbers up to rounding; the runner gives all trials of 
 """
 
 import os
+import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,9 +39,19 @@ class Runtime:
         return self.device.split(":")[0]
 
     def apply(self) -> None:
-        """Set the process up: the thread count, and only kernels that give the same bits each time."""
+        """Set the process up: the thread count, and only kernels that give the same bits each time.
+
+        Raises:
+            TrainingError: the process has no such device.
+        """
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         import torch
+
+        if self.kind == "cuda" and not torch.cuda.is_available():
+            raise TrainingError(
+                f"device {self.device}: {platform.node()} has none that this process may use; ask for no GPUs "
+                "(`resources: {gpus: 0}`), or compute on CPUs where GPUs are only counted (`resources: {device: cpu}`)"
+            )
 
         torch.set_num_threads(self.threads)
         torch.use_deterministic_algorithms(mode=True)

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from analysis.points import Points
+from analysis.plane.points import Points
 
 FloatArray = npt.NDArray[np.float64]
 Tails = Literal["normal", "t3"]

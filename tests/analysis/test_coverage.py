@@ -14,8 +14,8 @@ import pytest
 from scipy import stats
 
 from analysis import pareto
-from analysis.dominance import compare_methods, dominance
-from analysis.points import Means, Points, estimate_of, jackknife
+from analysis.plane.dominance import compare_methods, dominance
+from analysis.plane.points import Means, Points, estimate_of, jackknife
 from analysis.uncertainty import Estimate, honest_choice
 from tests.analysis.arrays import (
     BOX,

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesRegressor
 
-from analysis.encoding import axes_of, encode
 from analysis.frontier import Frontier
 from analysis.importance import EVERYWHERE, MIN_CONFIGS, Importance, Importances, importances
 from analysis.pareto import FloatArray
-from analysis.sobol import sobol
+from analysis.response.encoding import axes_of, encode
+from analysis.response.sobol import sobol
 from tests.analysis.surfaces import Axes, place, study_of
 from tests.analysis.worlds import World, frames, frontier_of
 

@@ -3,14 +3,19 @@
 import csv
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import pytest
 
 from analysis.__main__ import main
+from analysis.drawing.marks import View
 from analysis.report import write_report
 from analysis.tables import load_tables
 from tests.analysis.worlds import MORE_KINDS, World, frames, method_frames, write_study
@@ -71,16 +76,42 @@ def methods_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+class NoFigures(nullcontext[Any]):
+    """In place of a process that draws."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def draw(self, stem: Path, view: View) -> None:
+        assert stem.parent.is_dir()
+        assert view
+
+
 @pytest.fixture
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip matplotlib, which takes most of a report's time."""
-    monkeypatch.setattr("analysis.figures.write_figures", lambda *_, **__: None)
+    for place in ("analysis.report", "analysis.__main__"):
+        monkeypatch.setattr(f"{place}.FigureProcess", NoFigures)
 
 
 @pytest.fixture(scope="module")
 def record(study_dir: Path) -> dict[str, object]:
     loaded: dict[str, object] = json.loads((study_dir / "report" / "report.json").read_text())
     return loaded
+
+
+@pytest.mark.parametrize(
+    ("module", "slow"),
+    [
+        ("analysis.report", ("matplotlib", "sklearn", "scipy.stats", "scipy.optimize")),
+        ("analysis.figures", ("pandas", "scipy", "jinja2")),
+        ("analysis.drawing.figure_process", ("pandas", "scipy", "numpy")),
+    ],
+)
+def test_nothing_that_is_slow_is_imported_before_it_is_needed(module: str, slow: tuple[str, ...]) -> None:
+    """Each of these takes from a fifth of a second to one second, and a small report three."""
+    code = f"import {module}, sys; loaded = set(sys.modules) & set({slow}); assert not loaded, loaded"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_all_files_are_written(study_dir: Path) -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.accuracies import changes_of
 from analysis.frontier import build_frontier
 from analysis.tables import TableError, common_blocks, load_tables, make_tables
-from analysis.trajectories import trajectories
+from analysis.tasks.accuracies import changes_of
+from analysis.tasks.trajectories import trajectories
 from tests.analysis.worlds import Frames, World, frames, write_study
 
 SMALL = World(learned={("full", None): 0.8}, timelines=("finetune", "ema"), rates=(1e-4,), tasks=2)
@@ -207,6 +207,30 @@ def test_common_blocks_takes_the_largest_rectangle() -> None:
     blocks, configs = common_blocks(pd.DataFrame(pairs, columns=["config_id", "block"]))
     assert blocks == ("b0", "b1")
     assert configs == {f"c{c}" for c in range(5)}
+
+
+@pytest.mark.parametrize(("repeated", "blocks"), [(3, 3), (2, 1)])
+def test_a_search_is_compared_where_it_was_repeated(repeated: int, blocks: int) -> None:
+    """30 configs on the first block; of these a few on two more."""
+    pairs = [(f"c{c:02}", f"b{b}") for c in range(30) for b in range(3) if b == 0 or c < repeated]
+    found, configs = common_blocks(pd.DataFrame(pairs, columns=["config_id", "block"]))
+    assert len(found) == blocks
+    assert len(configs) == (repeated if blocks == 3 else 30)
+
+
+def test_trials_that_were_stopped_are_told_and_not_compared() -> None:
+    tables = frames(SMALL)
+    first = tables["trials"]["config_id"].iloc[0]
+    own = tables["trials"]["config_id"] == first
+    tables["trials"].loc[own, "status"] = "stopped"
+    last = tables["tasks"]["task"].max()
+    short = tables["tasks"]["trial"].isin(tables["trials"].loc[own, "trial"]) & (tables["tasks"]["task"] == last)
+    tables["tasks"] = tables["tasks"][~short]
+    found = make_tables(tables["trials"], tables["tasks"], tables["scores"], name="study")
+    assert found.counts["stopped"] == own.sum()
+    assert first not in set(found.trials["config_id"])
+    assert len(found.blocks) == 3
+    assert any("stopped early and not in the statistics" in warning for warning in found.warnings)
 
 
 def test_a_joint_anchor_on_other_blocks_is_kept() -> None:

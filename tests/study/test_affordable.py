@@ -3,8 +3,9 @@
 import pytest
 
 from study.affordable import affordable_steps
-from study.definition import StudyDefinition, trials
+from study.definition import StudyDefinition
 from study.prices import price
+from study.trials import trials
 from trainables.config import Pocket, Recipe, TrialConfig
 from trainables.frozen import ConfigError, parse
 from trainables.runtime import Runtime

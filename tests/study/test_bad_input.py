@@ -82,7 +82,10 @@ def test_an_unknown_study_lists_the_presets(
     code, errors = invoke(capsys, monkeypatch, "run", "dmeo")
     assert code == 2
     assert "dmeo" in errors
-    assert "compute, demo, learning_rate, merging, methods, mixtures, orderings, schedules, smoke, time_axes" in errors
+    assert (
+        "compute, demo, learning_rate, merging, methods, mixtures, orderings, schedules, search, smoke, time_axes"
+        in errors
+    )
 
 
 def test_folders_that_are_no_studies(

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from study.definition import Block, StudyDefinition, differences, dump, load, presets, read, scalings, trials
+from study.definition import Block, StudyDefinition, differences, dump, load, presets, read
+from study.search.check import check_search
+from study.trials import scalings, trials
 from trainables.config import Pocket, TrialConfig
 from trainables.frozen import ConfigError, parse
 from trainables.methods.method import named
@@ -50,7 +52,9 @@ def error(tmp_path: Path, text: str) -> str:
     ],
 )
 def test_numbers_of_yaml_1_2(tmp_path: Path, written: str, value: object) -> None:
-    got = definition(tmp_path, TEXT.replace("[1e-3, 2.5E-4]", written)).grid[0]["lr"]
+    grid = definition(tmp_path, TEXT.replace("[1e-3, 2.5E-4]", written)).grid
+    assert grid is not None
+    got = grid[0]["lr"]
     assert got == value
     assert type(got) is type(value)
 
@@ -112,7 +116,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "unknown key": (
         "blocks: 2",
         "block: 2",
-        "block: unknown key; did you mean blocks? allowed here: blocks, budget, evaluate_at, fixed, grid, joint, ",
+        "block: unknown key; did you mean blocks? allowed here: blocks, budget, ",
     ),
     "bad name": (
         "name: mine",
@@ -200,7 +204,8 @@ def test_preset_is_valid(name: str) -> None:
     got, source = load(name)
     assert source == f"preset {name}"
     assert got.name == name
-    assert trials(got, source)
+    check_search(got, source)
+    assert got.grid is None or trials(got, source)
     assert dump(got)
 
 
@@ -388,9 +393,26 @@ def test_the_joint_anchor_trains_as_long_as_the_stream(budget: dict[str, int]) -
         ("subset", 0.1, "a mapping with keys of seed, share"),
         ("evaluate_at", 0.5, "a list, in brackets"),
         ("name", 5, "a text, in quotes"),
+        ("store", 5, "a text, in quotes"),
     ],
 )
 def test_wrong_types_are_named_in_words_of_yaml(key: str, value: object, allowed: str) -> None:
     with pytest.raises(ConfigError) as error:
         parse(StudyDefinition, {"name": "x", "grid": [{"lr": 1e-3}], key: value}, source="s.yaml")
     assert str(error.value).startswith(f"s.yaml: {key}: {value} given; allowed: {allowed}")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("../shared", "{folder}/../shared"), ("/mnt/shared", "/mnt/shared"), ("s3://bucket/x", "s3://bucket/x")],
+)
+def test_a_store_is_named_as_seen_from_the_definition_and_stays_so(said: str, meant: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(f"name: x\ngrid: [{{lr: 1e-3}}]\nstore: {said}\n")
+    definition = read(path)
+    assert definition.store == meant.format(folder=tmp_path)
+    assert definition.keep == "needed"
+    (tmp_path / "run").mkdir()
+    again = tmp_path / "run" / "study.yaml"
+    again.write_text(dump(definition))
+    assert read(again) == definition

@@ -1,5 +1,6 @@
 """The plan: who shares training with whom, and what it warns about."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from study.definition import StudyDefinition, load
 from study.estimate import estimate
 from study.plan import Known, Plan, known, make_plan
 from tests.study import command
+from tests.study.requests import counted
 from tests.trainables import toys
 from trainables.config import Subset
 from trainables.data import manifest
@@ -80,10 +82,11 @@ def test_data_that_do_not_do_are_refused_before_a_model_is_opened(tmp_path: Path
     }
     lines = (
         "import sys",
-        "from study import cli",
+        "import study.cli",
+        "from study.plan import ConfigError, StudyDefinition, make_plan",
         "try:",
-        f"    cli.make_plan(cli.StudyDefinition.model_validate({value!r}), 'p')",
-        "except cli.ConfigError as error:",
+        f"    make_plan(StudyDefinition.model_validate({value!r}), 'p')",
+        "except ConfigError as error:",
         "    print(error, 'torch' in sys.modules)",
     )
     done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
@@ -202,3 +205,30 @@ def test_first_tasks_that_train_alike_are_shared() -> None:
     ]
     assert len({planned.updates[0] for planned in plan(*ways).trials}) == 1
     assert len({planned.updates[1] for planned in plan(*ways).trials}) == 6
+
+
+def test_work_of_a_plan_grows_with_its_nodes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step of a trial names an update, a merge and scores; all else is named once for a study."""
+    hashed, sha256 = [0], hashlib.sha256
+
+    def counting(text: bytes) -> object:
+        hashed[0] += 1
+        return sha256(text)
+
+    monkeypatch.setattr("trainables.frozen.hashlib.sha256", counting)
+    grid = {"timeline": ["finetune", "ema", "ft", "zs"], "w": [n / 10 for n in range(1, 9)], "lr": [1e-3, 1e-2]}
+    value = {"name": "p", "workload": {"name": "noop"}, "fixed": {"steps": 1, "tasks": 20}, "grid": [grid]}
+    found = make_plan(parse(StudyDefinition, {**value, "blocks": 20}, source="p"), "p")
+    steps = sum(len(one.steps) for one in found.trials)
+    assert len(found.trials) == 20 * (2 * (1 + 3 * 8) + 1)
+    assert steps <= hashed[0] <= 3 * steps + 3 * len(found.trials) + 20 * 21 + 100  # ids, prices, tasks of each order
+
+
+def test_what_is_done_is_known_by_one_listing_a_kind() -> None:
+    """However many nodes a study has; nothing is asked of each."""
+    found = plan({"timeline": ["finetune", "ema"], "w": [0.2, 0.8]})
+    store, requests = counted(MemoryStore())
+    have = known(store)
+    assert len(found.missing(have)) == len(found.trials)
+    assert all(one.to_train(have) for one in found.trials)
+    assert requests == {"keys": 3}

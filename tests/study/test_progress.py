@@ -35,11 +35,21 @@ def test_counts_rate_and_time_left(tmp_path: Path) -> None:
     shown.task("a", 2)
     shown.done("a")
     assert shown.line().startswith("1/2 trials done, 0 running | 2/6 tasks")
-    assert shown.interrupted
     shown.error("b", "out of memory", final=True)
-    assert not shown.interrupted
     assert "1 failed" in shown.line()
     assert shown.failed == {"b": "out of memory"}
+
+
+def test_a_search_knows_no_totals_and_stopped_trials_are_counted_apart(tmp_path: Path) -> None:
+    clock, out = Clock(), io.StringIO()
+    shown = Progress(Folder(path=tmp_path), trials=None, tasks=None, trial_names={}, out=out, clock=clock)
+    shown.started("a")
+    shown.task("a", 1)
+    shown.stopped_early("a", 1, "3 of 4 were ahead")
+    clock.now = 60.0
+    assert shown.line() == "0 trials done, 0 running, 1 stopped early | 1 tasks, 1/min | 1:00 elapsed, ? left"
+    events = [(row["event"], row.get("task")) for row in Folder(path=tmp_path).events()]
+    assert events == [("trial_started", None), ("task", 1), ("trial_stopped", 1)]
 
 
 def test_a_terminal_gets_one_line_and_a_file_gets_few(tmp_path: Path) -> None:

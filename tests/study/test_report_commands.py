@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from study.definition import load, trials
+from study.definition import load
+from study.trials import trials
 from tests.study import command
 
 TWO_BLOCKS = command.STUDY.replace("blocks: 1", "blocks: 2").replace(

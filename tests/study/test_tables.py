@@ -5,21 +5,24 @@ import math
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from study.definition import StudyDefinition
 from study.plan import Plan, make_plan
 from study.tables import make_tables, write
+from tests.study.requests import counted
 from trainables.frozen import parse
 from trainables.metrics import Score, encode
 from trainables.store import MemoryStore
 
-DEFINITION = {
+DEFINITION: dict[str, object] = {
     "name": "t",
     "fixed": {"tasks": 2, "steps": 5, "batch_size": 32, "lr": 1e-3},
     "grid": [{"timeline": "ema", "w": 0.5}, {"method": "lora", "rank": 4}],
     "blocks": 2,
 }
+NOOP = {**DEFINITION, "workload": {"name": "noop"}, "grid": [{"timeline": ["ema", "zs"], "w": 0.5}, {"method": "si"}]}
 
 
 @pytest.fixture
@@ -102,7 +105,61 @@ def test_a_missing_evaluation_leaves_a_trial_unfinished(plan: Plan) -> None:
     gap = trial.steps[1].scores
     tables = make_tables(plan, filled(plan, without=gap), {})
     assert tables.unfinished == [trial.trial.id]
-    assert [row["task"] for row in tables.tasks if row["trial"] == trial.trial.id] == [0]
+    assert [row["task"] for row in tables.tasks.to_pylist() if row["trial"] == trial.trial.id] == [0]
     failed = make_tables(plan, filled(plan, without=gap), {trial.trial.id: "why"})
     assert {row["status"] for row in failed.trials} == {"done", "failed"}
     assert {row["status"] for row in make_tables(plan, MemoryStore(), {}).trials} == {"waiting"}
+
+
+def test_each_value_is_read_once_and_what_is_absent_is_not_asked_for() -> None:
+    """Whatever trials share and the store lacks: three listings, and a request for each value that is there."""
+    plan = make_plan(parse(StudyDefinition, NOOP, source="test"), "test")
+    full = filled(plan)
+    store, requests = counted(full)
+    assert not make_tables(plan, store, {}).unfinished
+    assert requests == {"keys": 3, "get": len(full.blobs)}
+    empty, requests = counted(MemoryStore())
+    assert len(make_tables(plan, empty, {}).unfinished) == len(plan.trials)
+    assert requests == {"keys": 3}
+
+
+def test_a_gap_leaves_out_no_other_rows() -> None:
+    value = {**NOOP, "subset": {"share": 0.5}, "evaluate_at": [0.5]}
+    plan = make_plan(parse(StudyDefinition, value, source="test"), "test")
+    store = filled(plan)
+    trial = plan.trials[-1]
+    for step in trial.steps:
+        for inside in step.inside:
+            store.put("scores", inside.scores, store.get("scores", plan.trials[0].steps[0].scores) or b"")
+    del store.blobs["scores", trial.steps[1].scores]
+    tables = make_tables(plan, store, {})
+    name = trial.trial.id
+    assert [row["task"] for row in tables.tasks.to_pylist() if row["trial"] == name] == [0]
+    assert [row["task"] for row in tables.inside.to_pylist() if row["trial"] == name] == [1, 2]
+    assert [row["task"] for row in tables.full.to_pylist() if row["trial"] == name] == [0, 2]
+
+
+def test_scores_are_written_in_parts_of_whole_evaluations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluations of other data sets beside each other keep their own, wherever a part ends."""
+    plan = make_plan(parse(StudyDefinition, NOOP, source="test"), "test")
+    store = filled(plan)
+    expected = []
+    for planned in plan.trials:
+        for step in planned.steps:
+            scores = tuple(
+                Score(dataset=f"{group}{i}", group=group, metric=f"m{i}", value=i / 8, n=i + int(step.scores[0], 16))
+                for i in range(1, 2 + step.task)
+                for group in ("adapt", "holdout")
+            )
+            store.blobs.pop(("scores", step.scores))
+            store.put("scores", step.scores, encode(scores))
+            rows = [[one.dataset, one.group, one.metric, one.value, one.n] for one in scores]
+            expected += [[planned.trial.id, step.task, *row] for row in rows]
+    for size, parts in ((1 << 20, 1), (7, None)):
+        monkeypatch.setattr("study.tables._ROWS_AT_ONCE", size)
+        write(make_tables(plan, store, {}), tmp_path)
+        file = pq.ParquetFile(tmp_path / "scores.parquet")
+        assert file.num_row_groups == parts or all(
+            file.metadata.row_group(i).num_rows <= size for i in range(file.num_row_groups)
+        )
+        assert [list(row.values()) for row in file.read().to_pylist()] == expected

@@ -99,7 +99,7 @@ def test_second_run_computes_nothing(tmp_path: Path) -> None:
     again: list[tuple[int, tuple[Score, ...]]] = []
     cycle.run(config, builder, lambda step, scores: again.append((step.task, scores)))
     assert again == first
-    assert builder.trained == 0
+    assert len(builder.trained) == 0
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
 
 
@@ -128,9 +128,26 @@ def test_lost_updates_at_the_start_of_a_chain_heal(tmp_path: Path) -> None:
     expected = run(config, store)
     before = payloads(store)
     for update in updates(config)[:2]:
-        (tmp_path / "updates" / update.key[:2] / update.key).unlink()
+        store.delete("updates", update.key)
+    for key in store.keys("scores"):
+        store.delete("scores", key)
     assert run(config, store) == expected
     assert payloads(store) == before
+
+
+def test_updates_that_were_freed_are_not_trained_again_for_what_is_scored() -> None:
+    """Of three tasks of full fine-tuning the last is open: it starts from the second update, which was kept."""
+    store, config = MemoryStore(), toys.trial()
+    run(config, store)
+    before = payloads(store)
+    first, _, last = updates(config)
+    store.delete("updates", first.key)
+    store.delete("updates", last.key)
+    store.delete("scores", scores_key(last, toys.IDENTITY.suite))
+    builder = Builder(WORKLOAD, store, Runtime())
+    cycle.run(config, builder, lambda *_: None)
+    assert len(builder.trained) == 1
+    assert payloads(store) == {name: one for name, one in before.items() if name != ("updates", first.key)}
 
 
 def test_shared_work_is_done_once() -> None:
@@ -144,8 +161,8 @@ def test_shared_work_is_done_once() -> None:
     ]
     for config in grid:
         cycle.run(config, builder, lambda *_: None)
-    assert builder.trained == 1 + 2 + 2 + 1 + 2
-    assert len(store.keys("updates")) == builder.trained
+    assert len(builder.trained) == 1 + 2 + 2 + 1 + 2
+    assert len(store.keys("updates")) == len(builder.trained)
     assert len(store.keys("scores")) == len({step.served.key for c in grid for step in lineage(c, toys.IDENTITY)})
     assert len(store.keys("costs")) == 1
 
@@ -224,7 +241,7 @@ def test_another_suite_evaluates_again_and_trains_nothing() -> None:
     other._identity = replace(toys.IDENTITY, suite="other")
     builder = Builder(other, store, Runtime())
     cycle.run(config, builder, lambda *_: None)
-    assert builder.trained == 0
+    assert len(builder.trained) == 0
     assert len(store.keys("scores")) == 2 * 4
 
 
@@ -338,7 +355,7 @@ def test_starts_that_are_not_merged_train_once_for_all_that_is_served() -> None:
             {"serve": "all", "recency": "reversed_linear"},
         ):
             cycle.run(toys.trial(start=start, steps=1, **axes), builder, lambda *_: None)
-    assert builder.trained == 1 + 2 + 2
+    assert len(builder.trained) == 1 + 2 + 2
 
 
 def test_adapter_updates_store_the_adapter_and_no_weights() -> None:
@@ -390,7 +407,7 @@ def test_reading_an_update_does_not_walk_its_chain(name: str) -> None:
     builder = Builder(WORKLOAD, alone, Runtime())
     expected = Builder(WORKLOAD, store, Runtime()).weights(last)
     got = builder.weights(last)
-    assert builder.trained == 0
+    assert len(builder.trained) == 0
     assert all(torch.equal(got[key], tensor) for key, tensor in expected.items())
 
 
@@ -429,9 +446,9 @@ def test_evaluations_within_tasks_change_nothing_and_are_stored(axes: dict[str, 
     inside = [one for step in lineage(config, toys.IDENTITY, [0.25, 0.5, 0.99]) for one in step.inside]
     assert [one.step for one in inside] == [1, 2, 4, 1, 2, 4]
     assert watched.keys("scores") - plain.keys("scores") == {scores_key(one, toys.IDENTITY.suite) for one in inside}
-    trained = builder.trained
+    trained = len(builder.trained)
     cycle.run(config, builder, lambda *_: None, evaluate_at=[0.5])
-    assert builder.trained == trained
+    assert len(builder.trained) == trained
 
 
 def test_weights_within_a_task_are_those_of_a_shorter_one() -> None:
@@ -457,5 +474,5 @@ def test_updates_that_are_there_are_trained_again_only_for_scores_that_are_not()
     before = {key: store.get("updates", key) for key in store.keys("updates")}
     builder = Builder(WORKLOAD, store, Runtime())
     cycle.run(config, builder, lambda *_: None, evaluate_at=[0.5])
-    assert builder.trained == 2
+    assert len(builder.trained) == 2
     assert {key: store.get("updates", key) for key in store.keys("updates")} == before

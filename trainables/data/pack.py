@@ -24,6 +24,7 @@ from pyarrow import feather
 from trainables.data import manifest, stamps
 from trainables.data.images import ImageError, Source, encoded
 from trainables.frozen import ConfigError, digest
+from trainables.locks import locked
 
 VERSION = 2
 """Raised by every change of what a pack holds."""
@@ -158,7 +159,9 @@ def pack(path: Path, *, seen_as: Mapping[str, object], tokenize: Tokenize, cut: 
     key = digest([content, str(path.resolve().parent), seen_as, VERSION])
     folder = cache / "data" / key[:32]
     if not (folder / "pack.json").is_file():
-        _make(path, folder, seen_as=seen_as, tokenize=tokenize, cut=cut)
+        with locked(folder):
+            if not (folder / "pack.json").is_file():
+                _make(path, folder, seen_as=seen_as, tokenize=tokenize, cut=cut)
     return Pack(folder)
 
 

@@ -14,13 +14,14 @@ from trainables.merging.timeline import Timeline, recency_weights
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """A cycle so far: the base, all updates, oldest first, the chain of ema, and the running average of all."""
+    """A cycle so far: the base, all updates, oldest first, and the weights at each place that the timeline has."""
 
     timeline: Timeline
     base: Base
     updates: tuple[Update, ...] = ()
     ema: Weights | None = None
     mean: Weights | None = None
+    patched: Weights | None = None
 
     def start(self) -> Weights:
         """Weights that the next task starts from; before the first, the base."""
@@ -41,6 +42,7 @@ class History:
             updates=(*self.updates, update),
             ema=self._chained(update) if "ema" in places else None,
             mean=self._averaged(update) if "all" in places else None,
+            patched=self._merge_pair(self.base, update) if "patched" in places else None,
         )
 
     def _at(self, place: str) -> Weights:
@@ -51,7 +53,8 @@ class History:
             case "last":
                 return last
             case "patched":
-                return self._merge_pair(self.base, last)
+                assert self.patched is not None
+                return self.patched
             case "ema":
                 assert self.ema is not None
                 return self.ema

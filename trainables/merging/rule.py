@@ -181,7 +181,7 @@ class MergeRule(Frozen):
     @property
     def is_plain(self) -> bool:
         """Whether it is a weighted average and nothing else."""
-        return self == MergeRule()
+        return self == _PLAIN
 
     @property
     def words(self) -> str:
@@ -191,3 +191,6 @@ class MergeRule(Frozen):
             f"{key} {one}" for key, one in values.items() if one is not None and (key, one) != ("logit_scale", "merge")
         ]
         return ", ".join([self.name, *own])
+
+
+_PLAIN = MergeRule()

@@ -65,7 +65,11 @@ def _check(method: Method, anatomy: Anatomy) -> None:
             if tower not in anatomy.towers:
                 raise ConfigError(f"it locks the {tower} tower, and the model has {_listed(anatomy.towers)}")
         case LayerSelection(n=n) if n > (most := min(anatomy.depth(tower) for tower in anatomy.towers)):
+            if not most:
+                raise ConfigError("it freezes blocks, and a tower of the model has none; take a method without n")
             raise ConfigError(f"n: {n} given; allowed: 1 to {most}, the blocks of the shallowest tower")
+    if method.adapter is None and not method.is_frozen and not trained(method, anatomy):
+        raise ConfigError("the model has no parameter that trains by it; take another method, such as full")
     if isinstance(method.projection, Galore):
         names = trained(method, anatomy)
         sides = [min(p.shape) for p in anatomy.parameters if p.name in names and len(p.shape) == 2]

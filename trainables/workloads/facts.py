@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.frozen import digest
+from trainables.locks import locked
 
 _VERSION = 1
 """Raised by every change of how facts are computed."""
@@ -25,12 +26,21 @@ def kept(
         find: computes them.
     """
     path = cache / "facts" / f"{kind}-{digest([kind, *follows_from, _VERSION])[:24]}.npy"
-    try:
-        known: NDArray[np.generic] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        known = find()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp.npy")
-        np.save(temporary, known)
-        temporary.replace(path)
+    known = _known(path)
+    if known is None:
+        with locked(path):
+            known = _known(path)
+            if known is None:
+                known = find()
+                temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp.npy")
+                np.save(temporary, known)
+                temporary.replace(path)
     return known
+
+
+def _known(path: Path) -> NDArray[np.generic] | None:
+    try:
+        found: NDArray[np.generic] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found

@@ -64,4 +64,4 @@ class Identity:
 
     def suite_of(self, subset: Subset | None) -> str:
         """Digest of a subset of the test data, which is a suite of its own; None: of all."""
-        return self.suite if subset is None else digest({"suite": self.suite, "subset": subset.canonical()})
+        return self.suite if subset is None else digest({"suite": self.suite, "subset": subset})

@@ -14,7 +14,6 @@ from trainables.lineage import Base, Merge, Update, Weights
 from trainables.merging.rule import MergeRule
 from trainables.merging.rules import Sources, merge
 from trainables.merging.timeline import NAMED, PLACES, SERVED, TIMELINES, Timeline, recency_weights, timeline
-from trainables.workloads.anatomy import Anatomy
 from trainables.workloads.identity import Identity, Scored
 
 TASKS = 20
@@ -25,7 +24,7 @@ IDENTITY = Identity(
     concepts=tuple(f"c/{i}" for i in range(TASKS)),
     tests=(Scored(1, 1),),
     pool_samples=1,
-    anatomy=Anatomy(parameters=(), projections=()),
+    anatomy=toys.IDENTITY.anatomy,
 )
 
 

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from trainables.config import Model
 from trainables.frozen import ConfigError, digest
+from trainables.locks import locked
 from trainables.randomness import torch_seed
 from trainables.workloads.anatomy import Anatomy
 from trainables.workloads.clip import architectures, checkpoints, hub, tokenizers
@@ -206,15 +207,18 @@ def _converted(model: Model, architecture: Architecture, make: Maker, cache: Pat
     note = folder / "known" / f"{digest([_VERSION, canonical, origin])[:32]}.json"
     if (known := _known(note, folder)) is not None:
         return known
-    if source is None:
-        with torch_seed("weights", model.seed), torch.device("cpu"):
-            made = architectures.build(architecture)
-    else:
-        state = checkpoints.read(source, model=model.name)
-        made = make()
-        checkpoints.fill(made, state, name=model.name, path=source)
-        checkpoints.require_finite(made, name=model.name, path=source)
-    return _keep(made, canonical, folder, note)
+    with locked(note):
+        if (known := _known(note, folder)) is not None:  # another process has just made it
+            return known
+        if source is None:
+            with torch_seed("weights", model.seed), torch.device("cpu"):
+                made = architectures.build(architecture)
+        else:
+            state = checkpoints.read(source, model=model.name)
+            made = make()
+            checkpoints.fill(made, state, name=model.name, path=source)
+            checkpoints.require_finite(made, name=model.name, path=source)
+        return _keep(made, canonical, folder, note)
 
 
 def _checkpoint(model: Model, architecture: Architecture) -> Path:
@@ -287,7 +291,7 @@ def _known(note: Path, folder: Path) -> Path | None:
 
 
 def _keep(model: nn.Module, config: Mapping[str, Any], folder: Path, note: Path) -> Path:
-    """Write a model's weights under their digest. Processes that do it at once write equal files."""
+    """Write a model's weights under their digest."""
     state = {
         name: (tensor.float() if tensor.is_floating_point() else tensor).detach().clone().contiguous()
         for name, tensor in model.state_dict().items()

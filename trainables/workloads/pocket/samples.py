@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import features
 
+from trainables.locks import locked
 from trainables.workloads.pocket.drawing import SIDE
 from trainables.workloads.pocket.world import DATASETS, WORLD_VERSION, Split, pool_sample, render
 
@@ -97,8 +98,11 @@ class _Entry(NamedTuple):
 def _cached(stem: Path, draw: Callable[[], _Entry]) -> _Entry:
     entry = _load(stem)
     if entry is None:
-        _store(stem, draw())
-        entry = _load(stem)
+        with locked(stem):
+            entry = _load(stem)  # another process may have drawn it meanwhile
+            if entry is None:
+                _store(stem, draw())
+                entry = _load(stem)
     if entry is None:
         raise OSError(f"the cache file {stem}.npy cannot be read back; check the disk, or name another cache folder")
     return entry

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from trainables.workloads.clip.workload import ClipWorkload
 
 
+@lru_cache(maxsize=8)
 def identify_pocket(config: Pocket) -> Identity:
     """Digests of world and weights, the adaptation concepts as "dataset/concept", and what the model is made of."""
     return Identity(

@@ -1,0 +1,1 @@
+"""Published claims: what each says, which configs bear on it, and whether a study bears it out."""

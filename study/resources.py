@@ -1,0 +1,135 @@
+"""What a trial holds while it runs: CPUs, GPUs, memory and resources of any other name, also by method.
+
+Only scheduling may differ between methods. Device and threads are the study's: methods share updates, and numbers
+depend on both (`trainables.runtime`).
+"""
+
+from collections.abc import Callable
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from trainables.frozen import Frozen, suggestion
+from trainables.methods.method import METHODS
+from trainables.runtime import Runtime
+
+Bundle = dict[str, float]
+"""Resources by the names that Ray gives them; memory in bytes."""
+
+_OWN = {"CPU": "cpus", "GPU": "gpus", "memory": "memory_gb"}
+"""Ray's names of what has a key of its own."""
+
+
+def _share_or_whole(gpus: float) -> float:
+    if gpus > 1 and gpus != int(gpus):
+        raise ValueError("allowed: a share of one GPU, from 0 to 1, or a whole number of them")
+    return gpus
+
+
+Gpus = Annotated[float, Field(ge=0), AfterValidator(_share_or_whole)]
+
+
+class Held(Frozen):
+    """What the trials of one method hold; what is left out is as the study has it."""
+
+    cpus: float | None = Field(default=None, gt=0)
+    gpus: Gpus | None = None
+    memory_gb: float | None = Field(default=None, gt=0)
+    custom: dict[str, Annotated[float, Field(ge=0)]] | None = None
+
+
+class Resources(Frozen):
+    """What one trial holds while it runs.
+
+    Attributes:
+        cpus: cores; their whole number is also the threads of every trial, whatever `by_method` says of cores.
+        gpus: a share of one, or a whole number; by default 1 where there is a GPU, else 0.
+        memory_gb: 1e9 bytes; by default Ray does not count memory.
+        custom: amounts of resources that the nodes of a cluster were started with, by name.
+        by_method: what differs for the trials of a method, by its name.
+        device: "auto" computes on GPUs where trials hold some; "cpu" and "cuda" are as they say.
+        cache_gb: most 1e9 bytes of decoded images on a machine; by default half of its free disk.
+        store_gb: most 1e9 bytes of updates in the store; what is not kept is freed to stay below. By default half of
+            what the disk has free when a run begins; of object storage there is no bound.
+    """
+
+    cpus: float = Field(default=1, gt=0)
+    gpus: Gpus | None = Field(default=None, description="default: 1 where there is a GPU, else 0")
+    memory_gb: float | None = Field(default=None, gt=0)
+    custom: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    by_method: dict[str, Held] = Field(default_factory=dict)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    cache_gb: float | None = Field(
+        default=None, ge=0, description="most 1e9 bytes of decoded images on a machine; default: half of its free disk"
+    )
+    store_gb: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        for method in self.by_method:
+            if method not in METHODS:
+                meant = suggestion(method, METHODS)
+                raise ValueError(f"by_method: {method!r} is no method; {meant}allowed: {', '.join(METHODS)}")
+        for custom in (self.custom, *(held.custom or {} for held in self.by_method.values())):
+            for name in custom:
+                if name in _OWN:
+                    raise ValueError(f"custom: {name} has a key of its own; write {_OWN[name]} instead")
+        return self
+
+    @model_validator(mode="after")
+    def _is_of_one_device(self) -> Self:
+        said = {"gpus": self.gpus, **{f"by_method.{name}.gpus": held.gpus for name, held in self.by_method.items()}}
+        none = [key for key, gpus in said.items() if gpus == 0]
+        some = [key for key, gpus in said.items() if gpus]
+        if self.device != "cpu" and none and (some or self.device == "cuda"):
+            raise ValueError(
+                f"{none[0]}: 0 given beside {some[0] if some else 'device: cuda'}; methods share updates, so all "
+                "trials of a study compute on one device: give each some of a GPU, or none, or set device: cpu"
+            )
+        return self
+
+    def is_on_gpu(self, *, gpus: float) -> bool:
+        """Whether trials compute on a GPU, where there are `gpus` of them."""
+        if self.device != "auto":
+            return self.device == "cuda"
+        said = [self.gpus, *(held.gpus for held in self.by_method.values())]
+        return any(said) or (self.gpus is None and gpus > 0)
+
+    def bundle(self, method: str, *, gpus: float) -> Bundle:
+        """What a trial of a method asks of its node, where there are `gpus` GPUs.
+
+        Returns:
+            No resource of which it asks nothing.
+        """
+        held = self.by_method.get(method, Held())
+        own = 1.0 if self.gpus is None and self.is_on_gpu(gpus=gpus) else self.gpus or 0.0
+        memory = self.memory_gb if held.memory_gb is None else held.memory_gb
+        asked = {
+            "CPU": self.cpus if held.cpus is None else held.cpus,
+            "GPU": own if held.gpus is None else held.gpus,
+            "memory": 1e9 * (memory or 0.0),
+            **(self.custom if held.custom is None else held.custom),
+        }
+        return {name: float(amount) for name, amount in asked.items() if amount}
+
+    def runtime(self, *, gpus: float) -> Runtime:
+        """Device and threads of every trial, for every executor, so that a study is computed alike throughout."""
+        return Runtime(
+            device="cuda" if self.is_on_gpu(gpus=gpus) else "cpu",
+            threads=max(1, int(self.cpus)),
+            cache_gb=self.cache_gb,
+        )
+
+
+def in_words(bundle: Bundle) -> str:
+    """A bundle for people: 2 CPUs, 1 GPU, 16 GB of memory."""
+    return ", ".join(
+        _WORDS[name](amount) if name in _WORDS else f"{amount:g} {name}" for name, amount in bundle.items()
+    )
+
+
+_WORDS: dict[str, Callable[[float], str]] = {
+    "CPU": lambda cpus: f"{cpus:g} CPU{'' if cpus == 1 else 's'}",
+    "GPU": lambda gpus: f"{gpus:g} GPU{'' if gpus == 1 else 's'}",
+    "memory": lambda size: f"{size / 1e9:.3g} GB of memory",
+}

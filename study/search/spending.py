@@ -1,0 +1,92 @@
+"""What the trials of a search cost, and what is left of what it may cost.
+
+Costs are of trials as if they shared no work, as in the tables, so that they follow from the trials alone. FLOPs are
+known before a trial runs, hours only after it.
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+
+from study.plan import PlannedTrial
+from study.prices import price
+from study.search.outcomes import Outcomes
+from study.search.settings import Constraints, Stop
+from trainables.metrics import Cost
+from trainables.runtime import Runtime
+
+
+class Spending:
+    """Adds up what trials cost.
+
+    Args:
+        stop: what they may cost together.
+        outcomes: the trials.
+        free: configs that cost nothing, since an earlier study has trained them.
+    """
+
+    def __init__(self, stop: Stop, outcomes: Outcomes, free: Collection[str]) -> None:
+        self._stop, self._outcomes, self._free = stop, outcomes, free
+
+    def is_spent(self) -> str | None:
+        """Why no more trials are to begin."""
+        for unit, (spent, most) in self._accounts().items():
+            if spent >= most:
+                return f"{most:g} {unit}, as asked"
+        return None
+
+    def needs_the_rest(self, blocks: Mapping[str, int]) -> bool:
+        """Whether what is left is no more than what some configs need to run on so many more blocks."""
+        trials = {name: self._outcomes.first_trial(name) for name in blocks}
+        for unit, (spent, most) in self._accounts().items():
+            if most - spent <= math.fsum(number * self._cost(unit, trials[name]) for name, number in blocks.items()):
+                return True
+        return False
+
+    def affordable(self, configs: Sequence[str]) -> list[str]:
+        """The first of some configs, as many as can begin on one more block before what may be spent is spent."""
+        accounts = self._accounts()
+        for i, name in enumerate(configs):
+            if any(spent >= most for spent, most in accounts.values()):
+                return list(configs[:i])
+            trial = self._outcomes.first_trial(name)
+            accounts = {unit: (spent + self._cost(unit, trial), most) for unit, (spent, most) in accounts.items()}
+        return list(configs)
+
+    def _accounts(self) -> dict[str, tuple[float, float]]:
+        """Unit -> what is spent of it, and the most that may be."""
+        limits = {"trials": self._stop.trials, "MAFs": self._stop.mafs, "hours": self._stop.hours}
+        return {unit: (self._spent(unit), float(most)) for unit, most in limits.items() if most is not None}
+
+    def _spent(self, unit: str) -> float:
+        own = (one for one in self._outcomes.trials if one.trial.config.config_id not in self._free)
+        return math.fsum(self._cost(unit, planned) for planned in own)
+
+    def _cost(self, unit: str, planned: PlannedTrial) -> float:
+        match unit:
+            case "trials":
+                return 1.0
+            case "MAFs":
+                return passes(planned) * cost_of(planned).mafs
+            case _:
+                return self._outcomes.hours_of(planned)
+
+
+def excesses(planned: PlannedTrial, constraints: Constraints) -> dict[str, float]:
+    """How far a trial is above what it may cost, relative to that; 0 or less is allowed."""
+    limits = {"cost_mafs": constraints.cost_mafs, "cost_flops": constraints.cost_flops}
+    if not any(limits.values()):
+        return {}
+    cost = cost_of(planned)
+    paid = {"cost_mafs": cost.mafs, "cost_flops": cost.flops}
+    return {name: passes(planned) * paid[name] / most - 1 for name, most in limits.items() if most is not None}
+
+
+def passes(planned: PlannedTrial) -> int:
+    """Forward and backward passes of a trial."""
+    return sum(step.passes for step in planned.steps)
+
+
+def cost_of(planned: PlannedTrial) -> Cost:
+    """FLOPs and memory-adjusted FLOPs of one step of a trial."""
+    config = planned.trial.config
+    return price(config.recipe, config.workload, Runtime())

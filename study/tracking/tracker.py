@@ -1,0 +1,106 @@
+"""A tracker: what the libraries have in common. A run of theirs is a trial of ours, its points are its tasks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, Protocol
+
+from search_spaces.space import Scalar
+from study.definition import TRACKERS, Tracker
+from trainables.frozen import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """What is known of a trial after a task: aka, azs and gm (fractions), gain (points), cost_mafs and cost_flops."""
+
+    task: int
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A trial as trackers show it.
+
+    Attributes:
+        trial: its id, which is the same on every restart.
+        label: a name that stays the same while the study grows, for folders.
+        name: in words.
+        study: name of the study, under which its trials are grouped.
+        params: its value on every axis that applies, with seed and order.
+        tags: kind, method, timeline, config and block.
+    """
+
+    trial: str
+    label: str
+    name: str
+    study: str
+    params: Mapping[str, Scalar]
+    tags: Mapping[str, str]
+
+    @property
+    def id(self) -> str:
+        """A name that no trial of another study has."""
+        return f"{self.study}-{self.trial}"
+
+
+End = Literal["done", "failed", "open"]
+"""How a trial ended; "open" if the run of the study ended before it."""
+
+
+class Sink(Protocol):
+    """Writes points of trials into one place; called from one thread.
+
+    * `write` has written when it returns, as far as the library lets one know. Points come in any order of tasks.
+    * A run that has ended may be written to again, on a restart or because its gain came late.
+    * Any exception turns the tracker off for this run of the study.
+    """
+
+    where: str
+    """Where it writes, without credentials. Another place has none of the points that this one has."""
+
+    def write(self, run: Run, points: Sequence[Point]) -> None:
+        """Write points of a trial, some of which may be new values of a task that was written before."""
+
+    def end(self, run: Run, how: End) -> None:
+        """Nothing more of a trial is to come in this run of the study."""
+
+    def close(self, *, finished: bool) -> None:
+        """The run of the study ends; `finished` if nothing is left of it to do."""
+
+
+_LIBRARIES: Mapping[Tracker, str] = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
+"""What each is written with."""
+
+
+def require_libraries(trackers: Sequence[Tracker], source: str) -> None:
+    """Raises: ConfigError: the library of a tracker is not installed."""
+    for name in trackers:
+        if find_spec(_LIBRARIES[name]) is None:
+            raise ConfigError(
+                f"{source}: tracking: {name} needs the library {_LIBRARIES[name]}, which is not installed; install it "
+                f'with: pip install "retune[{name}]", or remove {name} there'
+            )
+
+
+def open_sink(name: Tracker, folder: Path, study: str) -> Sink:
+    """The sink of a tracker.
+
+    Args:
+        name: of the tracker.
+        folder: where its files go unless its own settings in the environment say otherwise.
+        study: name of the study.
+    """
+    assert name in TRACKERS
+    if name == "tensorboard":
+        from study.tracking.tensorboard import TensorBoard
+
+        return TensorBoard(folder)
+    if name == "mlflow":
+        from study.tracking.mlflow import MLflow
+
+        return MLflow(folder, study)
+    from study.tracking.wandb import WeightsAndBiases
+
+    return WeightsAndBiases(folder)

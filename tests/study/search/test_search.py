@@ -1,0 +1,254 @@
+"""A search on its real plan, store and decisions; what trials score is a function of their configs (`driver`)."""
+
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from study.plan import PlannedTrial, known
+from study.search.search import SearchSource
+from study.search.settings import SAMPLERS
+from study.search.spending import cost_of, passes
+from tests.study.search.driver import Driver, definition, lr_of
+
+RATE = {"low": 1e-4, "high": 1e-2}
+SPACES: list[dict[str, Any]] = [
+    {"method": "full", "timeline": ["finetune", "ema"], "w": {"low": 0.3, "high": 0.9}, "lr": RATE},
+    {"method": ["lora", "vera"], "rank": [2, 4, 8], "lr": {"low": 1e-3, "high": 3e-2}},
+]
+JOINT = (0.7, 0.80)
+
+
+def scores(planned: PlannedTrial, task: int) -> tuple[float, float]:
+    """A trade-off by learning rate, with noise of the trial."""
+    if task == 0:
+        return 0.3, 0.84
+    if planned.trial.kind == "anchor":
+        return JOINT
+    place = math.log10(lr_of(planned)) + 4
+    draw = random.Random(planned.trial.id)
+    share = task / planned.trial.config.stream.tasks
+    aka = 0.3 + 0.3 * share * max(0.0, min(1.0, place / 1.5)) + draw.gauss(0, 0.005)
+    return aka, 0.84 - 0.1 * share * max(0.0, place - 1) + draw.gauss(0, 0.005)
+
+
+def driver(folder: Path, scores: Any = scores, blocks: int = 1, store: Any = None, **search: Any) -> Driver:
+    folder.mkdir(exist_ok=True)
+    parts = {"spaces": SPACES, **search}
+    extra = {key: parts.pop(key) for key in ("joint", "early_stopping", "fixed") if key in parts}
+    return Driver(definition(search=parts, blocks=blocks, **extra), folder, scores, store)
+
+
+def blocks_of(one: Driver) -> dict[str, int]:
+    """Config -> blocks that it runs on."""
+    found: dict[str, int] = {}
+    for planned in one.plan().trials:
+        if planned.trial.kind == "trial":
+            found[planned.trial.config.config_id] = found.get(planned.trial.config.config_id, 0) + 1
+    return found
+
+
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "gp"])
+def test_a_seed_gives_one_sequence_also_over_kills(tmp_path: Path, sampler: str) -> None:
+    settings = {"sampler": sampler, "stop": {"trials": 24}, "constraints": {"retention_loss": 0.05, "cost_mafs": 1e9}}
+    whole = driver(tmp_path / "whole", blocks=3, **settings)
+    whole.run()
+    assert whole.reason == "24 trials, as asked"
+    killed = driver(tmp_path / "killed", blocks=3, **settings)
+    while killed.reason is None:
+        killed.run(most_tasks=killed.tasks + 5)
+    assert killed.file.read() == whole.file.read()
+    assert killed.plan() == whole.plan()
+    assert set(killed.store.keys("updates")) == set(whole.store.keys("updates"))
+    other = driver(tmp_path / "other", blocks=3, seed=1, **settings)
+    other.run(most_tasks=9)
+    assert other.configs()[0] != whole.configs()[0]
+
+
+def test_every_config_runs_on_the_first_blocks_and_the_open_ones_on_more(tmp_path: Path) -> None:
+    one = driver(tmp_path, blocks=3, stop={"trials": 30})
+    one.run()
+    blocks = blocks_of(one)
+    own = [planned for planned in one.plan().trials if planned.trial.kind == "trial"]
+    assert len(own) == 30
+    assert {planned.trial.config.seed for planned in own if blocks[planned.trial.config.config_id] == 1} == {0}
+    assert 3 in blocks.values()
+    assert 1 in blocks.values()
+    anchors = [planned.trial.config.seed for planned in one.plan().trials if planned.trial.kind == "anchor"]
+    assert anchors == [0, 1, 2]
+    ends = {name: [scores(planned, 2) for planned in own if planned.trial.config.config_id == name] for name in blocks}
+    first = {name: end[0] for name, end in ends.items()}
+    ahead = {
+        name
+        for name, end in first.items()
+        if not any(o[0] >= end[0] and o[1] >= end[1] for o in first.values() if o != end)
+    }
+    assert all(blocks[name] > 1 for name in ahead)  # at least what nothing dominates on the first block
+
+
+def test_with_one_block_nothing_is_repeated(tmp_path: Path) -> None:
+    one = driver(tmp_path, stop={"trials": 12})
+    one.run()
+    assert len(blocks_of(one)) == 12
+
+
+@pytest.mark.parametrize("slots", [3, 8])
+def test_trials_side_by_side_are_no_duplicates_and_end(tmp_path: Path, slots: int) -> None:
+    one = driver(tmp_path, blocks=2, stop={"trials": 30})
+    one.run(slots=slots)
+    assert one.reason == "30 trials, as asked"
+    started = [planned.trial.id for planned in one.started]
+    assert len(started) == len(set(started)) == 30 + 2
+
+
+def test_a_finite_space_ends_with_its_last_config_and_says_so(tmp_path: Path) -> None:
+    space = {"method": ["full", "lora"], "rank": [2, 4], "timeline": ["finetune", "ema"], "w": [0.5, 0.8]}
+    one = driver(
+        tmp_path, spaces=[space], stop={"trials": 400}, fixed={"tasks": 2, "steps": 1, "batch_size": 16, "lr": 1e-3}
+    )
+    one.run()
+    assert one.reason == "all 9 configs of the space are known"
+    assert len(blocks_of(one)) == 9
+    assert len(one.started) == 10
+    suggestions = one.file.read().suggested
+    assert len(suggestions) > 9  # some came twice, and were answered at once
+    assert len(suggestions) < 9 * 11
+
+
+def test_budgets_of_mafs_and_hours_end_a_search(tmp_path: Path) -> None:
+    hours = driver(tmp_path / "hours", stop={"hours": 10})
+    hours.run()
+    assert hours.reason == "10 hours, as asked"
+    assert len(blocks_of(hours)) == 10  # two updates of half an hour each
+    mafs = driver(tmp_path / "mafs", stop={"mafs": 8e9})
+    mafs.run()
+    own = [planned for planned in mafs.started if planned.trial.kind == "trial"]
+    spent = [passes(planned) * cost_of(planned).mafs for planned in own]
+    assert sum(spent[:-1]) < 8e9 <= sum(spent)
+
+
+def test_a_plateau_ends_a_search(tmp_path: Path) -> None:
+    flat = driver(tmp_path, lambda _, task: (0.3 + 0.1 * task, 0.8), stop={"hypervolume_plateau": {"trials": 4}})
+    flat.run()
+    assert flat.reason == "4 configs in a row added no more than 0"
+    assert len(blocks_of(flat)) == 5
+
+
+def test_a_search_that_is_asked_for_more_goes_on_as_if_it_had_been_asked_at_once(tmp_path: Path) -> None:
+    whole = driver(tmp_path / "whole", stop={"trials": 16})
+    whole.run()
+    part = driver(tmp_path / "part", stop={"trials": 9})
+    part.run()
+    assert not part.plan().is_open
+    part.definition = whole.definition
+    assert part.plan().is_open
+    part.run()
+    assert part.configs() == whole.configs()
+
+
+def test_a_changed_definition_keeps_what_still_means_the_same(tmp_path: Path) -> None:
+    one = driver(tmp_path, stop={"trials": 6})
+    one.run()
+    narrower = driver(
+        tmp_path, spaces=[{**SPACES[0], "lr": {"low": 1e-3, "high": 1e-2}}], stop={"trials": 8}, store=one.store
+    )
+    narrower.run()
+    assert narrower.configs()[:6] == one.configs()[:6]
+    assert all(float(str(values["lr"])) >= 1e-3 for values in narrower.configs()[6:])
+    other = driver(tmp_path, stop={"trials": 6}, fixed={"tasks": 2, "steps": 3, "batch_size": 16}, store=one.store)
+    assert not [planned for planned in other.plan().trials if planned.trial.kind == "trial"]
+
+
+def test_what_the_store_holds_is_told_at_once(tmp_path: Path) -> None:
+    one = driver(tmp_path / "one", stop={"trials": 8})
+    one.run()
+    again = driver(tmp_path / "again", stop={"trials": 8}, store=one.store)
+    again.run()
+    assert again.configs() == one.configs()
+    assert again.started == []
+
+
+def test_refused_configs_stay_out_also_when_they_are_asked_for_again(tmp_path: Path) -> None:
+    """Two configs of full fine-tuning that cost too much, and two of LoRA: all are known in the end."""
+    space = [{"method": ["full", "lora"], "rank": 4, "lr": [1e-3, 3e-3]}]
+    one = driver(tmp_path, spaces=space, constraints={"cost_mafs": 8e8})
+    one.run()
+    assert one.reason == "all 4 configs of the space are known"
+    suggestions = one.file.read().suggested
+    assert len({suggestion.config for suggestion in suggestions}) == 4 < len(suggestions)
+    assert {planned.trial.method for planned in one.plan().trials if planned.trial.kind == "trial"} == {"lora"}
+    one.started.clear()
+    one.run()
+    assert one.started == []
+
+
+def test_failed_trials_are_told_and_asked_around(tmp_path: Path) -> None:
+    def failing(planned: PlannedTrial, task: int) -> tuple[float, float] | None:
+        return None if planned.trial.method == "vera" and task else scores(planned, task)
+
+    one = driver(tmp_path, failing, blocks=2, stop={"trials": 24})
+    one.run()
+    assert one.reason == "24 trials, as asked"
+    methods = {planned.trial.config.config_id: planned.trial.method for planned in one.started}
+    assert "vera" in methods.values()
+    assert all(number == 1 for name, number in blocks_of(one).items() if methods[name] == "vera")
+
+
+def test_a_config_that_costs_too_much_is_not_run(tmp_path: Path) -> None:
+    """LoRA costs about half of full fine-tuning."""
+    one = driver(tmp_path, stop={"trials": 10}, constraints={"cost_mafs": 8e8})
+    one.run()
+    assert {planned.trial.method for planned in one.started if planned.trial.kind == "trial"} <= {"lora", "vera"}
+    refused = [suggestion for suggestion in one.file.read().suggested if suggestion.refused]
+    assert refused
+    assert refused[0].refused["cost_mafs"] == pytest.approx(1168158720 / 8e8 - 1)
+    assert {suggestion.config for suggestion in refused}.isdisjoint(blocks_of(one))
+    impossible = driver(tmp_path / "none", stop={"trials": 10}, constraints={"cost_mafs": 1.0})
+    impossible.run()
+    assert impossible.reason == "100 suggestions in a row brought no new config that may run"
+
+
+def test_a_config_that_forgets_too_much_is_not_repeated(tmp_path: Path) -> None:
+    one = driver(tmp_path, blocks=2, stop={"trials": 30}, constraints={"retention_loss": 0.01})
+    one.run()
+    blocks = blocks_of(one)
+    for planned in one.started:
+        if planned.trial.kind == "trial" and planned.trial.config.seed == 0:
+            lost = 0.84 - scores(planned, 2)[1]
+            assert lost <= 0.01 or blocks[planned.trial.config.config_id] == 1
+
+
+def test_gain_needs_the_anchors_first_and_a_line(tmp_path: Path) -> None:
+    one = driver(tmp_path / "one", blocks=2, objectives="gain", stop={"trials": 16})
+    one.run()
+    assert one.reason == "16 trials, as asked"
+    assert one.started[0].trial.kind == "anchor"
+    flat = driver(
+        tmp_path / "flat",
+        lambda planned, task: (0.3, 0.8) if planned.trial.kind == "anchor" else scores(planned, task),
+        objectives="gain",
+        stop={"trials": 16},
+    )
+    flat.run()
+    assert flat.reason == "there is no gain, since joint training failed or learned nothing"
+    assert len(flat.started) == 1
+
+
+def test_a_search_stops_trials_early_and_does_not_repeat_them(tmp_path: Path) -> None:
+    one = driver(tmp_path, blocks=2, stop={"trials": 30}, early_stopping={"at": [1]})
+    one.run()
+    assert one.stopped
+    blocks = blocks_of(one)
+    stopped = [planned for planned in one.plan().trials if planned.is_stopped]
+    assert {planned.trial.id for planned in stopped} == set(one.stopped)
+    assert all(blocks[planned.trial.config.config_id] == 1 for planned in stopped if planned.trial.config.seed == 0)
+
+
+def test_methods_are_those_of_the_space_and_of_the_joint_anchor(tmp_path: Path) -> None:
+    source = driver(tmp_path, spaces=SPACES[1:]).source()
+    assert isinstance(source, SearchSource)
+    assert source.methods == {"full", "lora", "vera"}
+    assert not source.is_done
+    assert not known(driver(tmp_path).store).updates

@@ -1,0 +1,122 @@
+"""The noop workload itself: linear regression without a bias, from 1 to what the samples of a batch ask for."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from trainables.config import Noop, Subset
+from trainables.frozen import ConfigError
+from trainables.metrics import Score
+from trainables.workloads.identity import Identity
+from trainables.workloads.noop.world import (
+    CLASSES,
+    POOL,
+    PRETRAINED,
+    SAMPLES,
+    TESTS,
+    WEIGHT,
+    data_sets,
+    identify_noop,
+    targets,
+)
+from trainables.workloads.workload import Batch, State
+
+if TYPE_CHECKING:
+    from trainables.workloads.workload import Workload
+
+
+class NoopWorkload:
+    """One weight, and for each sample the number that it is to be."""
+
+    def __init__(self, config: Noop) -> None:
+        self.identity: Identity = identify_noop(config)
+        self._suite = data_sets(config.datasets)
+        asked = np.repeat(np.fromiter(targets(config.datasets), np.float32), SAMPLES)
+        self._targets = torch.from_numpy(np.concatenate([asked, np.full(POOL, PRETRAINED, np.float32)]))
+        self._places = {name: i for i, name in enumerate(self.identity.concepts)}
+
+    def architecture(self) -> nn.Module:
+        """A linear layer from one number to one."""
+        return nn.Linear(1, 1, bias=False)
+
+    def base(self) -> dict[str, Tensor]:
+        """The weight that only the held-out data ask for."""
+        return {WEIGHT: torch.tensor([[PRETRAINED]])}
+
+    def pool(self) -> NDArray[np.int64]:
+        """Samples that ask for the pretrained weight."""
+        return np.arange(len(self._targets) - POOL, len(self._targets))
+
+    def samples(self, concepts: Sequence[str]) -> NDArray[np.int64]:
+        """Ids of the training samples of some concepts."""
+        places = np.array(sorted(self._places[name] for name in concepts), dtype=np.int64)
+        return (SAMPLES * places[:, None] + np.arange(SAMPLES)).reshape(-1)
+
+    def batch(self, ids: NDArray[np.int64], rng: np.random.Generator) -> Batch:  # noqa: ARG002 (samples have one caption)
+        """What the samples ask for, as images of one number; no captions."""
+        return _batch(self._targets[torch.from_numpy(ids)])
+
+    def example(self, batch_size: int) -> Batch:
+        """Samples that ask for 0."""
+        return _batch(torch.zeros(batch_size))
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Mean squared distance of the weight from what is asked for."""
+        asked_B1 = batch.images_BCHW.flatten(1)
+        predicted: Tensor = model(torch.ones_like(asked_B1))
+        return F.mse_loss(predicted.float(), asked_B1)
+
+    def after_step(self, model: nn.Module) -> None:
+        """Every weight is allowed."""
+
+    def evaluate(self, model: nn.Module, subset: Subset | None = None) -> tuple[Score, ...]:
+        """Of every data set 1 / (1 + squared distance of the weight from what it asks for), also of a subset."""
+        weight = float(model.get_parameter(WEIGHT).detach())
+        tests = TESTS if subset is None else subset.size(TESTS, CLASSES)
+        return tuple(
+            Score(
+                dataset=one.name,
+                group=one.group,
+                metric="nearness",
+                value=1 / (1 + (weight - one.asks_for) * (weight - one.asks_for)),
+                n=tests,
+            )
+            for one in self._suite
+        )
+
+    def split(self, model: nn.Module) -> nn.Module:
+        """The model: it has no projections."""
+        return model
+
+    def fuse(self, state: State) -> dict[str, Tensor]:
+        """The state, which nothing split."""
+        return dict(state)
+
+    def export(self, state: State, folder: Path) -> None:  # noqa: ARG002
+        """Raises: ConfigError: one number is no checkpoint."""
+        raise ConfigError("export: the workload noop has no model that a library could load; export is of real ones")
+
+
+@lru_cache(maxsize=2)
+def open_noop(config: Noop) -> NoopWorkload:
+    """The workload."""
+    return NoopWorkload(config)
+
+
+def _batch(asked_B: Tensor) -> Batch:
+    count = len(asked_B)
+    nothing_BL = torch.zeros(count, 1, dtype=torch.long)
+    return Batch(asked_B.reshape(count, 1, 1, 1), nothing_BL, torch.arange(count))
+
+
+if TYPE_CHECKING:
+
+    def _check(workload: NoopWorkload) -> Workload:
+        return workload
