@@ -1,13 +1,15 @@
 # Each target sets itself up: a virtual environment in .venv with retune and its tools.
 PYTHON ?= python3
 BIN := .venv/bin
+# Not compiled by pip: most of what is installed is never imported, and Python keeps what it compiles for an import.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test lint
 .DEFAULT_GOAL := demo
 
 .venv/ready: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -e ".[dev]"
 	touch $@
 
 demo: .venv/ready  ## run the embedded study and write its report

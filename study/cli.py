@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
+from gc import freeze
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -96,7 +97,7 @@ def plan(
     check_search(definition, source)
     path = folder_of(definition, folder)
     full = make_plan(definition, source, Folder(path=path).decisions.read())
-    runtime = definition.resources.runtime(gpus=0)
+    runtime = definition.resources.here()
     if stream:
         full = full if definition.search is None else probing(definition, source)
         from study import stream as taught
@@ -370,8 +371,11 @@ app.command(epilog=EXPORT_EXAMPLES)(export)
 
 def main() -> None:
     """Entry point of the command `retune`."""
-    with _exit_status():
-        app()
+    try:
+        with _exit_status():
+            app()
+    finally:
+        freeze()  # at its end Python looks through all objects once more: a second of work after open_clip
 
 
 def _time(seconds: float | None) -> str:

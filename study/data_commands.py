@@ -99,8 +99,6 @@ def verify_manifest(
     A data set that does not rise teaches nothing: by its captions, its labels or how it is scored. Exit status 1 when
     one does not. What was trained is kept, so the same command again only trains what is missing.
     """
-    import torch
-
     from study.definition import placed
     from study.presence import require_images
     from study.resources import Resources
@@ -113,7 +111,7 @@ def verify_manifest(
 
     named = {"name": model} if pretrained is None else {"name": model, "pretrained": pretrained}
     workload = placed(parse(Clip, {"model": named, "data": str(path)}, source="verify"), Path.cwd())
-    runtime = Resources().runtime(gpus=torch.cuda.device_count())
+    runtime = Resources().here()
     runtime.apply()
     require_images(workload, runtime.cache)
     verdicts = []

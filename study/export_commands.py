@@ -64,7 +64,6 @@ def export(
     last = len(planned.steps) - 1
     if task is not None and not 0 <= task <= last:
         raise ConfigError(f"--task: {task} given; trial {planned.trial.id} has tasks 0 to {last}")
-    import torch
 
     from study.export import export_weights
 
@@ -74,7 +73,7 @@ def export(
     served = list(lineage(planned.trial.config, identity))[after].served
     if train := needs_of([served], store.keys("updates"), identity.anatomy).train:
         _warn(f"{len(train)} updates of this trial are not in the store and are trained now")
-    runtime = definition.resources.runtime(gpus=torch.cuda.device_count())
+    runtime = definition.resources.here()
     exported = export_weights(
         planned.trial.config,
         after,

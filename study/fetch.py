@@ -13,8 +13,8 @@ from study.processes import spread
 from trainables.config import Clip, Learnt, Noop
 from trainables.runtime import Runtime, TrainingError
 
-_PART = 128
-"""Images that a process decodes before it says so."""
+_PART = 512
+"""Images that a process decodes before it says so; for fewer the start of a second process does not pay."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ class Progress:
         trials: trials that the run has to finish; None where nobody knows yet how many there will be.
         tasks: of these trials together; what is scored before the first is none.
         trial_names: trial id -> a short description for messages; it may grow.
-        out: where the line goes.
+        out: where the line goes; None: standard error.
     """
 
     def __init__(
@@ -30,16 +30,16 @@ class Progress:
         trials: int | None,
         tasks: int | None,
         trial_names: Mapping[str, str],
-        out: TextIO = sys.stderr,
+        out: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._folder, self._names, self._out, self._clock = folder, trial_names, out, clock
+        self._folder, self._names, self._out, self._clock = folder, trial_names, out or sys.stderr, clock
         self._trials, self._tasks = trials, tasks
         self._done, self._tasks_done = 0, 0
         self._running: set[str] = set()
         self._reached: dict[str, int] = {}
         self._began = self._last = clock()
-        self._in_place = out.isatty()
+        self._in_place = self._out.isatty()
         self.failed: dict[str, str] = {}
         self.stopped: dict[str, int] = {}
 

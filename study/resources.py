@@ -5,6 +5,7 @@ depend on both (`trainables.runtime`).
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -119,6 +120,14 @@ class Resources(Frozen):
             threads=max(1, int(self.cpus)),
             cache_gb=self.cache_gb,
         )
+
+    def here(self) -> Runtime:
+        """The same for what this process does beside a study, such as a plan: without GPUs that it does not have."""
+        import torch
+
+        gpus = torch.cuda.device_count()
+        runtime = self.runtime(gpus=gpus)
+        return runtime if gpus else replace(runtime, device="cpu")
 
 
 def in_words(bundle: Bundle) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from study.definition import KEEPS, Keep, StudyDefinition
 from study.folder import Folder
-from study.plan import Known, Plan, PlannedTrial, known, make_plan
+from study.plan import Known, Plan, PlannedTrial, make_plan
 from study.results import Results
 from trainables.cycle import lineage
 from trainables.frozen import ConfigError, digest, parse
@@ -222,13 +222,15 @@ class Holdings:
         return sum(self.sizes.get(key, 0) for key in keys)
 
 
-def look(store: Store, home: Folder, definition: StudyDefinition, plan: Plan) -> Holdings:
+def look(store: Store, home: Folder, definition: StudyDefinition) -> Holdings:
     """Look at a store with all studies that use it.
 
     Raises:
         ConfigError: what another study needs cannot be known here.
     """
-    have, sizes = known(store), store.sizes("updates")
+    # Scores, then updates, then plans: what a run adds meanwhile is either not seen, or needed by a trial of its plan.
+    scores, costs, sizes = store.keys("scores"), store.keys("costs"), store.sizes("updates")
+    have, plan = Known(updates=sizes.keys(), scores=scores, costs=costs), home.plan()
     stay = must_stay(plan, definition, store, have)
     planned = list(plan.unique_updates)
     for user in others(store, home):

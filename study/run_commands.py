@@ -54,7 +54,7 @@ def fetch(study: StudyArgument, cache_gb: CacheOption = None) -> None:
     from study.fetch import fetch as make_ready
 
     definition, _ = load(study)
-    runtime = _bounded(definition, cache_gb).resources.runtime(gpus=0)
+    runtime = _bounded(definition, cache_gb).resources.here()
     done = make_ready(definition.workload, runtime, workers=usable_cpus(), tell=lambda line: typer.echo(line, err=True))
     typer.echo(
         f"{done.images} images, {done.cached} decoded in the cache ({done.cache_bytes / 1e9:.2f} GB), "

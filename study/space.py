@@ -75,7 +75,7 @@ class _Keeper:
         size = sum(self._store.sizes("updates").values())
         if size <= self._bound:
             return
-        holdings = look(self._store, self._home, self._definition, self._home.plan())
+        holdings = look(self._store, self._home, self._definition)
         freed, before = 0, size
         for key in holdings.freeable(self._definition.keep):
             if size <= _FREED_TO * self._bound:

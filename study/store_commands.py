@@ -40,7 +40,7 @@ def gc(
     with held(folder):
         store = home.store(warn)
         store.check(writable=yes)
-        holdings = look(store, home, definition, home.plan())
+        holdings = look(store, home, definition)
         free = holdings.freeable(chosen)
         for key in free if yes else ():
             store.delete("updates", key)

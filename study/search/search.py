@@ -1,7 +1,7 @@
 """A search as a source of trials: it asks a sampler for configs, runs them on the first blocks, and adds blocks.
 
-    ask for configs, all on the first blocks of the study,
-    until what is left of the budget is needed by the configs whose place is open, or nothing new comes any more;
+    ask for configs, all on the first blocks of the study (and repeat three early, to know the noise),
+    until what is left, of the budget's second half, is needed by the configs whose place is open, or nothing new comes;
     then run those on one more block, look again, and go on with whatever the rest of the budget is good for.
 
 The place of a config is open while it lacks blocks and no other one dominates it with some confidence
@@ -28,7 +28,7 @@ from study.search.decisions import DecisionFile, Suggestion
 from study.search.frontier import SURE, dominated, hypervolume
 from study.search.memory import INVALID, Entry, Memory
 from study.search.outcomes import Outcomes
-from study.search.sampler import ask
+from study.search.sampler import STARTUP, ask
 from study.search.source import Idle, Queue, Stopping, TrialSource
 from study.search.spending import Spending, excesses
 from study.search.trials import Suggested, blocks_of, config_at, joint_on, request, space_of, suggested, trials_of
@@ -40,6 +40,9 @@ from trainables.store import Store
 
 REPEATS = 100
 """Suggestions in a row that bring no new config, after which a search gives up."""
+
+REPEATED = 3
+"""Configs that run on a second block early: what lies within the noise of the frontier is not known without them."""
 
 _PATIENCE = 10
 """Of these, how many until one of those that are left of a finite space is drawn at random."""
@@ -116,7 +119,7 @@ class SearchSource:
     def ended(self, trial: str, *, failed: bool) -> None:
         """A trial has ended; what it came to counts from now on."""
         planned = self._queue.ended(trial)
-        task = self._stopping.ended(planned.trial)
+        task = self._stopping.ended(planned.trial, failed=failed)
         if task is not None:
             planned = replace(planned, steps=planned.steps[: task + 1])
         self._outcomes.ended(planned, failed=failed)
@@ -143,6 +146,9 @@ class SearchSource:
             return self._end("there is no gain, since joint training failed or learned nothing")
         entries = self._memory.entries(line)
         places = self._open(entries)
+        if self._lacks_noise(entries):
+            self._deepen(dict(sorted(self._unrepeated(entries).items(), key=lambda item: item[1])[:REPEATED]))
+            return True
         self._over = self._over or self._exhausted() or self._plateau(entries)
         if self._over is None and not (places and self._must_deepen(places)):
             self._over = self._widen(line)
@@ -160,14 +166,23 @@ class SearchSource:
         self._file.end(request(self._definition), reason)
         return False
 
+    def _lacks_noise(self, entries: Sequence[Entry]) -> bool:
+        """Whether some configs can be compared and nobody knows how well: all blocks but one are unused."""
+        some = len(entries) >= STARTUP and len(self._definition.blocks) > 1
+        return some and max(self._blocks.values(), default=0) == 1 and bool(self._unrepeated(entries))
+
     def _open(self, entries: Sequence[Entry]) -> dict[str, float]:
         """Configs whose place is open, with the probability that another one dominates them."""
+        return {name: one for name, one in self._unrepeated(entries).items() if one < SURE}
+
+    def _unrepeated(self, entries: Sequence[Entry]) -> dict[str, float]:
+        """Configs that lack blocks and wait for none, with the probability that another one dominates them."""
         probabilities = dominated([entry.values for entry in entries])
         most = len(self._definition.blocks)
         return {
             entry.config: probability
             for entry, probability in zip(entries, probabilities.tolist(), strict=True)
-            if probability < SURE and self._blocks.get(entry.config, most) == len(entry.values) < most
+            if self._blocks.get(entry.config, most) == len(entry.values) < most
         }
 
     def _must_deepen(self, places: Collection[str]) -> bool:
@@ -258,9 +273,14 @@ class SearchSource:
             self._suggest(Suggested(suggestion=suggestion, config=config), planned)
 
     def _deepen(self, places: Mapping[str, float]) -> None:
-        """One more block for configs whose place is open, the least dominated first, as far as the budget goes."""
+        """One more block for configs, as many as can have all blocks in the end.
+
+        Those that have begun come first, then the least dominated.
+        """
         configs = {one.id: one.config for one in self._memory.suggested}
-        names = self._spending.affordable(sorted(places, key=lambda name: places[name]))
+        order = sorted(places, key=lambda name: (-self._blocks[name], places[name]))
+        most = len(self._definition.blocks)
+        names = self._spending.affordable({name: most - self._blocks[name] for name in order})
         self._file.run_on({name: self._blocks[name] + 1 for name in names})
         for name in names:
             config, at = configs[name], self._blocks[name]

@@ -139,9 +139,11 @@ class Stopping:
         self._stop(trial, task, "its config was stopped on another block")
         return True
 
-    def ended(self, trial: Trial) -> int | None:
+    def ended(self, trial: Trial, *, failed: bool) -> int | None:
         """Tell of a trial that runs no more, if it was stopped; the task that it was stopped after."""
         if trial.id not in self._stopped:
+            if not failed:
+                self._rungs.finish(trial.config.config_id)
             return None
         self._tell(trial.id, *self._stopped[trial.id])
         return self._stopped[trial.id][0]
@@ -194,9 +196,9 @@ class GridSource:
         """Whether a trial ends here; anchors never do."""
         return self._stopping.reached(self._queue.reached(trial, task), task, summary)
 
-    def ended(self, trial: str, *, failed: bool) -> None:  # noqa: ARG002 - a grid does not mind
+    def ended(self, trial: str, *, failed: bool) -> None:
         """A trial promises nothing any more."""
-        self._stopping.ended(self._queue.ended(trial).trial)
+        self._stopping.ended(self._queue.ended(trial).trial, failed=failed)
 
     @property
     def is_done(self) -> bool:

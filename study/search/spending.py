@@ -5,7 +5,7 @@ known before a trial runs, hours only after it.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from study.plan import PlannedTrial
 from study.prices import price
@@ -35,22 +35,28 @@ class Spending:
         return None
 
     def needs_the_rest(self, blocks: Mapping[str, int]) -> bool:
-        """Whether what is left is no more than what some configs need to run on so many more blocks."""
+        """Whether what is left is no more than what some configs need to run on so many more blocks.
+
+        That is no more than half of all: the other half is for new configs, whatever the noise.
+        """
         trials = {name: self._outcomes.first_trial(name) for name in blocks}
         for unit, (spent, most) in self._accounts().items():
-            if most - spent <= math.fsum(number * self._cost(unit, trials[name]) for name, number in blocks.items()):
+            need = math.fsum(number * self._cost(unit, trials[name]) for name, number in blocks.items())
+            if most - spent <= min(need, most / 2):
                 return True
         return False
 
-    def affordable(self, configs: Sequence[str]) -> list[str]:
-        """The first of some configs, as many as can begin on one more block before what may be spent is spent."""
+    def affordable(self, blocks: Mapping[str, int]) -> list[str]:
+        """The first of some configs, as many as can run on so many more blocks with what is left; one at least."""
         accounts = self._accounts()
-        for i, name in enumerate(configs):
-            if any(spent >= most for spent, most in accounts.values()):
-                return list(configs[:i])
+        for i, (name, number) in enumerate(blocks.items()):
             trial = self._outcomes.first_trial(name)
-            accounts = {unit: (spent + self._cost(unit, trial), most) for unit, (spent, most) in accounts.items()}
-        return list(configs)
+            accounts = {
+                unit: (spent + number * self._cost(unit, trial), most) for unit, (spent, most) in accounts.items()
+            }
+            if i and any(spent > most for spent, most in accounts.values()):
+                return list(blocks)[:i]
+        return list(blocks)
 
     def _accounts(self) -> dict[str, tuple[float, float]]:
         """Unit -> what is spent of it, and the most that may be."""

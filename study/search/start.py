@@ -55,10 +55,11 @@ def _rungs(definition: StudyDefinition, plan: Plan, known: Known, store: Store) 
     """The rungs with the trials that have ended: they are those that later ones are compared with."""
     settings = definition.early_stopping
     own = [planned for planned in plan.trials if planned.trial.kind == "trial"]
-    stopped = {one.trial.config.config_id: one.trial.config.block for one in own if one.is_stopped}
-    rungs = Rungs(settings, stopped)
     if settings is None:
-        return rungs
+        return Rungs(None, {})
+    stopped = {one.trial.config.config_id: one.trial.config.block for one in own if one.is_stopped}
+    finished = {one.trial.config.config_id for one in own if not one.is_stopped and one.is_done(known)}
+    rungs = Rungs(settings, stopped, finished)
     steps = [
         (one.trial, step)
         for one in own

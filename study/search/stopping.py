@@ -11,7 +11,8 @@ with the ranks of MO-ASHA (arXiv 2106.12639): fronts first, within a front the o
 streams with another number of tasks, are not compared; and what nothing dominates is kept, whatever the share.
 
 A config that was stopped on one block is not compared any more, so on other blocks it is not started, and ends with the
-next rung where it runs already.
+next rung where it runs already. One that came to the end on a block is not stopped on others: there it would only meet
+its equals, of which noise alone would stop half.
 """
 
 from bisect import bisect_right
@@ -67,11 +68,14 @@ class Rungs:
     Args:
         settings: when trials are compared; None stops none.
         stopped: configs that were stopped, by id, with the block.
+        finished: configs that came to the end on a block, by id.
     """
 
-    def __init__(self, settings: EarlyStopping | None, stopped: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: EarlyStopping | None, stopped: Mapping[str, str], finished: Iterable[str] = ()
+    ) -> None:
         self._settings = settings
-        self._stopped = dict(stopped)
+        self._stopped, self._finished = dict(stopped), set(finished)
         self._points: dict[tuple[str, int, int], dict[str, tuple[float, float]]] = defaultdict(dict)
 
     def is_rung(self, one: Reached) -> bool:
@@ -82,6 +86,10 @@ class Rungs:
         """A trial that went on, from an earlier run."""
         if self.is_rung(one):
             self._points[one.block, one.tasks, one.task][one.trial] = one.aka, one.azs
+
+    def finish(self, config: str) -> None:
+        """A config came to the end on a block."""
+        self._finished.add(config)
 
     def stopped_elsewhere(self, config: str, block: str) -> bool:
         """Whether the config was stopped on another block."""
@@ -97,7 +105,7 @@ class Rungs:
         if one.trial in points:
             return Verdict(stops=False)
         points[one.trial] = one.aka, one.azs
-        if len(points) < self._settings.least:
+        if one.config in self._finished or len(points) < self._settings.least:
             return Verdict(stops=False)
         ahead, place = standing(list(points.values()), len(points) - 1)
         if not ahead or place < ceil(self._settings.keep * len(points)):

@@ -1,12 +1,7 @@
 """A study of the noop workload: the real loop, commands and files within a second, in this process."""
 
-import contextlib
-import io
 from pathlib import Path
 
-import pytest
-
-from study import cli
 from tests.study import command
 
 STUDY = """
@@ -37,10 +32,5 @@ def finish(folder: Path, text: str = STUDY) -> Path:
 
 def retune(*arguments: str | Path) -> tuple[int, str, str]:
     """Run a command in this process; returns its exit status, its output and its errors."""
-    out, err = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        patch.setattr("sys.argv", ["retune", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out.getvalue(), err.getvalue()
+    done = command.here(*arguments)
+    return done.returncode, done.stdout, done.stderr

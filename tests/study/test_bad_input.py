@@ -116,7 +116,7 @@ joint: null
 def one_trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished study of one trial."""
     folder = tmp_path_factory.mktemp("one") / "run"
-    command.ok("run", command.write_study(folder.parent, _ONE_TRIAL), "--dir", folder, "--inline")
+    command.ok_here("run", command.write_study(folder.parent, _ONE_TRIAL), "--dir", folder, "--inline")
     return folder
 
 
@@ -277,7 +277,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     assert "Traceback" not in limited.stderr
     assert "trial" in limited.stderr
     assert not list(folder.glob("store/**/.*"))
-    command.ok("run", study, "--dir", folder, "--inline")
+    command.ok_here("run", study, "--dir", folder, "--inline")
 
 
 def test_two_runs_of_one_study_exclude_each_other(

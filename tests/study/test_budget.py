@@ -22,7 +22,7 @@ PUBLISHED = {
 
 def test_published_table_is_met() -> None:
     """By the paper's own accounting: FLOPs within 1.5 %, memory within 10 %, steps within what follows."""
-    said = command.ok(
+    said = command.ok_here(
         "budget", "--accounting", "paper", "--methods", *PUBLISHED, "--tasks", "20", "50", "100", "200", "--json"
     )
     rows = {row["method"]: row for row in json.loads(said)}
@@ -107,7 +107,9 @@ def test_by_default_what_a_model_cannot_have_is_left_out() -> None:
     ("model", "methods"), [("RN50", ["full", "lnfit", "locked_image"]), ("ViT-B-32-SigLIP2-256", ["full", "lora"])]
 )
 def test_other_families_have_a_table(model: str, methods: list[str]) -> None:
-    said = command.ok("budget", "--model", model, "--batch-size", "8", "--tasks", "20", "--methods", *methods, "--json")
+    said = command.ok_here(
+        "budget", "--model", model, "--batch-size", "8", "--tasks", "20", "--methods", *methods, "--json"
+    )
     rows = json.loads(said)
     assert [row["method"] for row in rows] == methods
     assert all(row["gflops_per_step"] < rows[0]["gflops_per_step"] for row in rows[1:])

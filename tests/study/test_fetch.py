@@ -39,8 +39,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("home")
     images.write_classes(made / "new", images.CLASSES[:3], 40, kind="JPEG")
     images.write_classes(made / "old", images.CLASSES[8:10], 10)
-    command.ok("data", "import", "folder", made / "new", "--out", made / "m.parquet", "--caption", "a {}")
-    command.ok(
+    command.ok_here("data", "import", "folder", made / "new", "--out", made / "m.parquet", "--caption", "a {}")
+    command.ok_here(
         *("data", "import", "folder", made / "old", "--out", made / "m.parquet"), *("--append", "--group", "holdout")
     )
     (made / "tiny.json").write_text(json.dumps(TINY))
@@ -62,17 +62,17 @@ def test_files_are_found_beside_the_study(home: Path) -> None:
 
 def test_fetch_decodes_what_is_missing_and_a_run_goes_on_with_it(home: Path, tmp_path: Path) -> None:
     cache = {"RETUNE_CACHE": str(tmp_path / "cache")}
-    said = command.ok("fetch", home / "study.yaml", **cache)
+    said = command.ok_here("fetch", home / "study.yaml", **cache)
     count = len(images_of(workload(home), Runtime(cache=tmp_path / "cache")))
     assert f"{count} images, {count} decoded in the cache" in said
-    again = command.retune("fetch", home / "study.yaml", **cache)
+    again = command.here("fetch", home / "study.yaml", **cache)
     assert "images decoded," not in again.stderr
-    command.ok("run", home / "study.yaml", "--dir", tmp_path / "run", **cache)
-    command.ok("report", tmp_path / "run", **cache)
+    command.ok_here("run", home / "study.yaml", "--dir", tmp_path / "run", "--inline", **cache)
+    command.ok_here("report", tmp_path / "run", **cache)
     report = json.loads((tmp_path / "run" / "report" / "report.json").read_text())
     assert len(report["configs"]) == 2
     assert any("subset of the test images" in warning for warning in report["warnings"])
-    command.ok("export", tmp_path / "run", "--trial", _first(tmp_path / "run"), "--out", tmp_path / "out", **cache)
+    command.ok_here("export", tmp_path / "run", "--trial", _first(tmp_path / "run"), "--out", tmp_path / "out", **cache)
     card = (tmp_path / "out" / "README.md").read_text()
     assert card.startswith("# tiny, updated")
     for said in ("accumulation, AKA", "| new | adapt | accuracy |", "| old | holdout | accuracy |", "timeline"):
@@ -87,7 +87,7 @@ def _first(folder: Path) -> str:
 
 def test_a_bound_leaves_images_out_of_the_cache(home: Path, tmp_path: Path) -> None:
     cache = {"RETUNE_CACHE": str(tmp_path)}
-    said = command.ok("fetch", home / "study.yaml", "--cache-gb", "0.00001", **cache)
+    said = command.ok_here("fetch", home / "study.yaml", "--cache-gb", "0.00001", **cache)
     assert ", 3 decoded in the cache" in said  # 3072 bytes an image
 
 
@@ -99,7 +99,7 @@ def test_a_killed_fetch_goes_on(home: Path, tmp_path: Path) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
     found = images_of(workload(home), Runtime(cache=tmp_path))
-    said = command.ok("fetch", home / "study.yaml", **cache)
+    said = command.ok_here("fetch", home / "study.yaml", **cache)
     assert f"{len(found)} decoded in the cache" in said
     assert not len(found.missing(np.arange(len(found))))
 
@@ -111,7 +111,7 @@ def test_images_that_cannot_be_decoded_are_counted(home: Path, tmp_path: Path) -
     bad.write_bytes(bad.read_bytes()[:100])
     frame.loc[0, "sha256"] = hashlib.sha256(bad.read_bytes()).hexdigest()  # as an import without decoding has it
     manifest.write(frame, own / "m.parquet")
-    done = command.retune("fetch", own / "study.yaml", RETUNE_CACHE=str(tmp_path))
+    done = command.here("fetch", own / "study.yaml", RETUNE_CACHE=str(tmp_path))
     assert done.returncode == 1
     assert f"{bad.name}: cannot be decoded" in done.stderr
     assert "1 images cannot be decoded; `retune data check` lists them" in done.stderr
@@ -120,16 +120,16 @@ def test_images_that_cannot_be_decoded_are_counted(home: Path, tmp_path: Path) -
 
 def test_the_embedded_benchmark_needs_nothing(tmp_path: Path) -> None:
     command.write_study(tmp_path)
-    assert command.ok("fetch", tmp_path / "tiny.yaml").startswith("512 images")
+    assert command.ok_here("fetch", tmp_path / "tiny.yaml").startswith("512 images")
 
 
 def test_a_card_for_a_hub_has_its_head(finished: Path, tmp_path: Path) -> None:
     trial = _first(finished)
-    command.ok("export", finished, "--trial", trial, "--out", tmp_path / "out", "--format", "hf")
+    command.ok_here("export", finished, "--trial", trial, "--out", tmp_path / "out", "--format", "hf")
     card = (tmp_path / "out" / "README.md").read_text()
     assert card.startswith("---\ntags:\n- clip\n")
     assert "library_name: open_clip" in card
-    wrong = command.retune("export", finished, "--trial", trial, "--out", tmp_path / "no", "--format", "onnx")
+    wrong = command.here("export", finished, "--trial", trial, "--out", tmp_path / "no", "--format", "onnx")
     assert wrong.returncode == 2
     assert "--format: 'onnx' given; allowed: open_clip, hf" in wrong.stderr
 
@@ -142,5 +142,5 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "name: one\nworkload: {pool: 512}\n"
         "fixed: {tasks: 1, steps: 1, batch_size: 32}\ngrid: [{lr: 1e-3}]\njoint: null\n",
     )
-    command.ok("run", home / "tiny.yaml", "--dir", home / "run", "--inline")
+    command.ok_here("run", home / "tiny.yaml", "--dir", home / "run", "--inline")
     return home / "run"

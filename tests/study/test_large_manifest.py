@@ -17,8 +17,8 @@ from tests.study import command
 from trainables.data import manifest
 
 ADAPT, HELD = 8, 4
-CLASSES, TRAIN, TEST = 8, 190, 30
-POOL, SHARDS = 5_200, 8
+CLASSES, TRAIN, TEST = 8, 94, 30
+POOL, SHARDS = 11_200, 8
 
 SMALL = {
     "embed_dim": 32,
@@ -68,7 +68,7 @@ def test_a_study_of_20_000_images_runs_to_a_report(home: Path, capsys: pytest.Ca
     began = time.monotonic()
     for arguments in _imports():
         kind, folder, *options = arguments
-        command.ok("data", "import", kind, home / folder, "--out", path, "--append", *options)
+        command.ok_here("data", "import", kind, home / folder, "--out", path, "--append", *options)
     import_seconds = time.monotonic() - began
     frame = manifest.read(path)
     assert len(frame) >= 20_000
@@ -86,7 +86,7 @@ def test_a_study_of_20_000_images_runs_to_a_report(home: Path, capsys: pytest.Ca
     began = time.monotonic()
     command.ok("run", home / "study.yaml", "--dir", home / "run")
     run_seconds = time.monotonic() - began
-    command.ok("report", home / "run")
+    command.ok_here("report", home / "run")
     report = json.loads((home / "run" / "report" / "report.json").read_text())
     assert len(report["configs"]) == 2
     tasks = pd.read_parquet(home / "run" / "tables" / "tasks.parquet")

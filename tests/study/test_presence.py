@@ -130,11 +130,11 @@ def test_a_member_of_a_shard_that_has_changed_is_named(workload: Clip, home: Pat
 def test_commands_end_with_one_message_before_anything_trains(home: Path, gone: str, *, is_cold: bool) -> None:
     cache = {"RETUNE_CACHE": str(home / "cache")}
     if not is_cold:
-        command.ok("fetch", home / "study.yaml", **cache)
+        command.ok_here("fetch", home / "study.yaml", **cache)
     (home / gone).unlink()
     run = ("--dir", home / "run")
     for arguments in (("run", *run, "--inline"), ("plan", *run), ("fetch",)):
-        done = command.retune(arguments[0], home / "study.yaml", *arguments[1:], **cache)
+        done = command.here(arguments[0], home / "study.yaml", *arguments[1:], **cache)
         assert done.returncode == 2, done.stderr
         assert done.stderr.splitlines()[-1].startswith(f"retune: {home / 'm.parquet'}: 1 image files ({home / gone})")
         assert "counting FLOPs" not in done.stderr

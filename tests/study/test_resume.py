@@ -31,7 +31,7 @@ def undisturbed(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_store_holds_exactly_the_unique_updates_of_the_plan(undisturbed: Path, study: Path) -> None:
-    planned = json.loads(command.ok("plan", study, "--dir", undisturbed, "--json"))
+    planned = json.loads(command.ok_here("plan", study, "--dir", undisturbed, "--json"))
     assert planned["updates_unique"] == len(command.updates(undisturbed)) < planned["updates_total"]
     assert planned["updates_in_store"] == planned["updates_unique"]
     assert planned["trials"] == 5
@@ -74,7 +74,7 @@ def test_ctrl_c_and_sigterm_end_gently_and_a_second_ctrl_c_at_once(
         assert "same command" in errors
         _, alive = psutil.wait_procs(children, timeout=10)
         assert not alive
-    command.ok("run", study, "--dir", folder, "--inline")  # a study does not mind where it is continued
+    command.ok_here("run", study, "--dir", folder, "--inline")  # a study does not mind where it is continued
     command.assert_same_tables(undisturbed, folder)
 
 
@@ -84,13 +84,13 @@ def test_tables_and_ray_files_may_be_deleted(undisturbed: Path, study: Path, tmp
     before = command.updates(folder)
     for name in ("tables", "ray"):
         shutil.rmtree(folder / name, ignore_errors=True)
-        command.ok("run", study, "--dir", folder)
+        command.ok_here("run", study, "--dir", folder)
         command.assert_same_tables(undisturbed, folder)
         assert command.updates(folder) == before
 
 
 def test_without_ray_the_numbers_are_the_same(undisturbed: Path, study: Path, tmp_path: Path) -> None:
-    command.ok("run", study, "--dir", tmp_path / "run", "--inline")
+    command.ok_here("run", study, "--dir", tmp_path / "run", "--inline")
     command.assert_same_tables(undisturbed, tmp_path / "run")
 
 

@@ -74,7 +74,7 @@ def shared(folder: Path, store: Path, name: str, lr: float, **keys: str) -> Path
 
 def freeable(folder: Path) -> int:
     home = Folder(path=folder)
-    return len(look(home.store(), home, home.definition(), home.plan()).freeable("needed"))
+    return len(look(home.store(), home, home.definition()).freeable("needed"))
 
 
 def test_what_another_study_keeps_stays(tmp_path: Path) -> None:

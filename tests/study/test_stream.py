@@ -88,8 +88,8 @@ def _sizes() -> list[int]:
 
 def test_the_command(tmp_path: Path) -> None:
     study = command.write_study(tmp_path)
-    said = command.ok("plan", study, "--stream")
+    said = command.ok_here("plan", study, "--stream")
     assert said.startswith("ordering random, order 0, in seed0-order0:\n  task 1     40 concepts (")
-    listed = json.loads(command.ok("plan", study, "--stream", "--json"))
+    listed = json.loads(command.ok_here("plan", study, "--stream", "--json"))
     assert sum(len(part["concepts"]) for task in listed[0]["tasks"] for part in task["datasets"]) == 120
     assert not (tmp_path / "runs").exists()

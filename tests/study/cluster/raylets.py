@@ -52,13 +52,14 @@ class Raylets:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.variables = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(24)}
-        environment = {name: value for name, value in os.environ.items() if name not in _NOT_THEIRS}
+        theirs = {name: value for name, value in os.environ.items() if name not in _NOT_THEIRS}
+        self._environment = {**theirs, **self.variables, "RAY_USAGE_STATS_ENABLED": "0"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.study.cluster.raylets", str(folder / "head")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**environment, **self.variables, "RAY_USAGE_STATS_ENABLED": "0"},
+            env=self._environment,
         )
         self.address: str = self._answer()["address"]
 
@@ -66,17 +67,24 @@ class Raylets:
         """Add a node with resources by the names of `ray start`."""
         return Raylet(pid=self._ask({"folder": str(self.folder / name), **resources})["pid"], folder=self.folder / name)
 
-    def add_blind(self, name: str, hidden: Path) -> subprocess.Popen[bytes]:
+    @contextlib.contextmanager
+    def blind(self, name: str, hidden: Path) -> Iterator[None]:
         """Add a node that has another, empty folder in a place, as another machine would."""
         start = f"{sys.executable} -m ray.scripts.scripts start --address {self.address} --block --num-cpus 1"
         options = f"--object-store-memory {_BYTES} --temp-dir {self.folder / name} --disable-usage-stats"
-        return subprocess.Popen(
-            ["unshare", "--map-root-user", "--mount", "sh", "-c", f"mount -t tmpfs none {hidden} && {start} {options}"],
-            env={**os.environ, **self.variables},
+        node = subprocess.Popen(
+            [*_HIDING, "sh", "-c", f"mount -t tmpfs none {hidden} && {start} {options}"],
+            env=self._environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,
         )
+        try:
+            yield
+        finally:
+            for process in psutil.Process(node.pid).children(recursive=True):
+                process.kill()
+            node.kill()
+            node.wait()
 
     def pretend(self, ray: str, python: str) -> None:
         """Let the head say that it has these versions."""
@@ -120,6 +128,14 @@ def raylets() -> Iterator[Raylets]:
     finally:
         cluster.end()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+_HIDING = ("unshare", "--map-root-user", "--mount")
+
+
+def may_hide() -> bool:
+    """Whether a process may have a file system of its own here."""
+    return subprocess.run([*_HIDING, "true"], capture_output=True).returncode == 0
 
 
 def _serve(head: str) -> None:

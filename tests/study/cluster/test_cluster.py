@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from study.folder import Folder
+from tests.s3 import Server
 from tests.study import command
-from tests.study.cluster.raylets import Raylet, Raylets, raylets
+from tests.study.cluster.raylets import Raylet, Raylets, may_hide, raylets
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +31,14 @@ grid:
 joint: null
 resources: {gpus: 1, device: cpu, by_method: {lora: {gpus: 0.5}}}
 retries: 0
+"""
+
+_SHORT = """
+name: short
+workload: {name: noop}
+fixed: {tasks: 2, steps: 2, batch_size: 32}
+grid: [{lr: [1e-3, 2e-3]}]
+joint: null
 """
 
 
@@ -56,13 +64,29 @@ def test_other_versions_a_wrong_token_and_no_address_at_all_are_told_at_once(clu
     assert time.monotonic() - began < 90
 
 
+@pytest.mark.skipif(not may_hide(), reason="this machine lets nobody mount a folder for one process alone")
+def test_a_node_needs_to_see_the_store_and_not_the_folder(cluster: Raylets, s3: Server, tmp_path: Path) -> None:
+    folder, before = tmp_path / "run", cluster.nodes()
+    folder.mkdir()
+    with cluster.blind("blind", hidden=folder):
+        command.wait_until(lambda: cluster.nodes() > before, what="a node that has another folder in this place")
+        arguments = ("--dir", folder, "--address", cluster.address)
+        done = command.retune("run", command.write_study(tmp_path, _SHORT), *arguments, **cluster.variables)
+        assert done.returncode == 1
+        assert f"does not see the store, {folder}/store" in done.stderr
+        assert "store: s3://" in done.stderr
+        assert not command.updates(folder)
+        study = command.write_study(tmp_path, f"{_SHORT}store: {s3.make_bucket('cluster')}\n")
+        command.ok("run", study, *arguments, **cluster.variables)
+    assert command.tables(folder)["trials"]["status"].to_list() == ["done", "done"]
+    command.wait_until(lambda: cluster.nodes() == before, what="the end of the node")
+
+
 def test_a_study_outlives_its_nodes(cluster: Raylets, tmp_path: Path) -> None:
     study = command.write_study(tmp_path, _STUDY)
     reference, folder = tmp_path / "inline", tmp_path / "run"
     command.ok("run", study, "--dir", reference, "--inline")
     first = cluster.add("first", num_cpus=2, num_gpus=1)
-    _refuses_a_node_that_sees_another_folder(cluster, study, folder)
-
     driver = command.start("run", study, "--dir", folder, "--address", cluster.address, **cluster.variables)
     command.wait_until(_true_while(driver, lambda: bool(command.updates(folder))), what="the first update")
     for worker in first.children:  # as a machine that has stalled: it gives no slot, and says nothing
@@ -85,25 +109,6 @@ def test_a_study_outlives_its_nodes(cluster: Raylets, tmp_path: Path) -> None:
     packages = next(second.folder.glob("session_*/runtime_resources/working_dir_files/_ray_pkg_*/"))
     assert {path.name for path in packages.iterdir()} == {"study", "trainables", "search_spaces", "analysis"}
     assert not list(packages.glob("**/*.pyc"))
-
-
-def _refuses_a_node_that_sees_another_folder(cluster: Raylets, study: Path, folder: Path) -> None:
-    folder.mkdir()
-    before = cluster.nodes()
-    blind = cluster.add_blind("blind", hidden=folder)
-    try:
-        command.wait_until(lambda: cluster.nodes() > before, what="the node that is blind")
-        done = command.retune("run", study, "--dir", folder, "--address", cluster.address, **cluster.variables)
-        assert done.returncode == 1
-        assert f"does not see the store, {folder}/store" in done.stderr
-        assert "store: s3://" in done.stderr
-        assert not command.updates(folder)
-    finally:
-        for process in psutil.Process(blind.pid).children(recursive=True):
-            process.kill()
-        blind.kill()
-        blind.wait()
-    command.wait_until(lambda: cluster.nodes() == before, what="the end of the node that is blind")
 
 
 def _connect(address: str, variables: dict[str, str]) -> str:

@@ -12,13 +12,13 @@ from tests.study import command
 SEARCH = """
 name: found
 workload: {name: pocket, pool: 512}
-fixed: {tasks: 3, steps: 1, batch_size: 16}
+fixed: {tasks: 2, steps: 1, batch_size: 16}
 search:
   spaces:
     - {method: full, timeline: [finetune, ema], w: {low: 0.3, high: 0.9}, lr: {low: 1e-4, high: 1e-2}}
     - {method: lora, rank: [2, 4, 8], lr: {low: 1e-3, high: 3e-2}}
-  stop: {trials: 9}
-early_stopping: {at: [1, 2], least: 2}
+  stop: {trials: 7}
+early_stopping: {at: [1], least: 2}
 blocks: 2
 joint: {lr: 1e-3}
 """
@@ -52,7 +52,7 @@ def test_a_killed_search_asks_for_the_same_and_ends_with_the_same_tables(
     undisturbed: Path, study: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    for moment in (3, 7):  # within the first configs, and later
+    for moment in (1, 6):  # within the anchor or just after it, and within the configs
         driver = command.start("run", study, "--dir", folder, "--inline")
         command.wait_until(partial(reached, folder, moment), what=f"{moment} updates")
         command.kill(driver)
@@ -66,7 +66,7 @@ def test_a_killed_search_asks_for_the_same_and_ends_with_the_same_tables(
 def test_a_finished_search_is_finished(undisturbed: Path, study: Path) -> None:
     before = command.updates(undisturbed)
     said = command.retune("run", study, "--dir", undisturbed, "--inline").stderr
-    assert "the search ended: 9 trials, as asked" in said
+    assert "the search ended: 7 trials, as asked" in said
     assert command.updates(undisturbed) == before
     now = json.loads(command.ok("status", undisturbed, "--json"))
     trials = command.tables(undisturbed)["trials"]
@@ -76,7 +76,7 @@ def test_a_finished_search_is_finished(undisturbed: Path, study: Path) -> None:
         (trials["status"] == "stopped").sum(),
     )
     assert now["stopped"] > 0
-    assert len(trials) == 9 + trials["kind"].eq("anchor").sum()
+    assert len(trials) == 7 + trials["kind"].eq("anchor").sum()
     assert Path(command.ok("report", undisturbed).strip()).is_file()
 
 
@@ -85,22 +85,22 @@ def test_on_ray_trials_run_side_by_side_and_stop_early(study: Path, tmp_path: Pa
     command.ok("run", study, "--dir", folder)
     trials = command.tables(folder)["trials"]
     assert set(trials["status"]) == {"done", "stopped"}
-    assert (trials["kind"] == "trial").sum() == 9
-    assert decisions(folder)[-1]["reason"] == "9 trials, as asked"
+    assert (trials["kind"] == "trial").sum() == 7
+    assert decisions(folder)[-1]["reason"] == "7 trials, as asked"
     stopped = {row["trial"] for row in decisions(folder) if row["decision"] == "stop"}
     assert stopped == set(trials.loc[trials["status"] == "stopped", "trial"])
     tasks = command.tables(folder)["tasks"].groupby("trial")["task"].max()
-    assert (tasks[tasks.index.isin(stopped)] < 3).all()
+    assert (tasks[tasks.index.isin(stopped)] < 2).all()
 
 
 def test_a_plan_gives_bounds(study: Path, undisturbed: Path) -> None:
     bounds = json.loads(command.ok("plan", study, "--dir", undisturbed, "--json"))
-    assert bounds["done"] == bounds["trials"] == 9
-    assert bounds["mafs"] == 9 * bounds["mafs_per_trial"]
+    assert bounds["done"] == bounds["trials"] == 7
+    assert bounds["mafs"] == 7 * bounds["mafs_per_trial"]
     said = "\n".join(lines(Outlook(**bounds)))
     assert "by tpe for aka and azs, in a space without end" in said
-    assert "at most 9 trials of 3 tasks each, on 1 of 2 blocks first; " in said
-    assert "ends      with 9 trials\n" in said
+    assert "at most 7 trials of 2 tasks each, on 1 of 2 blocks first; " in said
+    assert "ends      with 7 trials\n" in said
     assert bounds["choices"] == {
         "space": 2,
         "timeline": 2,

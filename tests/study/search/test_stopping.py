@@ -87,6 +87,15 @@ def test_a_trial_that_is_tried_again_is_not_judged_twice() -> None:
     assert not found.decide(at("b", 0.3, 0.3)).stops
 
 
+def test_a_config_that_came_to_the_end_on_a_block_is_not_stopped_on_others() -> None:
+    found = Rungs(EarlyStopping(at=[2], least=2), {}, ["ca"])
+    assert not found.decide(at("x", 0.9, 0.9)).stops
+    assert not found.decide(at("a", 0.1, 0.1)).stops
+    assert found.decide(at("b", 0.05, 0.05)).stops
+    found.finish("cc")
+    assert not found.decide(at("c", 0.0, 0.0)).stops
+
+
 def test_a_config_that_was_stopped_elsewhere_ends_with_the_next_rung() -> None:
     found = Rungs(EarlyStopping(at=[2]), {"ca": "b1"})
     assert found.stopped_elsewhere("ca", "b0")

@@ -53,7 +53,10 @@ PEFT: dict[str, Adapter] = {
 ADAPTERS = {**NAMED, **PEFT}
 MODELS = ("two widths", "pocket")
 
-PAIRS = pytest.mark.parametrize(("model", "name"), [(model, name) for model in MODELS for name in ADAPTERS])
+PAIRS = pytest.mark.parametrize(
+    ("model", "name"), [(model, name) for model in MODELS for name in ADAPTERS], scope="class"
+)
+"""All tests of a pair in a row, so that they share its models."""
 
 
 @cache
@@ -100,6 +103,10 @@ def copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
+def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(other[key], tensor) for key, tensor in one.items())
+
+
 @pytest.fixture(autouse=True)
 def _random_state_is_untouched() -> Iterator[None]:
     before = torch.get_rng_state()
@@ -107,62 +114,68 @@ def _random_state_is_untouched() -> Iterator[None]:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@cache
+def plain_outputs(model: str) -> Tensor:
+    return outputs(split(model)).detach()
+
+
+@pytest.fixture(scope="class")
+def fresh(model: str, name: str) -> Any:
+    """An adapted model at step zero, which no test changes."""
+    return adapted(model, name)
+
+
+@pytest.fixture(scope="class")
+def trained(model: str, name: str) -> Any:
+    """One after two steps, which no test changes."""
+    return train(adapted(model, name))
+
+
 @PAIRS
 class TestEveryAdapter:
-    def test_step_zero_is_the_base_model(self, model: str, name: str) -> None:
+    def test_step_zero_is_the_base_model(self, model: str, fresh: Any) -> None:
         """Up to rounding of those that take something out of a weight and add it again, or turn it by the identity."""
-        torch.testing.assert_close(outputs(adapted(model, name)), outputs(split(model)), atol=1e-5, rtol=0)
+        torch.testing.assert_close(outputs(fresh), plain_outputs(model), atol=1e-5, rtol=0)
 
-    def test_only_its_own_tensors_train(self, model: str, name: str) -> None:
-        what = adapted(model, name)
+    def test_only_its_own_tensors_train(self, model: str, name: str, fresh: Any) -> None:
         plain = split(model).state_dict().keys()
-        own = adapters.own_state(what)
-        assert trainable(what)
-        assert trainable(what).keys() <= own.keys()
-        assert {key.replace(".base_layer.", ".") for key in what.state_dict().keys() - own.keys()} >= plain
+        own = adapters.own_state(fresh)
+        assert trainable(fresh)
+        assert trainable(fresh).keys() <= own.keys()
+        assert {key.replace(".base_layer.", ".") for key in fresh.state_dict().keys() - own.keys()} >= plain
         layers = {projection.name for projection in projections(model)}
-        assert {layer for layer in layers for key in trainable(what) if key.startswith(f"{layer}.")} == layers or (
+        assert {layer for layer in layers for key in trainable(fresh) if key.startswith(f"{layer}.")} == layers or (
             name == "TINYLORA"  # whose layers share what trains
         )
         assert all(any(key.startswith(f"{layer}.") for layer in layers) for key in own)
 
-    def test_two_steps_move_all_that_trains_and_nothing_else(self, model: str, name: str) -> None:
+    def test_two_steps_move_all_that_trains_and_nothing_else(self, fresh: Any, trained: Any) -> None:
         """One step is not enough where one factor starts at zero: the other then has no gradient."""
-        what = adapted(model, name)
-        before = copies(tensors(what))
-        train(what)
-        after = tensors(what)
-        assert {key for key, tensor in after.items() if not torch.equal(tensor, before[key])} == set(trainable(what))
+        before, after = tensors(fresh), tensors(trained)
+        assert {key for key, one in after.items() if not torch.equal(one, before[key])} == set(trainable(trained))
 
-    def test_folded_weights_are_the_adapted_function(self, model: str, name: str) -> None:
-        what = train(adapted(model, name), steps=3)
-        expected = outputs(what)
-        plain = adapters.fold(what)
+    def test_own_tensors_are_the_adapter_to_the_bit_and_fold_to_its_function(
+        self, model: str, name: str, trained: Any
+    ) -> None:
+        same = train(adapted(model, name))  # of the same seed and task
+        assert equal(same.state_dict(), trained.state_dict())
+        again = adapted(model, name)
+        adapters.load_own_state(again, copies(adapters.own_state(trained)))
+        expected = outputs(trained)
+        assert torch.equal(outputs(again), expected)
+        plain = adapters.fold(again)
         assert plain.state_dict().keys() == split(model).state_dict().keys()
+        assert equal(plain.state_dict(), adapters.fold(same).state_dict())
         assert not any("peft" in type(module).__module__ for module in plain.modules())
         # W x + dW x and (W + dW) x round differently: a few units in the last place of fp32 in each layer.
         torch.testing.assert_close(outputs(plain), expected, atol=2e-5, rtol=2e-5)
 
-    def test_own_tensors_are_the_adapter_to_the_bit(self, model: str, name: str) -> None:
-        what = train(adapted(model, name))
-        own = copies(adapters.own_state(what))
-        again = adapted(model, name)
-        adapters.load_own_state(again, own)
-        assert torch.equal(outputs(again), outputs(what))
-        expected, got = adapters.fold(what).state_dict(), adapters.fold(again).state_dict()
-        assert all(torch.equal(got[key], tensor) for key, tensor in expected.items())
-
-    def test_same_seed_and_task_same_bits(self, model: str, name: str) -> None:
-        one, other = train(adapted(model, name)).state_dict(), train(adapted(model, name)).state_dict()
-        assert all(torch.equal(other[key], tensor) for key, tensor in one.items())
-
-    def test_costs_can_be_counted_on_the_meta_device(self, model: str, name: str) -> None:
+    def test_costs_can_be_counted_on_the_meta_device(self, model: str, name: str, fresh: Any) -> None:
         with torch.device("meta"):
             what = adapted(model, name)
             what.encode_text(torch.zeros(4, what.context_length, dtype=torch.long)).sum().backward()
-        real = adapted(model, name)
         assert {key: value.shape for key, value in trainable(what).items()} == {
-            key: value.shape for key, value in trainable(real).items()
+            key: value.shape for key, value in trainable(fresh).items()
         }
 
     def test_it_is_allowed_on_these_layers(self, model: str, name: str) -> None:

@@ -111,8 +111,16 @@ def _random_state_is_untouched() -> Iterator[None]:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize(("workload", "name"), CASES)
+@pytest.fixture(scope="class")
+def moved(workload: str, name: str) -> Trained:
+    """After two steps, of which the first has its full rate too."""
+    return trained(workload, name, warmup=0.0)
+
+
+@pytest.mark.parametrize(("workload", "name"), CASES, scope="class")
 class TestEveryMethod:
+    """All tests of a method in a row, so that they share what it has learnt."""
+
     def test_step_zero_is_the_base_model(self, workload: str, name: str) -> None:
         own = workload_named(workload)
         expected = outputs(workload, plain(workload, own.base()))
@@ -122,52 +130,44 @@ class TestEveryMethod:
         for key, tensor in what.fold(what.model).items():
             torch.testing.assert_close(tensor, own.base()[key], atol=atol, rtol=0.0)
 
-    def test_two_steps_move_all_that_trains_and_nothing_else(self, workload: str, name: str) -> None:
+    def test_two_steps_move_all_that_trains_and_nothing_else(self, workload: str, name: str, moved: Trained) -> None:
         """Two: half of an adapter's factors start at zero, so that the others have no gradient at the first step."""
         own, method = workload_named(workload), updates(workload, name)[0].recipe.method
-        result, before = trained(workload, name, warmup=0.0), attached(workload, name)
+        before = attached(workload, name)
         first = before.own()
-        after = {key.removeprefix(ADAPTER): t for key, t in result.carry.items() if key.startswith(ADAPTER)}
-        moved = {key for key, tensor in after.items() if not torch.equal(tensor, first[key])}
+        after = {key.removeprefix(ADAPTER): t for key, t in moved.carry.items() if key.startswith(ADAPTER)}
+        adapter = {key for key, tensor in after.items() if not torch.equal(tensor, first[key])}
         selected = scope.trained(method, own.identity.anatomy)
-        assert moved | selected == before.trainable.keys()
+        assert adapter | selected == before.trainable.keys()
         projections = scope.adapted(method.adapter, own.identity.anatomy) if method.adapter else ()
-        changed = {key for key, tensor in result.state.items() if not torch.equal(tensor, own.base()[key])}
+        changed = {key for key, tensor in moved.state.items() if not torch.equal(tensor, own.base()[key])}
         weights = {p.parameter for p in projections}
         biases = {name.replace("weight", "bias") for name in weights}
         assert selected | weights <= changed <= selected | weights | biases
 
     def test_loss_falls(self, workload: str, name: str) -> None:
-        result = trained(workload, name, lr=rate(workload, name), steps=24, batch_size=16)
-        assert np.mean(result.losses[-6:]) < 0.93 * result.losses[0]
+        steps = 24 if workload == "toy" else 12
+        result = trained(workload, name, lr=rate(workload, name), steps=steps, batch_size=16)
+        assert np.mean(result.losses[-steps // 4 :]) < 0.93 * result.losses[0]
 
-    def test_same_update_same_bits_and_another_seed_others(self, workload: str, name: str) -> None:
-        one, again, other = trained(workload, name), trained(workload, name), trained(workload, name, seed=1)
-        assert one.losses == again.losses != other.losses
-        assert all(torch.equal(again.state[key], tensor) for key, tensor in one.state.items())
-        assert one.carry.keys() == again.carry.keys()
-        assert all(torch.equal(again.carry[key], tensor) for key, tensor in one.carry.items())
+    def test_another_seed_gives_other_numbers(self, workload: str, name: str, moved: Trained) -> None:
+        other = trained(workload, name, warmup=0.0, seed=1)
+        assert other.losses != moved.losses
+        assert any(not torch.equal(other.state[key], tensor) for key, tensor in moved.state.items())
 
     def test_resumed_equals_uninterrupted(self, workload: str, name: str, tmp_path: Path) -> None:
-        chain = updates(workload, name)
+        """To the bit, memory of penalties and adapters that continue included; and with the model's own names."""
+        own, chain = workload_named(workload), updates(workload, name)
         whole, parts = MemoryStore(), LocalStore(tmp_path)
-        builder = Builder(workload_named(workload), whole, Runtime())
-        expected = builder.weights(chain[-1])
+        expected = Builder(own, whole, Runtime()).weights(chain[-1])
         for update in chain:  # each by a builder that knows nothing but the store
-            Builder(workload_named(workload), parts, Runtime()).ensure(update)
-        got = Builder(workload_named(workload), parts, Runtime()).weights(chain[-1])
+            Builder(own, parts, Runtime()).ensure(update)
+        got = Builder(own, parts, Runtime()).weights(chain[-1])
         assert all(torch.equal(got[key], tensor) for key, tensor in expected.items())
         assert payloads(parts) == payloads(whole)
-
-    def test_stored_weights_have_the_names_of_the_model(self, workload: str, name: str) -> None:
-        store = MemoryStore()
-        Builder(workload_named(workload), store, Runtime()).ensure(updates(workload, name)[0])
-        (payload,) = payloads(store).values()
-        names = {key for key in load(payload) if not key.startswith(CARRY)}
-        assert names <= workload_named(workload).base().keys()
-        assert names == scope.trained(
-            updates(workload, name)[0].recipe.method, workload_named(workload).identity.anatomy
-        )
+        names = {key for key in load(payloads(whole)[chain[0].key]) if not key.startswith(CARRY)}
+        assert names <= own.base().keys()
+        assert names == scope.trained(chain[0].recipe.method, own.identity.anatomy)
 
 
 @pytest.mark.parametrize(("workload", "name"), ADAPTER_CASES)
