@@ -24,6 +24,7 @@ from study.tables import Tables, make_tables, write
 from study.tracking.companion import tracked
 from study.tracking.tracker import require_libraries
 from study.words import in_words, varying_axes
+from trainables import leases
 from trainables.config import Clip
 from trainables.frozen import ConfigError
 from trainables.runtime import cache_folder
@@ -148,6 +149,7 @@ def _run(
         if not source.is_done:
             break
     write(tables, home.tables)
+    leases.clear(store)
     home.log("run_ended", done=len(tables.trials) - len(tables.unfinished), failed=sorted(failed))
     return tables, source.is_done
 

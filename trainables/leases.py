@@ -109,6 +109,17 @@ def held(store: Store, key: str, is_done: Callable[[], bool]) -> Iterator[Lease 
             lease.release()
 
 
+def clear(store: Store) -> None:
+    """Delete the leases on updates that are there: of holders that died, or that a storage kept from deleting them."""
+    # Leases first: one that was there before its update was seen protects nothing any more.
+    with contextlib.suppress(StoreError, ConfigError):
+        if names := store.notes("leases"):
+            made = store.keys("updates")
+            for name in names:
+                if name.removeprefix("leases/").split(".")[0] in made:
+                    store.delete_note(name)
+
+
 def _acquired(store: Store, key: str, is_done: Callable[[], bool]) -> Lease | None:
     watch, pause = _Watch(), _PAUSES[0]
     while True:

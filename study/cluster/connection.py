@@ -108,7 +108,7 @@ def _joined(address: str) -> Iterator[None]:
 
     with tempfile.TemporaryDirectory(prefix="retune-") as folder:
         environment = {
-            "working_dir": str(_packages(Path(folder))),
+            "working_dir": str(copied(Path(folder))),
             "env_vars": passed_on(os.environ),
         }
         try:
@@ -129,7 +129,7 @@ def passed_on(variables: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in variables.items() if name.startswith(PASSED_ON)}
 
 
-def _packages(folder: Path) -> Path:
+def copied(folder: Path) -> Path:
     """A folder with a copy of our packages alone, wherever they are installed; Ray sends it to each node once."""
     for package in PACKAGES:
         spec = find_spec(package)

@@ -101,9 +101,10 @@ def test_a_study_of_20_000_images_runs_to_a_report(home: Path, capsys: pytest.Ca
 
 
 def _second_worker(home: Path) -> tuple[int, int]:
-    """Private bytes that a process takes to open a large model and to read every image, and the bytes of the model.
+    """Bytes that a process makes its own to open a large model and to read every image, and the bytes of the model.
 
-    Another process has the same open, so that what both map is not its own.
+    Another process has the same open. Pages of files that are only read are nobody's own, whether or not the other one
+    still holds them, which on a busy machine is chance.
     """
     (home / "large.json").write_text(json.dumps(LARGE))
     first = _worker(home)
@@ -127,7 +128,7 @@ WORKER = """
     from trainables.workloads.clip.opening import images_of
     home = Path(sys.argv[1])
     def private():
-        return psutil.Process().memory_full_info().uss
+        return sum(one.private_dirty for one in psutil.Process().memory_maps())
     def opened(name):
         config = Clip(model=Model(name=str(home / name), pretrained="random"), data=str(home / "m.parquet"))
         workload = open_workload(config, Runtime())

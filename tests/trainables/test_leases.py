@@ -248,3 +248,13 @@ def test_two_drivers_at_once_on_one_bucket_train_each_update_once(s3: Server) ->
     assert sum(trained) == 5
     assert len(s3.names("drivers", "updates/")) == 5
     assert s3.names("drivers", "leases/") == []
+
+
+def test_only_leases_on_updates_that_are_there_are_cleared(tmp_path: Path) -> None:
+    store, other = LocalStore(tmp_path), digest("another update")
+    store.put("updates", KEY, b"value")
+    elsewhere(store)
+    elsewhere(store, attempt=12)
+    store.write_note(f"leases/{other}.1", b"")
+    leases.clear(store)
+    assert store.notes("leases") == [f"leases/{other}.1"]

@@ -22,8 +22,17 @@ def plane(study: Frontier) -> Plane:
     return plane_of(study, look_of(study))
 
 
+_OTHERS = set(psutil.Process().children())
+
+
+@pytest.fixture(autouse=True)
+def _others() -> None:
+    """Processes of this one that are no drawing, such as a server that tests share."""
+    _OTHERS.update(psutil.Process().children())
+
+
 def children() -> list[psutil.Process]:
-    return psutil.Process().children()
+    return [child for child in psutil.Process().children() if child not in _OTHERS]
 
 
 def test_files_are_those_that_would_be_drawn_here(

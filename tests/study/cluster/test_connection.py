@@ -2,10 +2,11 @@
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from study.cluster.connection import connected, passed_on, require_address
+from study.cluster.connection import PACKAGES, connected, copied, passed_on, require_address
 from study.runner import RunError
 from trainables.frozen import ConfigError
 
@@ -40,3 +41,10 @@ def test_a_cluster_that_does_not_answer_is_told_at_once(port: int, monkeypatch: 
 def test_variables_of_stores_and_caches_travel_and_no_others() -> None:
     theirs = {"AWS_ENDPOINT_URL": "http://here", "GOOGLE_APPLICATION_CREDENTIALS": "/key", "RETUNE_CACHE": "/cache"}
     assert passed_on({**theirs, "HOME": "/root", "PATH": "/bin", "HF_TOKEN": "secret"}) == theirs
+
+
+def test_what_travels_are_the_sources_of_the_packages(tmp_path: Path) -> None:
+    folder = copied(tmp_path / "packages")
+    assert {path.name for path in folder.iterdir()} == set(PACKAGES)
+    assert (folder / "study" / "cli.py").exists()
+    assert not list(folder.rglob("__pycache__"))
