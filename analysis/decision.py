@@ -11,7 +11,7 @@ from analysis.frontier import FULL, MIN_SLIDE, Frontier, Result
 from analysis.plane.choices import Choice, least_lost, most_learned
 from analysis.plane.dominance import Dominance, dominance
 from analysis.plane.points import jackknife
-from analysis.uncertainty import MIN_BLOCKS, Estimate, estimate
+from analysis.uncertainty import MAX_BLOCKS, MIN_BLOCKS, Estimate, blocks_for, estimate
 from analysis.wording import amount, named, percent, points, share, upper
 
 MAX_LOSS = 0.01
@@ -132,14 +132,14 @@ def _choose(frontier: Frontier, decision: Decision) -> str:
         text = f"{upper(named(result))} has the highest geometric mean of AKA and AZS, {percent(result.gm)} %{over}."
         text += f" A gain over the trade-off line is not defined: {frontier.no_gain}."
     elif result.gain.value > 0:
-        doubt = "" if result.gain.low is None or result.gain.low > 0 else "Best so far, but not shown to beat mixing: "
+        doubt = "" if result.gain.low is None or result.gain.low > 0 else "Best so far, but not shown to beat routing: "
         name = named(result) if doubt else upper(named(result))
-        text = f"{doubt}{name} keeps {amount(result.gain)} AZS points more than mixing the zero-shot and the"
-        text += f" joint model would at the same accumulation{over}."
+        text = f"{doubt}{name} keeps {amount(result.gain)} AZS points more than routing requests between the"
+        text += f" zero-shot and the joint model would at the same accumulation{over}."
     else:
         text = f"No config that learned lies above the trade-off line. Nearest to it is {named(result)}, which keeps"
-        text += f" {amount(result.gain)} AZS points less than mixing the zero-shot and the joint model would at the"
-        text += f" same accumulation{over}."
+        text += f" {amount(result.gain)} AZS points less than routing requests between the zero-shot and the joint"
+        text += f" model would at the same accumulation{over}."
     learned, lost = result.aka.value - z.aka.value, z.azs.value - result.azs.value
     text += f" AKA goes from {percent(z.aka.value)} % to {percent(result.aka)} %,"
     text += f" AZS from {percent(z.azs.value)} % to {percent(result.azs)} %"
@@ -161,7 +161,8 @@ def _sure(frontier: Frontier, decision: Decision, deciding: str | None) -> str:
     if n < MIN_BLOCKS:
         parts.append(f"With {n} block{'s' if n > 1 else ''} there is no interval; {MIN_BLOCKS} are the least.")
     elif gain is not None and gain.low is not None and gain.high is not None and gain.low <= 0 <= gain.high:
-        parts.append("The interval of its gain contains zero: it may lie on the line or below it.")
+        parts.append("The interval of its gain contains zero: it may lie on either side of the line.")
+        parts.append(_told_by(gain))
     if winner is not None:
         if winner.candidates < len(frontier.results):
             parts.append(
@@ -184,6 +185,15 @@ def _sure(frontier: Frontier, decision: Decision, deciding: str | None) -> str:
         if not ahead and deciding is not None:
             parts.append(deciding)
     return " ".join(parts) or "There is nothing to compare it with."
+
+
+def _told_by(gain: Estimate) -> str:
+    """How many blocks would tell a gain from zero."""
+    blocks = blocks_for(gain, abs(gain.value))
+    if blocks is None:
+        return f"More blocks will hardly tell: even {MAX_BLOCKS} would be too few for so small a gain at this spread."
+    more = max(1, blocks - gain.blocks)
+    return f"About {more} more block{'s' if more > 1 else ''} would tell, if gain and spread stay as they are."
 
 
 def _compared(result: Result, against: Against) -> str:

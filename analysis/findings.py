@@ -36,10 +36,10 @@ from analysis.claims.recipes import (
 )
 from analysis.claims.streams import buffer_matters_more_than_pool, every_data_set_teaches, orderings_end_alike
 from analysis.claims.times import advantage_grows, offline_merging_is_worse, places_change_much, rules_change_little
-from analysis.claims.verdicts import ALPHA, MAX_BLOCKS, decide, more_blocks
+from analysis.claims.verdicts import ALPHA, decide, more_blocks
 from analysis.frontier import Frontier
 from analysis.tables import Tables
-from analysis.uncertainty import holm
+from analysis.uncertainty import MAX_BLOCKS, holm
 
 SHOWN_CONFIGS = 3
 

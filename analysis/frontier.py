@@ -382,8 +382,8 @@ def _rising_line_warning(points: Points) -> list[str]:
         return []
     return [
         "The joint model retains more than the zero-shot model, so the line rises: a gain says how much more than "
-        "mixing these two a config retains, and may be largest where little was learned. Chosen is the config with the "
-        "largest gain among those that no other beats in both."
+        "routing between these two a config retains, and may be largest where little was learned. Chosen is the config "
+        "with the largest gain among those that no other beats in both."
     ]
 
 

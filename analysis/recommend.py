@@ -337,7 +337,8 @@ def _stop(items: Sequence[Advice], area: Estimate) -> Iterator[Advice]:
             label="stop here",
             expected_gain=largest,
             reason=(
-                f"Of what can be predicted, the largest gain to expect is {100 * largest:.2f} % of the box, less than "
-                f"the standard error of the hull's area, {100 * area.se:.2f} %: it could not be told from noise."
+                f"No new config and no repeat of one is expected to raise the area below the frontier by more than "
+                f"{100 * largest:.2f} % of the plane from zero-shot to joint model. That area has a standard error of "
+                f"{100 * area.se:.2f} %, so it could not be told from noise."
             ),
         )

@@ -17,6 +17,8 @@ from analysis.pareto import FloatArray, IntArray
 
 LEVEL = 0.95
 MIN_BLOCKS = 3
+MAX_BLOCKS = 30
+"""More blocks than this are not advised: the value is too close to its threshold for its spread."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,21 @@ def estimate(pseudo_S: npt.ArrayLike, *, value: float | None = None) -> Estimate
     se = float(np.std(pseudo, ddof=1) / np.sqrt(n))
     half = float(special.stdtrit(n - 1, 0.5 + LEVEL / 2)) * se if n >= MIN_BLOCKS else None
     return Estimate(value=centre, se=se, half_width=half, blocks=n)
+
+
+def blocks_for(found: Estimate, distance: float, *, alpha: float = 1 - LEVEL) -> int | None:
+    """The fewest blocks, and no fewer than there are, at which a value so far from its threshold is told from it.
+
+    Its spread is taken to stay as it is. At that number the half width of the interval is about the distance, so the
+    odds are about even. None where no number up to `MAX_BLOCKS` would do, or the spread is not known.
+    """
+    if distance <= 0 or found.se is None:
+        return None
+    deviation = found.se * np.sqrt(found.blocks)
+    for blocks in range(max(MIN_BLOCKS, found.blocks), MAX_BLOCKS + 1):
+        if special.stdtrit(blocks - 1, 1 - alpha / 2) * deviation / np.sqrt(blocks) < distance:
+            return blocks
+    return None
 
 
 def leave_one_out_means(values_XS: npt.ArrayLike) -> FloatArray:

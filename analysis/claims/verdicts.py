@@ -8,15 +8,11 @@ any of many parts fails by chance. Over all claims that a study tests, p values 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from scipy import special
-
+from analysis import uncertainty
 from analysis.claims.evidence import Case, Comparison, Verdict
 from analysis.uncertainty import LEVEL, MIN_BLOCKS
 
 ALPHA = 1 - LEVEL
-MAX_BLOCKS = 30
-"""More blocks than this are not advised: the difference is too close to its threshold for its spread."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,14 +80,7 @@ def more_blocks(case: Case) -> More:
 
 def blocks_for(part: Comparison, *, held: bool, alpha: float) -> int | None:
     """The fewest blocks, and no fewer than there are, at which this difference and spread decide a part one way."""
-    distance, se = part.distances[0 if held else 1], part.difference.se
-    if distance <= 0 or se is None:
-        return None
-    deviation = se * np.sqrt(part.difference.blocks)
-    for blocks in range(max(MIN_BLOCKS, part.difference.blocks), MAX_BLOCKS + 1):
-        if special.stdtrit(blocks - 1, 1 - alpha / 2) * deviation / np.sqrt(blocks) < distance:
-            return blocks
-    return None
+    return uncertainty.blocks_for(part.difference, part.distances[0 if held else 1], alpha=alpha)
 
 
 def _reason(case: Case) -> str:

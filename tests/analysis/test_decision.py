@@ -30,7 +30,7 @@ def test_the_usual_questions_are_answered() -> None:
         "Next",
     ]
     assert found["Next"] == "Run that."
-    assert "AZS points more than mixing the zero-shot and the joint model" in found["Choose"]
+    assert "AZS points more than routing requests between the zero-shot and the joint model" in found["Choose"]
     assert "(3 blocks)" in found["Choose"]
     assert "of what joint training learns" in found["Choose"]
     assert "with probability" in found["Against plain fine-tuning"]
@@ -119,4 +119,5 @@ def test_one_config_for_both_limits_is_said_once() -> None:
 
 def test_a_gain_that_is_not_shown_is_doubted_at_once() -> None:
     found = answers_of(replace(SMALL, noise_sd=0.03, seed=1))
-    assert found["Choose"].startswith("Best so far, but not shown to beat mixing: no. ")
+    assert found["Choose"].startswith("Best so far, but not shown to beat routing: no. ")
+    assert re.search(r"(About \d+ more blocks? would|More blocks will hardly) tell", found["How sure that is"])

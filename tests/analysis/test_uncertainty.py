@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from analysis import pareto
-from analysis.uncertainty import estimate, honest_choice, leave_one_out_means, pseudo_values
+from analysis.uncertainty import blocks_for, estimate, honest_choice, leave_one_out_means, pseudo_values
 
 
 def test_one_block_has_no_error() -> None:
@@ -82,3 +82,15 @@ def test_honest_choice_removes_the_winners_curse() -> None:
         honest.append(values[chosen, np.arange(3)].mean())
     assert np.mean(naive) > 0.9
     assert abs(np.mean(honest)) < 0.1
+
+
+@pytest.mark.parametrize("sd", [0.4, 1.0, 1.6])
+def test_blocks_that_would_tell_a_value_from_its_threshold(sd: float) -> None:
+    """With that many blocks of the same spread the interval is as far as the threshold, with one less it is not."""
+    three = estimate(1.0 + sd * np.array([-1.0, 0.0, 1.0]))
+    blocks = blocks_for(three, 1.0)
+    halves = {n: stats.t.ppf(0.975, n - 1) * sd / np.sqrt(n) for n in range(3, 31)}
+    assert blocks == min(n for n, half in halves.items() if half < 1.0)
+    assert blocks_for(three, 0.0) is None
+    assert blocks_for(three, 0.1 * sd) is None
+    assert blocks_for(estimate([1.0]), 1.0) is None

@@ -8,8 +8,8 @@ from scipy import stats
 
 from analysis.claims.evidence import NEGLIGIBLE, Case, Comparison
 from analysis.claims.pairs import Party, comparison_of
-from analysis.claims.verdicts import ALPHA, MAX_BLOCKS, blocks_for, decide, more_blocks
-from analysis.uncertainty import Estimate, holm
+from analysis.claims.verdicts import ALPHA, blocks_for, decide, more_blocks
+from analysis.uncertainty import MAX_BLOCKS, Estimate, holm
 from tests.analysis.error_rates import refuted_at_the_threshold
 
 
