@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -49,6 +50,18 @@ class Folder:
     def decisions(self) -> DecisionFile:
         """What a search and early stopping have decided."""
         return DecisionFile(self.path / _DECISIONS)
+
+    @property
+    def name_in_stores(self) -> str | None:
+        """A random name that this folder has among the studies of a store; None before its first run."""
+        file = self.path / _NAME
+        return file.read_text().strip() if file.is_file() else None
+
+    def name_anew(self) -> str:
+        """Give it a random name, which a folder that was copied must not share."""
+        name = secrets.token_hex(16)
+        (self.path / _NAME).write_text(name)
+        return name
 
     @cached_property
     def location(self) -> str:
@@ -164,7 +177,7 @@ def held(path: Path) -> Iterator[None]:
         path.mkdir(parents=True, exist_ok=True)
         lock = (path / _LOCK).open("a+")
     except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error.strerror}); give --dir a folder of yours") from error
+        raise StoreError(f"{path}: cannot be written ({error.strerror}); a folder of yours is needed") from error
     with lock:
         _hold(lock, path)
         yield
@@ -182,7 +195,7 @@ def is_held(folder: Folder) -> bool:
     return False
 
 
-_LOCK, _DRAFT, _DECISIONS = ".lock", ".study.yaml.tmp", "decisions.jsonl"
+_LOCK, _DRAFT, _NAME, _DECISIONS = ".lock", ".study.yaml.tmp", ".name", "decisions.jsonl"
 _PATIENCE_SECONDS = 1.0
 
 

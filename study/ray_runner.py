@@ -143,6 +143,7 @@ def _require_room(bundles: Mapping[str, Bundle], progress: Progress, *, patience
         if time.monotonic() > end:
             raise ConfigError(f"resources: {why}; lower `resources` in the study, or add such a node")
         time.sleep(1)
+        why = unfit(bundles, nodes())
     if why is not None:
         progress.say(f"warning: resources: {why}; waiting for the cluster's autoscaler to add one that has")
 

@@ -4,6 +4,7 @@ Scores, records and costs always stay, so a trial that is done stays done; an up
 trained again, to the same bits. A study tells its store that it uses it, by a note under "studies/".
 """
 
+import contextlib
 import itertools
 import json
 import math
@@ -19,11 +20,11 @@ from study.folder import Folder
 from study.plan import Known, Plan, PlannedTrial, make_plan
 from study.results import Results
 from trainables.cycle import lineage
-from trainables.frozen import ConfigError, digest, parse
+from trainables.frozen import ConfigError, parse
 from trainables.lineage import Weights
 from trainables.needs import needs_of
 from trainables.shared import Shared
-from trainables.store import Store
+from trainables.store import Store, canonical
 from trainables.workloads import identify
 from trainables.workloads.identity import Identity
 
@@ -123,21 +124,26 @@ class User:
     """A study that uses a store, as it said itself.
 
     Attributes:
-        note: name of its note.
+        name: that of its folder among the studies of this store.
         folder: the study's folder.
-        host: the machine that sees that folder.
+        host: the machine that ran it last.
         definition: as it was at the last run.
     """
 
-    note: str
+    name: str
     folder: Path
     host: str
     definition: StudyDefinition
 
     @property
+    def note(self) -> str:
+        """Name of its note."""
+        return _note(self.name)
+
+    @property
     def is_gone(self) -> bool:
         """Whether its folder was deleted, as far as can be seen from here."""
-        return self.host == platform.node() and not self.folder.is_dir()
+        return self.host == platform.node() and self.folder.parent.is_dir() and not self.folder.is_dir()
 
     def plan(self, store: Store) -> Plan | None:
         """Its plan as it is now; None where it has another store by now.
@@ -146,7 +152,7 @@ class User:
             ConfigError: its plan cannot be known here.
         """
         home = Folder(path=self.folder)
-        if self.host == platform.node() and home.definition_file.is_file():
+        if home.name_in_stores == self.name and home.definition_file.is_file():  # seen from here, whoever ran it
             return home.plan() if _is_same(home.location, store.location) else None
         if self.definition.search is not None or self.definition.early_stopping is not None:
             raise ConfigError(f"what it has decided is in its folder, {self.folder} on {self.host}")
@@ -154,13 +160,28 @@ class User:
 
 
 def register(store: Store, home: Folder, definition: StudyDefinition) -> None:
-    """Tell a store that a study uses it."""
+    """Tell a store that a study uses it.
+
+    By a name of its own, which stays with its folder wherever that is mounted or moved to; a copy gets another one.
+    """
+    name = home.name_in_stores
+    if name is None or _is_copy(home, store, name):
+        name = home.name_anew()
     body = {
         "folder": str(home.path.absolute()),
         "host": platform.node(),
         "definition": definition.canonical(),
     }
-    store.write_note(_note(home), json.dumps(body).encode())
+    store.write_note(_note(name), json.dumps(body).encode())
+
+
+def _is_copy(home: Folder, store: Store, name: str) -> bool:
+    """Whether a study's folder has its name from another one, which still is where it was."""
+    said = None
+    with contextlib.suppress(ConfigError):  # what is damaged is written anew
+        said = _user(store, _note(name))
+    folder = None if said is None else Folder(path=said.folder)
+    return folder is not None and folder.path != home.path.absolute() and folder.name_in_stores == name
 
 
 def others(store: Store, home: Folder) -> list[User]:
@@ -169,7 +190,8 @@ def others(store: Store, home: Folder) -> list[User]:
     Raises:
         ConfigError: a note of one is damaged.
     """
-    found = (_user(store, note) for note in store.notes("studies") if note != _note(home))
+    own = home.name_in_stores
+    found = (_user(store, note) for note in store.notes("studies") if own is None or note != _note(own))
     return [user for user in found if user is not None]
 
 
@@ -178,7 +200,9 @@ def _user(store: Store, note: str) -> User | None:
     try:
         said: dict[str, Any] = json.loads(content or b"")
         definition = parse(StudyDefinition, said["definition"], source=f"{store.location}/{note}")
-        return User(note=note, folder=Path(said["folder"]), host=said["host"], definition=definition)
+        return User(
+            name=note.removeprefix(_STUDIES), folder=Path(said["folder"]), host=said["host"], definition=definition
+        )
     except (ValueError, KeyError, TypeError) as error:
         if note not in store.notes("studies"):
             return None  # deleted meanwhile
@@ -188,11 +212,15 @@ def _user(store: Store, note: str) -> User | None:
         ) from error
 
 
-def _note(home: Folder) -> str:
-    return f"studies/{digest([platform.node(), str(home.path.absolute())])[:32]}"
+_STUDIES = "studies/"
+
+
+def _note(name: str) -> str:
+    return f"{_STUDIES}{name}"
 
 
 def _is_same(one: str, other: str) -> bool:
+    one, other = canonical(one), canonical(other)
     return one == other or ("://" not in one + other and Path(one).resolve() == Path(other).resolve())
 
 

@@ -192,17 +192,17 @@ def warn(message: str) -> None:
 
 def _finish(tables: Tables, home: Folder, *, is_done: bool) -> None:
     """Say how the run ended; raise typer.Exit unless all is done."""
-    left = tables.unfinished
-    failed = [row["trial"] for row in tables.trials if row["status"] == "failed"]
+    failed, left = ([row for row in tables.trials if row["status"] == status] for status in ("failed", "waiting"))
     if failed:
         typer.echo(f"{len(failed)} trials failed; see `retune status {home.path}` and {home.path}/log.jsonl", err=True)
-        raise typer.Exit(1)
     if left:
         typer.echo(f"interrupted with {len(left)} trials to do; the same command goes on", err=True)
-        raise typer.Exit(130)
-    if not is_done:
+    elif not is_done:
         typer.echo("interrupted before the search ended; the same command goes on", err=True)
+    if left or not is_done:
         raise typer.Exit(130)
+    if failed:
+        raise typer.Exit(1)
     for reason in home.ended():
         typer.echo(f"the search ended: {reason}", err=True)
     typer.echo(f"done: {len(tables.trials)} trials; write the report with: retune report {home.path}", err=True)

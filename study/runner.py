@@ -18,6 +18,8 @@ from study.folder import Folder
 from study.plan import PlannedTrial
 from study.progress import Progress
 from study.search.source import TrialSource
+from study.tries import Tries
+from trainables.leases import LeaseLostError
 from trainables.metrics import summarise
 from trainables.runtime import TrainingError
 from trainables.store import Store
@@ -73,10 +75,11 @@ def _run_inline(source: TrialSource, *, definition: StudyDefinition, folder: Fol
 
     runtime = definition.resources.runtime(gpus=torch.cuda.device_count())
     store = location_of(folder.store())
+    tries = Tries(definition.retries)
     while isinstance(planned := source.next(), PlannedTrial):
         name = planned.trial.id
         progress.started(name)
-        for attempt in range(definition.retries + 1):
+        while True:
             try:
                 build = builder(planned.trial.config.workload, store, runtime)
                 say_worker(name, runtime, gpus=float(runtime.kind == "cuda"))
@@ -88,9 +91,12 @@ def _run_inline(source: TrialSource, *, definition: StudyDefinition, folder: Fol
             except Exception as error:
                 say_error(name, error)
                 _log_events(folder)
-                final = attempt == definition.retries or isinstance(error, TrainingError)
-                progress.error(name, _short(error), final=final)
-                if final:
+                if isinstance(error, LeaseLostError):
+                    tries.died(name)  # this process was away for too long; the trial is fine
+                else:
+                    tries.failed(name, hopeless=isinstance(error, TrainingError))
+                progress.error(name, _short(error), final=tries.is_over(name))
+                if tries.is_over(name):
                     break
             else:
                 break

@@ -57,7 +57,7 @@ class _Keeper:
         self, store: Store, home: Folder, definition: StudyDefinition, bound: float, tell: Callable[[str], None]
     ) -> None:
         self._store, self._home, self._definition, self._bound, self._tell = store, home, definition, bound, tell
-        self._told: set[str] = set()
+        self._told: set[type[Exception] | None] = set()
 
     def watch(self, ended: threading.Event) -> None:
         """Look until the run has ended."""
@@ -67,7 +67,7 @@ class _Keeper:
             try:
                 self.free()
             except (ConfigError, StoreError) as error:
-                self._tell_once(f"the store cannot be kept below {self._bound / 1e9:.3g} GB: {error}")
+                self._tell_once(type(error), f"the store cannot be kept below {self._bound / 1e9:.3g} GB: {error}")
             pause = max(_LOOK_SECONDS, (time.monotonic() - began) / _MOST_SHARE)
 
     def free(self) -> None:
@@ -87,11 +87,13 @@ class _Keeper:
             self._home.log("freed", updates=freed, bytes=before - size)
         if size > self._bound:
             self._tell_once(
+                None,
                 f"the store takes {size / 1e9:.3g} GB, over its bound of {self._bound / 1e9:.3g} GB, and all of that "
-                f"is needed (keep: {self._definition.keep}); raise store_gb in `resources`, or free some disk"
+                f"is needed (keep: {self._definition.keep}); raise store_gb in `resources`, or free some disk",
             )
 
-    def _tell_once(self, message: str) -> None:
-        if message not in self._told:
-            self._told.add(message)
+    def _tell_once(self, why: type[Exception] | None, message: str) -> None:
+        """Say it once a run: the numbers in it change with every look."""
+        if why not in self._told:
+            self._told.add(why)
             self._tell(message)

@@ -47,7 +47,7 @@ def run_trial(config: dict[str, Any], *, needs: Needs, runtime: Runtime) -> None
     gpus = tune.get_context().get_trial_resources().bundles[0].get("GPU", 0.0)
     say_worker(trial.trial_id, runtime, gpus=gpus)
     tune.report({"events": take_events()})
-    if lacks := needs.lacking():
+    if lacks := needs.missed():
         raise RuntimeError(f"node {platform.node()} {'; '.join(lacks)}")  # no failure of the trial, so none is reported
     try:
         subset = None if asked["subset"] is None else parse(Subset, asked["subset"], source="trial")

@@ -220,7 +220,8 @@ class Builder:
             "device": self.runtime.device,
             "torch": torch.__version__,
         }
-        lease.check()
+        if not self.store.has("updates", node.key):  # nobody needs a lease on one that is there
+            lease.check()
         # The record goes first, so that an update in the store always has one.
         self.store.put("records", node.key, json.dumps(record).encode())
         kept = {**self._weights_to_keep(node, result.state), **_named(result.carry)}

@@ -62,13 +62,13 @@ class Lease:
         return taken
 
     def release(self) -> None:
-        """Let others have it; of dead holders nothing is left, either."""
+        """Let others have it, with what dead holders left; one that was taken over is theirs already."""
         self._ended.set()
         self._thread.join(timeout=1)
         # What cannot be deleted now is dead soon.
         with contextlib.suppress(StoreError, ConfigError):
-            for attempt in _attempts(self._store, self._key):
-                if attempt <= self.attempt:
+            if self._is_held():
+                for attempt in _attempts(self._store, self._key):
                     self._store.delete_note(_name(self._key, attempt))
 
     def _is_held(self) -> bool:
@@ -134,9 +134,8 @@ def _acquired(store: Store, key: str, is_done: Callable[[], bool]) -> Lease | No
                 return None
         elif is_done():
             return None
-        else:
-            time.sleep(pause)
-            pause = min(1.5 * pause, _PAUSES[1])
+        time.sleep(pause)  # also where another took it first: a listing may be old
+        pause = min(1.5 * pause, _PAUSES[1])
 
 
 class _Watch:

@@ -47,8 +47,8 @@ _S3: dict[str, Any] = {
         "retries": {"mode": "standard", "total_max_attempts": 3},
     },
 }
-_OPTIONS: dict[str, dict[str, Any]] = {"s3": _S3, "s3a": _S3}
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+_OPTIONS: dict[str, dict[str, Any]] = {"s3": _S3}
+_EXTRAS = {"s3": "s3", "gs": "gcs"}
 _CREDENTIALS = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE), and AWS_ENDPOINT_URL where it is not AWS",
     "gcs": "set GOOGLE_APPLICATION_CREDENTIALS, or log in with gcloud auth application-default login",
@@ -71,7 +71,7 @@ class ObjectStore:
         *,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
-        self._location = location.rstrip("/")
+        self._location = location
         self._tell = tell
         self._protocol, _, self._root = self._location.partition("://")
         if not self._root:

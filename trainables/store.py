@@ -93,16 +93,25 @@ def open_store(location: str, tell: Callable[[str], None] = lambda _: None) -> S
     Raises:
         ConfigError: it names no store, or a library that it needs is not installed.
     """
-    protocol, separator, rest = location.partition("://")
-    if not separator:
-        if re.match(r"[a-z0-9]{2,}:", location):
-            raise ConfigError(f"store: {location!r} given; allowed: a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX")
+    if re.match(r"[a-z0-9]{2,}:(?!//)", location):
+        raise ConfigError(f"store: {location!r} given; allowed: a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX")
+    location = canonical(location)
+    if "://" not in location:
         return LocalStore(Path(location), tell)
-    if protocol == "file":
-        return LocalStore(Path(rest), tell)
     from trainables.object_store import ObjectStore
 
     return ObjectStore(location, tell)
+
+
+def canonical(location: str) -> str:
+    """A store's location in the one of its spellings that two studies can be compared by."""
+    protocol, separator, rest = location.partition("://")
+    if not separator:
+        return location
+    return rest if protocol == "file" else f"{_SPELLED.get(protocol, protocol)}://{rest.rstrip('/')}"
+
+
+_SPELLED = {"s3a": "s3", "gcs": "gs"}
 
 
 # -- in memory ---------------------------------------------------------------------------------------------------------
@@ -355,7 +364,7 @@ def _link_unless_taken(temporary: Path, path: Path) -> None:
     except FileExistsError:
         pass  # another worker was first, with the same bytes
     except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP):
+        if error.errno not in (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP):
             raise
         temporary.replace(path)  # a file system without hard links: still atomic, and both values are equal
 

@@ -6,6 +6,7 @@ The driver leaves a note in the store; who can read it there sees the same store
 import contextlib
 import re
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -17,6 +18,9 @@ from trainables.store import Store, StoreError, open_store
 
 _SECONDS = 120
 """How long nodes may take to look; each starts a process for it, which then waits for trials."""
+
+_PATIENCE_SECONDS = 120.0
+"""How long a worker waits for what its node lacks."""
 
 _NUMERIC = ("torch", "numpy", "open_clip_torch", "timm", "transformers", "peft")
 """Libraries whose versions may show in the numbers."""
@@ -32,6 +36,16 @@ class Needs:
     store: str
     files: tuple[str, ...] = ()
     note: str | None = None
+
+    def missed(self, *, patience: float = _PATIENCE_SECONDS) -> list[str]:
+        """What this process still cannot see after a while: on a node that has just begun something may be late.
+
+        A node that failed at once would always have room, and take trial after trial from those that see all.
+        """
+        end = time.monotonic() + patience
+        while (lacks := self.lacking()) and time.monotonic() < end:
+            time.sleep(min(5.0, patience / 10))
+        return lacks
 
     def lacking(self) -> list[str]:
         """What this process cannot see, in sentences."""

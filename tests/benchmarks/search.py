@@ -34,8 +34,6 @@ AT = (0.15, 0.3, 0.5)
 """Shares of the grid's tasks at which areas are read."""
 
 ENOUGH = 0.95
-SLOW = ("gp",)
-"""Samplers that take seconds a suggestion: a quarter of the seeds."""
 
 
 class Lookup:
@@ -143,7 +141,6 @@ def main() -> None:
         for name in ("grid", *options.samplers):
             for stops in (None, stopping):
                 seeds = len(lookup.definition.blocks) if name == "grid" else options.seeds
-                seeds = seeds // 4 if name in SLOW else seeds
                 change = (
                     partial(on_one_block, stopping=stops)
                     if name == "grid"

@@ -1,6 +1,7 @@
 """What has to stay: the frontier of configs, and what studies on one store need of it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_what_stays_grows_with_the_retention_and_nothing_of_an_unfinished_trial_
 # -- several studies on one store --------------------------------------------------------------------------------------
 
 
-def shared(folder: Path, store: Path, name: str, lr: float, **keys: str) -> Path:
+def shared(folder: Path, store: Path | str, name: str, lr: float, **keys: str) -> Path:
     """A finished study of one trial on a shared store."""
     more = "".join(f"{key}: {value}\n" for key, value in keys.items())
     folder.mkdir()
@@ -94,6 +95,36 @@ def test_what_another_study_keeps_stays(tmp_path: Path) -> None:
     assert freeable(one) == 2 + 3
 
 
+def test_a_store_has_one_place_however_studies_spell_it(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    one = shared(tmp_path / "one", store, "one", 0.1)
+    shared(tmp_path / "two", f"file://{store}", "two", 0.2, keep="all")
+    assert "file:///" in (tmp_path / "two" / "run" / "study.yaml").read_text()
+    assert freeable(one) == 2
+
+
+def test_a_study_is_the_same_on_another_host_in_another_place_and_a_copy_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store"
+    one = shared(tmp_path / "one", store, "one", 0.1)
+    home, notes = Folder(path=one), LocalStore(store).notes
+    assert len(notes("studies")) == 1
+    monkeypatch.setattr("platform.node", lambda: "another")
+    register(home.store(), home, home.definition())
+    moved = Folder(path=one.rename(tmp_path / "mounted elsewhere"))
+    register(moved.store(), moved, moved.definition())
+    assert notes("studies") == [f"studies/{moved.name_in_stores}"]
+    assert freeable(moved.path) == 2
+    copy = Folder(path=Path(shutil.copytree(moved.path, tmp_path / "copy")))
+    register(copy.store(), copy, copy.definition())
+    assert len(notes("studies")) == 2
+    assert copy.name_in_stores != moved.name_in_stores
+    (store / "studies" / f"{copy.name_in_stores}").write_bytes(b"damaged")
+    register(copy.store(), copy, copy.definition())  # which mends its note
+    assert freeable(moved.path) == 2
+
+
 def test_studies_of_other_machines_are_planned_from_what_they_said_or_nothing_is_freed(tmp_path: Path) -> None:
     store = tmp_path / "store"
     one = shared(tmp_path / "one", store, "one", 0.1)
@@ -124,6 +155,7 @@ def test_a_search_elsewhere_is_not_guessed_at(tmp_path: Path) -> None:
         "joint": None,
     }
     definition = parse(StudyDefinition, value, source="searching.yaml")
+    (tmp_path / "searching").mkdir()
     register(LocalStore(store), Folder(path=tmp_path / "searching"), definition)
     (note,) = (name for name in LocalStore(store).notes("studies") if "low" in str(LocalStore(store).read_note(name)))
     said = json.loads(LocalStore(store).read_note(note) or b"")

@@ -12,7 +12,7 @@ from safetensors.torch import load
 
 from search_spaces.space import Scalar
 from tests.trainables import toys
-from trainables import cycle
+from trainables import cycle, leases
 from trainables.build import CARRY, FISHER, Builder
 from trainables.config import TrialConfig
 from trainables.cycle import Step, lineage
@@ -485,3 +485,13 @@ def test_updates_that_are_there_are_trained_again_only_for_scores_that_are_not()
     cycle.run(config, builder, lambda *_: None, evaluate_at=[0.5])
     assert len(builder.trained) == 2
     assert {key: store.get("updates", key) for key in store.keys("updates")} == before
+
+
+def test_a_lease_on_an_update_that_is_there_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another study that ends meanwhile clears it."""
+    config, store = toys.trial(steps=3, tasks=1), MemoryStore()
+    cycle.run(config, Builder(WORKLOAD, store, Runtime()), lambda *_: None)
+    monkeypatch.setattr(leases.Lease, "_is_held", lambda _: False)
+    builder = Builder(WORKLOAD, store, Runtime())
+    cycle.run(config, builder, lambda *_: None, evaluate_at=[0.5])
+    assert len(builder.trained) == 1

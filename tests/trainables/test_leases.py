@@ -258,3 +258,41 @@ def test_only_leases_on_updates_that_are_there_are_cleared(tmp_path: Path) -> No
     store.write_note(f"leases/{other}.1", b"")
     leases.clear(store)
     assert store.notes("leases") == [f"leases/{other}.1"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_one_that_was_taken_over_leaves_the_lease_of_a_later_holder(tmp_path: Path) -> None:
+    """The one that took over has failed, so attempts are counted from one again."""
+    store = LocalStore(tmp_path)
+    zombie = Lease(store, KEY, 1)
+    assert zombie.take()
+    store.delete_note(f"leases/{KEY}.1")
+    with held(store, KEY, never) as lease:
+        assert lease is not None
+        assert lease.attempt == 1
+        zombie.release()
+        lease.check()
+
+
+class Stale(MemoryStore):
+    """A store whose listings are old, and that counts the attempts to write."""
+
+    tries = 0
+
+    def notes(self, folder: str) -> list[str]:
+        return super().notes(folder) if self.tries > 10 else []
+
+    def create_note(self, name: str, content: bytes) -> bool:
+        self.tries += 1
+        return super().create_note(name, content)
+
+
+@pytest.mark.usefixtures("quick")
+def test_who_was_beaten_to_it_by_one_that_it_does_not_see_yet_waits_before_the_next_try() -> None:
+    store = Stale()
+    elsewhere(store)
+    began = time.monotonic()
+    with held(store, KEY, never) as lease:
+        assert lease is not None
+    assert store.tries == 12
+    assert time.monotonic() - began > 10 * leases._PAUSES[0]
