@@ -46,20 +46,22 @@ class Against:
 class Decision:
     """The config that the report is about, against a baseline and the runner-up, and choices under limits.
 
-    `baseline` is full fine-tuning without merging at its best, None if that is not in the study or is the headline
-    itself. `min_learned` is the AKA that `at_learning` asks for, None where there is no line.
+    `max_loss` is the AZS that the study may give, None where it does not say; `at_loss` gives no more than that, or
+    than `MAX_LOSS`. `baseline` is full fine-tuning without merging at its best, None if that is not in the study or
+    is the headline itself. `min_learned` is the AKA that `at_learning` asks for, None where there is no line.
     """
 
     headline: Result
     baseline: Against | None
     runner_up: Against | None
+    max_loss: float | None
     at_loss: Choice
     min_learned: float | None
     at_learning: Choice | None
 
 
-def decide(frontier: Frontier) -> Decision:
-    """The decision of a study."""
+def decide(frontier: Frontier, *, max_loss: float | None = None) -> Decision:
+    """The decision of a study, which may give so much AZS."""
     headline = frontier.headline
     others = [method.best for method in frontier.methods if method.best.number != headline.number]
     plain = next((r for r in others if r.config.approach == FULL and r.config.timeline in (None, PLAIN)), None)
@@ -72,7 +74,8 @@ def decide(frontier: Frontier) -> Decision:
         headline=headline,
         baseline=None if plain is None else _against(frontier, headline, plain),
         runner_up=None if second is None else _against(frontier, headline, second),
-        at_loss=most_learned(frontier.points, max_loss=MAX_LOSS),
+        max_loss=max_loss,
+        at_loss=most_learned(frontier.points, max_loss=MAX_LOSS if max_loss is None else max_loss),
         min_learned=min_learned,
         at_learning=None if min_learned is None else least_lost(frontier.points, min_learned=min_learned),
     )
@@ -90,7 +93,8 @@ def answers(
         following: what to do next.
     """
     found = [Answer(question="Choose", text=_choose(frontier, decision))]
-    loss = f"you may lose at most {100 * MAX_LOSS:g} point of AZS"
+    most = 100 * (MAX_LOSS if decision.max_loss is None else decision.max_loss)
+    loss = f"you may lose at most {most:g} point{'' if most == 1 else 's'} of AZS"
     learned = "you must learn at least half of what joint training learns"
     limited = _limited(frontier, decision.at_loss)
     if decision.at_learning is None:
@@ -152,6 +156,8 @@ def _choose(frontier: Frontier, decision: Decision) -> str:
             text += ", without a loss that shows"
         elif joint_lost > 0:
             text += f", for {100 * lost / joint_lost:.0f} % of what it forgets"
+    if decision.max_loss is not None and lost > decision.max_loss:
+        text += f". That is a larger loss than the {100 * decision.max_loss:g} points of AZS that this study allows"
     return f"{text}."
 
 

@@ -65,10 +65,11 @@ class Evaluation:
     """A study, evaluated: each part when it is first asked for, as figures are drawn of some while others are computed.
 
     `areas`, `knees` and the rows of `matrix` are of `methods`, those that train anything. `changes` has the configs
-    that are followed and then the joint model, if any.
+    that are followed and then the joint model, if any. `max_loss` is the AZS that the study may give, if it says so.
     """
 
     tables: Tables
+    max_loss: float | None = None
 
     @cached_property
     def frontier(self) -> Frontier:
@@ -83,7 +84,7 @@ class Evaluation:
     @cached_property
     def decision(self) -> Decision:
         """Which config to choose, and how sure that is."""
-        return decide(self.frontier)
+        return decide(self.frontier, max_loss=self.max_loss)
 
     @cached_property
     def areas(self) -> Areas:

@@ -367,6 +367,7 @@ def _decision(decision: Decision, frontier: Frontier) -> Row:
         "number": decision.headline.number,
         "against_plain": _against(decision.baseline),
         "against_runner_up": _against(decision.runner_up),
+        "max_loss": decision.max_loss,
         "most_learned": _choice(decision.at_loss, frontier),
         "min_learned": decision.min_learned,
         "least_lost": None if decision.at_learning is None else _choice(decision.at_learning, frontier),

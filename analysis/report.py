@@ -20,18 +20,24 @@ from analysis.threads import on_one_thread
 
 @on_one_thread
 def write_report(
-    tables: Tables, folder: Path, *, definition: str | None = None, figures: FigureProcess | None = None
+    tables: Tables,
+    folder: Path,
+    *,
+    max_loss: float | None = None,
+    definition: str | None = None,
+    figures: FigureProcess | None = None,
 ) -> Path:
     """Write the report of some tables into a folder and return the path of its page.
 
     Args:
         tables: what `load_tables` makes of a study's folder.
         folder: made if it is not there; files of an earlier report are replaced.
+        max_loss: AZS that the study may give, as a fraction, if it says so.
         definition: text of the study's own file, which is shown as it is.
         figures: what draws the figures, where it is started already; it is done in the end.
     """
     with figures or FigureProcess() as figures:
-        evaluation = Evaluation(tables)
+        evaluation = Evaluation(tables, max_loss)
         frontier, look = evaluation.frontier, look_of(evaluation.frontier)
         for part in (folder, folder / "figures", folder / "tables"):
             part.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from study.resources import Resources
 from study.search.settings import EarlyStopping, Search
 from trainables.config import Clip, Learnt, Pocket, Subset
 from trainables.frozen import ConfigError, Frozen, parse, suggestion
+from trainables.store import is_address
 
 PRESETS = resources.files("search_spaces.presets")
 
@@ -260,8 +261,7 @@ def read(path: Path) -> StudyDefinition:
 
 def _placed_store(store: str | None, folder: Path) -> str | None:
     """A store's folder by its whole path; users name it as seen from `folder`."""
-    is_address = store is not None and re.match(r"[a-z0-9]{2,}:", store)
-    return store if store is None or is_address else str(folder / Path(store).expanduser())
+    return store if store is None or is_address(store) else str(folder / Path(store).expanduser())
 
 
 def recovery(folder: Path) -> str:

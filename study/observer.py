@@ -182,7 +182,8 @@ class _Seen:
         own = self._attempts_by_trial.get(row["trial"], [])
         attempt = own[-1] if own else None
         state = self._state(planned, attempt)
-        end = None if last is None else self.summary(self._key(last))
+        begun = last is not None and (last.task > 0 or bool(own))  # zero-shot alone is of all trials
+        end = self.summary(self._key(last)) if last is not None and begun else None
         line = points.line([row["block"]]) if state == "done" else None
         cost = None if last is None else self.results.cost(planned.cost)
         passes = 0 if last is None else sum(step.passes for step in planned.steps[: last.task + 1])

@@ -11,7 +11,7 @@ from study.definition import StudyDefinition
 from study.search.decisions import Decisions
 from study.search.stopping import require_rungs
 from study.search.trials import request, searched
-from study.trials import Trial, trials
+from study.trials import JOINT, Trial, methods_of, trials
 from trainables.config import Clip, Recipe, Subset
 from trainables.cycle import lineage
 from trainables.data import manifest
@@ -185,12 +185,30 @@ def make_plan(definition: StudyDefinition, source: str, decisions: Decisions | N
     ends = {} if definition.early_stopping is None else decisions.stopped
     planned = (_until(one, ends.get(one.trial.id)) for one in plan_trials(found, definition, source))
     is_open = definition.search is not None and request(definition) not in decisions.ended
-    return Plan(trials=tuple(planned), notes=tuple(_notes(definition)), is_open=is_open)
+    return Plan(trials=tuple(planned), notes=(*_notes(definition), *_joint_notes(definition, found)), is_open=is_open)
 
 
 def _until(planned: PlannedTrial, task: int | None) -> PlannedTrial:
     """A trial that ends with a task; None if it does not end before its stream does."""
     return planned if task is None else replace(planned, steps=planned.steps[: task + 1])
+
+
+def _joint_notes(definition: StudyDefinition, found: Sequence[Trial]) -> Iterator[str]:
+    """What a joint anchor takes from the first config where nobody says how it is to be trained."""
+    said = {**definition.fixed, **(definition.joint or {})}
+    rates = {trial.config.recipe.optimiser.lr for trial in found if trial.kind == "trial"}
+    joint = next((trial.config.recipe.optimiser.lr for trial in found if trial.method == JOINT), None)
+    if (
+        joint is None
+        or "lr" in said
+        or len(rates) < 2
+        or any(JOINT in methods_of(one) for one in definition.grid or ())
+    ):
+        return
+    yield (
+        f"joint: trained with lr {joint:g}, that of the first config, since nothing says another; every gain is "
+        "measured against it, so give it the one that it learns best with: joint: {lr: ...}"
+    )
 
 
 def _notes(definition: StudyDefinition) -> Iterator[str]:

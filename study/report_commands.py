@@ -77,7 +77,9 @@ def report(
 
         _derive(folder)
         tables, name = _chosen(folder, at=at, budget=budget, unit=unit, compare=compare)
-        page = write_report(tables, out or folder / name, definition=_definition(folder), figures=figures)
+        page = write_report(
+            tables, out or folder / name, max_loss=_allowed(folder), definition=_definition(folder), figures=figures
+        )
     typer.echo(page)
 
 
@@ -210,6 +212,13 @@ def as_grid(definition: dict[str, Any], plan: Plan) -> dict[str, Any]:
         searched = {name for space in spaces for name in space} & {"lr", "weight_decay", "clip_norm", "batch_size"}
         joint = {**{name: own[name] for name in sorted(searched)}, **joint}
     return {**definition, "grid": spaces, "search": None, "joint": joint}
+
+
+def _allowed(folder: Path) -> float | None:
+    """The AZS that a study's search may give, as a fraction."""
+    search = Folder(path=folder).definition().search
+    most = None if search is None else search.constraints.retention_loss
+    return None if most is None else max(most, 0.0)
 
 
 def _definition(folder: Path) -> str | None:

@@ -205,7 +205,9 @@ def _finish(tables: Tables, home: Folder, *, is_done: bool) -> None:
         raise typer.Exit(1)
     for reason in home.ended():
         typer.echo(f"the search ended: {reason}", err=True)
-    typer.echo(f"done: {len(tables.trials)} trials; write the report with: retune report {home.path}", err=True)
+    stopped = sum(row["status"] == "stopped" for row in tables.trials)
+    early = f", {stopped} of them stopped early" if stopped else ""
+    typer.echo(f"done: {len(tables.trials)} trials{early}; write the report with: retune report {home.path}", err=True)
 
 
 def known_in(definition: StudyDefinition, path: Path) -> Known:

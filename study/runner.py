@@ -19,6 +19,7 @@ from study.plan import PlannedTrial
 from study.progress import Progress
 from study.search.source import TrialSource
 from study.tries import Tries
+from trainables.frozen import ConfigError
 from trainables.leases import LeaseLostError
 from trainables.metrics import summarise
 from trainables.runtime import TrainingError
@@ -74,6 +75,11 @@ def _run_inline(source: TrialSource, *, definition: StudyDefinition, folder: Fol
     from trainables import cycle
 
     runtime = definition.resources.runtime(gpus=torch.cuda.device_count())
+    if runtime.kind == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "resources: gpus, or device: cuda, given, and this process has no GPU; run where there is one, or set "
+            "device: cpu in `resources`"
+        )
     store = location_of(folder.store())
     tries = Tries(definition.retries)
     while isinstance(planned := source.next(), PlannedTrial):

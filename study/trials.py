@@ -36,7 +36,7 @@ def trials(definition: StudyDefinition, source: str) -> tuple[Trial, ...]:
     """
     assert definition.grid is not None
     grids = [_without_joint(grid) for grid in definition.grid]
-    if not any(grids) and any(JOINT in _methods(grid) for grid in definition.grid):
+    if not any(grids) and any(JOINT in methods_of(grid) for grid in definition.grid):
         raise ConfigError(f"{source}: grid: {_ANCHORS_ONLY}")
     require_steps_once(definition, definition.grid, source)
     expanded = expand(grids, fixed=fixed(definition), workload=definition.workload, source=source)
@@ -121,14 +121,15 @@ _ANCHORS_ONLY = "it has anchors only; give at least one method that trains, such
 _JOINT: dict[str, Scalar] = {"method": "full", "timeline": "finetune", "new_share": None, "buffer_share": 0.0}
 
 
-def _methods(axes: Mapping[str, Values]) -> list[Scalar]:
+def methods_of(axes: Mapping[str, Values]) -> list[Scalar]:
+    """The methods that an entry of a grid names."""
     methods = axes.get("method", [])
     return methods if isinstance(methods, list) else [methods]
 
 
 def _without_joint(axes: Mapping[str, Values]) -> Mapping[str, Values]:
     """The axes of a grid without the joint anchor; none of a grid that has nothing else."""
-    methods = _methods(axes)
+    methods = methods_of(axes)
     if JOINT not in methods:
         return axes
     trained = [name for name in methods if name != JOINT]
@@ -141,9 +142,9 @@ def joint_anchors(definition: StudyDefinition, first: TrialConfig, source: str) 
     What neither the anchor nor `fixed` says is as in the first config of the grid, but for how that config trains.
     """
     asked = [
-        (point, f"{source}: grid[{i}]", len(set(map(str, _methods(grid)))) == 1)
+        (point, f"{source}: grid[{i}]", len(set(map(str, methods_of(grid)))) == 1)
         for i, grid in enumerate(definition.grid or ())
-        if JOINT in _methods(grid)
+        if JOINT in methods_of(grid)
         for point in [*product({axis: values for axis, values in grid.items() if axis != "method"}, source)] or [{}]
     ]
     if not asked and definition.joint is not None:

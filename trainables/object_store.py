@@ -49,6 +49,8 @@ _S3: dict[str, Any] = {
 }
 _OPTIONS: dict[str, dict[str, Any]] = {"s3": _S3}
 _EXTRAS = {"s3": "s3", "gs": "gcs"}
+_ALLOWED = "allowed: a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX"
+_UNCONDITIONAL = ("http", "https", "ftp", "sftp", "ssh", "smb", "hdfs", "webhdfs", "github", "git", "data")
 _CREDENTIALS = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE), and AWS_ENDPOINT_URL where it is not AWS",
     "gcs": "set GOOGLE_APPLICATION_CREDENTIALS, or log in with gcloud auth application-default login",
@@ -294,6 +296,11 @@ def _file_system(protocol: str, surroundings: frozenset[tuple[str, str]], proces
     Raises:
         ConfigError: there is none, or it is not installed.
     """
+    if protocol in _UNCONDITIONAL:
+        raise ConfigError(
+            f"store: {protocol}:// has no writes on a condition, which leases need; {_ALLOWED}; AWS_ENDPOINT_URL says "
+            "where an S3 is that is not at AWS"
+        )
     try:
         import fsspec
 
@@ -305,11 +312,10 @@ def _file_system(protocol: str, surroundings: frozenset[tuple[str, str]], proces
         how = f"pip install 'retune[{extra}]'" if extra else f"pip install what it needs ({error})"
         raise ConfigError(f"store: {protocol}://: a library is not installed; install it with: {how}") from error
     except ValueError as error:
-        if "Protocol not known" not in str(error):
-            raise
-        raise ConfigError(
-            f"store: {protocol}:// is unknown; allowed: a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX"
-        ) from error
+        raise ConfigError(f"store: {protocol}:// is unknown; {_ALLOWED}") from error
+    except Exception as error:  # such as a library of the system
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"store: {protocol}:// cannot be opened ({said}); {_ALLOWED}") from error
     files.retries = 1  # a time is bounded here, not a count
     logging.getLogger(type(files).__module__.partition(".")[0]).setLevel(logging.CRITICAL + 1)  # our message says it
     return files

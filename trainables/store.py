@@ -93,7 +93,7 @@ def open_store(location: str, tell: Callable[[str], None] = lambda _: None) -> S
     Raises:
         ConfigError: it names no store, or a library that it needs is not installed.
     """
-    if re.match(r"[a-z0-9]{2,}:(?!//)", location):
+    if is_address(location) and "://" not in location:
         raise ConfigError(f"store: {location!r} given; allowed: a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX")
     location = canonical(location)
     if "://" not in location:
@@ -103,11 +103,17 @@ def open_store(location: str, tell: Callable[[str], None] = lambda _: None) -> S
     return ObjectStore(location, tell)
 
 
+def is_address(location: str) -> bool:
+    """Whether it begins with a protocol, and so is no path."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", location) is not None
+
+
 def canonical(location: str) -> str:
     """A store's location in the one of its spellings that two studies can be compared by."""
     protocol, separator, rest = location.partition("://")
     if not separator:
         return location
+    protocol = protocol.lower()
     return rest if protocol == "file" else f"{_SPELLED.get(protocol, protocol)}://{rest.rstrip('/')}"
 
 

@@ -59,7 +59,8 @@ def connected(address: str | None, *, threads: int) -> Iterator[None]:
 
     Raises:
         ConfigError: not an address that can be used.
-        RunError: Ray does not start, or the cluster does not answer, or it is none for this process.
+        ConfigError: there is no cluster at the address, or none for this process.
+        RunError: Ray does not start.
     """
     settings = _SETTINGS if address is None else _SETTINGS | _OF_A_CLUSTER
     if address is None:
@@ -114,7 +115,7 @@ def _joined(address: str) -> Iterator[None]:
         try:
             ray.init(address=head, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:  # whatever it is, there is no cluster to run on
-            raise RunError(
+            raise ConfigError(
                 f"the Ray cluster at {head} does not take this process: {_first_line(error)}; retune has to run on a "
                 "machine that is a node of the cluster, such as its head, or there by `ray job submit`"
             ) from error
@@ -169,7 +170,7 @@ def _found(address: str) -> str:
         found: str = canonicalize_bootstrap_address_or_die("auto")
     except (ConnectionError, RuntimeError, ValueError) as error:
         said = str(error).split(". ")[0]
-        raise RunError(
+        raise ConfigError(
             f"--address auto: {said}; start one here (`ray start --head`), log in to a node of one, name it as "
             "HOST:PORT, or leave --address out to run on this machine alone"
         ) from error
@@ -183,7 +184,7 @@ def _asked(head: str) -> dict[str, Any]:
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_SECONDS).close()
     except OSError as error:
-        raise RunError(f"no Ray cluster answers at {head} ({error.strerror or error}); {check}") from error
+        raise ConfigError(f"no Ray cluster answers at {head} ({error.strerror or error}); {check}") from error
     from ray._raylet import GcsClient  # type: ignore[attr-defined]
     from ray.exceptions import AuthenticationError, RayError
 
@@ -192,12 +193,12 @@ def _asked(head: str) -> dict[str, Any]:
             said = GcsClient(address=head).internal_kv_get(b"CLUSTER_METADATA", b"cluster", timeout=_SECONDS)
         return dict(json.loads(said))
     except AuthenticationError as error:
-        raise RunError(
+        raise ConfigError(
             f"the Ray cluster at {head} refuses this process's token; put the cluster's token into RAY_AUTH_TOKEN, or "
             "the name of its file into RAY_AUTH_TOKEN_PATH, with RAY_AUTH_MODE=token"
         ) from error
     except (RayError, TypeError, ValueError) as error:
-        raise RunError(f"what answers at {head} is not the head of a Ray cluster; {check}") from error
+        raise ConfigError(f"what answers at {head} is not the head of a Ray cluster; {check}") from error
 
 
 @contextlib.contextmanager
@@ -220,7 +221,7 @@ def _require_same_versions(cluster: Mapping[str, Any], head: str) -> None:
     theirs = f"Ray {cluster.get('ray_version')} on Python {cluster.get('python_version')}"
     ours = f"Ray {ray.__version__} on Python {platform.python_version()}"
     if theirs != ours:
-        raise RunError(
+        raise ConfigError(
             f"the cluster at {head} runs {theirs}, this process {ours}; both have to be the same: install the one "
             "here, or the other on all nodes"
         )

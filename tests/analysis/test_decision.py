@@ -121,3 +121,13 @@ def test_a_gain_that_is_not_shown_is_doubted_at_once() -> None:
     found = answers_of(replace(SMALL, noise_sd=0.03, seed=1))
     assert found["Choose"].startswith("Best so far, but not shown to beat routing: no. ")
     assert re.search(r"(About \d+ more blocks? would|More blocks will hardly) tell", found["How sure that is"])
+
+
+def test_a_choice_beyond_what_the_study_may_lose_is_said() -> None:
+    frontier = frontier_of(frames(SMALL))
+    headline = decide(frontier).headline
+    lost = frontier.zero_shot.azs.value - headline.azs.value
+    for most, beyond in ((lost / 2, True), (2 * lost, False)):
+        found = answers(frontier, decide(frontier, max_loss=most))
+        assert found[1].question.startswith(f"If you may lose at most {100 * most:g} points of AZS")
+        assert ("larger loss than" in found[0].text) is beyond

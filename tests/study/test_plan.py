@@ -232,3 +232,23 @@ def test_what_is_done_is_known_by_one_listing_a_kind() -> None:
     assert len(found.missing(have)) == len(found.trials)
     assert all(one.to_train(have) for one in found.trials)
     assert requests == {"keys": 3}
+
+
+def test_a_joint_anchor_that_nobody_described_is_told() -> None:
+    def warnings(*grids: dict[str, object], **keys: object) -> tuple[str, ...]:
+        value = {
+            "name": "p",
+            "workload": {"name": "noop"},
+            "fixed": {"tasks": 2, "steps": 2},
+            "grid": list(grids),
+            **keys,
+        }
+        return make_plan(parse(StudyDefinition, value, source="p.yaml"), "p.yaml").warnings
+
+    rates: dict[str, object] = {"lr": [1e-4, 1e-2]}
+    (note,) = warnings(rates)
+    assert note.startswith("joint: trained with lr 0.0001, that of the first config")
+    assert not warnings(rates, joint={"lr": 1e-2})
+    assert not warnings(rates, joint=None)
+    assert not warnings(rates, {"method": "joint", "lr": 1e-3})
+    assert not warnings({"lr": 1e-4})

@@ -282,3 +282,21 @@ def test_a_library_that_is_not_installed_is_named_by_what_installs_it(
     monkeypatch.delitem(loaded, location.partition(":")[0], raising=False)
     with pytest.raises(ConfigError, match=rf"a library is not installed.*pip install 'retune\[{extra}\]'"):
         open_store(location)
+
+
+@pytest.mark.parametrize(
+    ("location", "said"),
+    [
+        ("ftp://x/y", "ftp:// has no writes on a condition, which leases need; allowed: a folder, s3://"),
+        ("http://127.0.0.1:1/x", "http:// has no writes .*AWS_ENDPOINT_URL"),
+        ("S3:bucket", "'S3:bucket' given; allowed: a folder, s3://"),
+    ],
+)
+def test_what_is_no_store_is_told_at_once(location: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        open_store(location)
+
+
+def test_protocols_are_read_in_any_case() -> None:
+    assert open_store("S3://bucket/prefix/").location == "s3://bucket/prefix"
+    assert open_store("s3a://bucket/prefix").location == "s3://bucket/prefix"

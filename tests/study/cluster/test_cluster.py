@@ -51,7 +51,7 @@ def cluster() -> Iterator[Raylets]:
 def test_other_versions_a_wrong_token_and_no_address_at_all_are_told_at_once(cluster: Raylets) -> None:
     began = time.monotonic()
     said = _connect(cluster.address, cluster.variables | {"RAY_AUTH_TOKEN": "0" * 48})
-    assert said.startswith(f"RunError the Ray cluster at {cluster.address} refuses this process's token")
+    assert said.startswith(f"ConfigError the Ray cluster at {cluster.address} refuses this process's token")
     assert "RAY_AUTH_TOKEN" in said
     versions = _connect(cluster.address, cluster.variables)
     assert versions.startswith("connected ")

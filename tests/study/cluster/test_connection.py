@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from study.cluster.connection import PACKAGES, connected, copied, passed_on, require_address
-from study.runner import RunError
 from trainables.frozen import ConfigError
 
 
@@ -33,7 +32,7 @@ def port() -> Iterator[int]:
 
 def test_a_cluster_that_does_not_answer_is_told_at_once(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.environ", {})
-    with pytest.raises(RunError, match=rf"no Ray cluster answers at 127\.0\.0\.1:{port} \(Connection refused\)"):
+    with pytest.raises(ConfigError, match=rf"no Ray cluster answers at 127\.0\.0\.1:{port} \(Connection refused\)"):
         with connected(f"127.0.0.1:{port}", threads=1):
             pass
 
