@@ -199,12 +199,12 @@ def _finish(tables: Tables, home: Folder, *, is_done: bool) -> None:
         typer.echo(f"interrupted with {len(left)} trials to do; the same command goes on", err=True)
     elif not is_done:
         typer.echo("interrupted before the search ended; the same command goes on", err=True)
+    for reason in home.ended():
+        typer.echo(f"the search ended: {reason}", err=True)
     if left or not is_done:
         raise typer.Exit(130)
     if failed:
         raise typer.Exit(1)
-    for reason in home.ended():
-        typer.echo(f"the search ended: {reason}", err=True)
     stopped = sum(row["status"] == "stopped" for row in tables.trials)
     early = f", {stopped} of them stopped early" if stopped else ""
     typer.echo(f"done: {len(tables.trials)} trials{early}; write the report with: retune report {home.path}", err=True)

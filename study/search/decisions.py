@@ -43,12 +43,14 @@ class Decisions:
         suggested: configs in the order of suggestion; one that was suggested twice stands here twice.
         blocks: how many blocks a config runs on, where that is more than all configs do; by its id.
         stopped: the task that a trial ends with, by its id.
-        ended: why the search ended, by what it was asked for; a search that is asked for more goes on.
+        closed: why no more configs are asked for, though blocks may be added, by what the search was asked for.
+        ended: why the search ended, likewise; a search that is asked for more goes on.
     """
 
     suggested: tuple[Suggestion, ...] = ()
     blocks: Mapping[str, int] = field(default_factory=dict)
     stopped: Mapping[str, int] = field(default_factory=dict)
+    closed: Mapping[str, str] = field(default_factory=dict)
     ended: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -63,6 +65,7 @@ class DecisionFile:
         suggested: list[Suggestion] = []
         blocks: dict[str, int] = {}
         stopped: dict[str, int] = {}
+        closed: dict[str, str] = {}
         ended: dict[str, str] = {}
         for row in self._rows():
             match row:
@@ -73,9 +76,14 @@ class DecisionFile:
                     blocks |= more
                 case {"decision": "stop", "trial": str() as trial, "task": int() as task}:
                     stopped[trial] = task
+                case {"decision": "close", "asked": str() as asked, "reason": str() as reason}:
+                    closed[asked] = reason
                 case {"decision": "end", "asked": str() as asked, "reason": str() as reason}:
                     ended[asked] = reason
-        return Decisions(suggested=tuple(suggested), blocks=blocks, stopped=stopped, ended=ended)
+                case {"decision": "reopen", "asked": str() as asked}:
+                    closed.pop(asked, None)
+                    ended.pop(asked, None)
+        return Decisions(suggested=tuple(suggested), blocks=blocks, stopped=stopped, closed=closed, ended=ended)
 
     def suggest(self, suggestion: Suggestion) -> None:
         """A config is asked for."""
@@ -96,9 +104,17 @@ class DecisionFile:
         """A trial ends with a task."""
         self._add("stop", {"trial": trial, "task": task, "reason": reason})
 
+    def close(self, asked: str, reason: str) -> None:
+        """A search asks for no more configs."""
+        self._add("close", {"asked": asked, "reason": reason})
+
     def end(self, asked: str, reason: str) -> None:
         """A search ends."""
         self._add("end", {"asked": asked, "reason": reason})
+
+    def reopen(self, asked: str) -> None:
+        """A search that had ended goes on."""
+        self._add("reopen", {"asked": asked})
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         try:

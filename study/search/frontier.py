@@ -4,16 +4,21 @@ Objectives are to be high, and there are one or two of them. All configs run on 
 there are compared in pairs, and what blocks have in common cancels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from study.search.settings import Objective
+
 FloatArray = npt.NDArray[np.float64]
 
 SURE = 0.8
 """Probability from which on a config counts as dominated, as in the advice of a report (`retune recommend`)."""
+
+LOWEST: Mapping[Objective, float] = {"aka": 0.0, "azs": 0.0, "gm": 0.0, "gain": -1.0}
+"""What an objective hardly falls below, from where areas are measured: a gain is AZS less that of the line."""
 
 
 def hypervolume(values: FloatArray) -> float:
@@ -22,10 +27,11 @@ def hypervolume(values: FloatArray) -> float:
         return 0.0
     if values.shape[1] == 1:
         return float(values.max())
-    rising = values[np.lexsort((-values[:, 1], -values[:, 0]))]
-    heights = np.maximum.accumulate(np.maximum(rising[:, 1], 0.0))
-    widths = np.diff(np.append(rising[:, 0], 0.0)) * -1
-    return float(np.sum(heights * np.maximum(widths, 0.0)))
+    above = np.maximum(values, 0.0)
+    falling = above[np.argsort(-above[:, 0])]
+    heights = np.maximum.accumulate(falling[:, 1])
+    widths = -np.diff(np.append(falling[:, 0], 0.0))
+    return float(np.sum(heights * widths))
 
 
 def dominated(ends: Sequence[FloatArray]) -> FloatArray:

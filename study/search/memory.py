@@ -68,7 +68,7 @@ class Memory:
 
     def history(self, line: Line | None) -> list[Told]:
         """What a sampler is told: earlier studies, then suggestions in their order."""
-        told = [self._done(warm.point, config, warm.ends, warm.starts, line) for config, warm in self.warm.items()]
+        told = [self._done(warm.point, config, warm.ends, warm.starts, line, 0) for config, warm in self.warm.items()]
         for one in self.suggested:
             point = self._point_of(one)
             if point is not None and one.id not in self.warm:  # not of a space that was larger, nor told already
@@ -94,6 +94,12 @@ class Memory:
         """Suggested configs of which nothing more comes on the first blocks, each once, in their order."""
         found = dict.fromkeys(one.id for one in self.suggested if one.runs)
         return [config for config in found if self._outcomes.of(config).state != "running"]
+
+    def has_failed(self, count: int) -> bool:
+        """Whether the latest configs of the space that have ended, so many, all failed."""
+        own = {one.id for one in self.suggested if self._point_of(one) is not None}
+        latest = [config for config in self.concluded() if config in own][-count:]
+        return len(latest) == count and all(self._outcomes.of(config).state == "failed" for config in latest)
 
     def left(self) -> list[Point]:
         """Points of a finite space that are not known."""
@@ -133,7 +139,7 @@ class Memory:
         ends: Sequence[Summary],
         starts: Sequence[Summary],
         line: Line | None,
-        generation: int | None = None,
+        generation: int | None,
     ) -> Told:
         """A config by its means over the first blocks, which all configs have."""
         if self._lacks(line):

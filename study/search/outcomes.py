@@ -1,6 +1,5 @@
 """What the trials of a search came to, config by config, as far as the store has it."""
 
-import json
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ class Outcome:
         state: on the first blocks; "pruned" where a trial was stopped.
         ends: what is served in the end, on the blocks that it has finished, from the first one.
         starts: what the zero-shot model scores there.
-        left: share of the tasks that a stopped trial did not see.
+        left: share of the tasks that it did not see where it was stopped, on the block where it came farthest.
     """
 
     state: State
@@ -51,11 +50,11 @@ class Outcomes:
         assert definition.search is not None
         self._first = definition.search.first_blocks
         self._blocks = definition.blocks[: self._first]
-        self._store, self._results = store, Results(store)
+        self._results = Results(store)
         self._scored = set(known.scores)
         self._failed = set(failed)
         self._open: set[str] = set()
-        self._seconds: dict[str, float] = {}
+        self._hours: dict[str, float] = {}
         self._planned: dict[str, PlannedTrial] = {}
         self._of_config: dict[str, list[str]] = {}
 
@@ -95,7 +94,7 @@ class Outcomes:
         if any(one.trial.id in self._failed for one in first):
             return Outcome(state="failed")
         if stopped := [one for one in first if one.is_stopped and one.trial.id not in self._open]:
-            return Outcome(state="pruned", left=max(_left(one) for one in stopped))
+            return Outcome(state="pruned", left=min(_left(one) for one in stopped))
         done: list[PlannedTrial] = []
         for one in planned:
             if one.trial.id in self._open or one.trial.id in self._failed or one.is_stopped:
@@ -126,16 +125,14 @@ class Outcomes:
         return self._planned[self._of_config[config][0]]
 
     def hours_of(self, planned: PlannedTrial) -> float:
-        """Hours that a trial trained, by the records of its updates, up to where it is."""
-        return math.fsum(self._seconds_of(key) for key in planned.updates) / 3600
-
-    def _seconds_of(self, update: str) -> float:
-        if update not in self._seconds:
-            payload = self._store.get("records", update)
-            if payload is None:
-                return 0.0
-            self._seconds[update] = float(json.loads(payload)["wall_seconds"])
-        return self._seconds[update]
+        """Hours that a trial trained, by the records of its updates; they are read once, when it has ended."""
+        name = planned.trial.id
+        if name in self._open:
+            return 0.0
+        if name not in self._hours:
+            self._results.fetch_seconds(planned.updates)
+            self._hours[name] = math.fsum(self._results.seconds(key) or 0.0 for key in planned.updates) / 3600
+        return self._hours[name]
 
     def _end(self, planned: PlannedTrial) -> Summary | None:
         return self._read(planned.steps[-1].scores)

@@ -86,10 +86,7 @@ def outlook(
         for one in shown.trials
     )
     own = [one for one in plan.trials if one.trial.kind == "trial"]
-    most = min(
-        (one for one in (search.stop.trials, space.size and space.size * len(definition.blocks)) if one is not None),
-        default=None,
-    )
+    most = most_trials(definition, space.size)
     dearest = max(counts.by_method, key=lambda row: row.mafs_per_trial)
     flops = max(sum(row.steps) * row.flops_per_step for row in counts.by_method)
     times = [row.seconds_per_trial for row in counts.by_method]
@@ -113,13 +110,25 @@ def outlook(
         seconds_per_trial=seconds,
         bytes_per_trial=size,
         flops=None if most is None else most * flops,
-        mafs=_least(search.stop.mafs, None if most is None else most * dearest.mafs_per_trial),
+        mafs=_least(
+            search.stop.mafs and search.stop.mafs + search.first_blocks * dearest.mafs_per_trial,
+            None if most is None else most * dearest.mafs_per_trial,
+        ),
         seconds=None if most is None or seconds is None else most * seconds / workers,
         bytes=None if most is None else most * size,
         workers=workers,
         by_method=counts.by_method,
         warnings=counts.warnings,
     )
+
+
+def most_trials(definition: StudyDefinition, configs: int | None) -> int | None:
+    """The most trials of a search through so many configs: the last config runs on all first blocks, too."""
+    search = definition.search
+    assert search is not None
+    asked = search.stop.trials and search.stop.trials + search.first_blocks - 1
+    bounds = asked, configs and configs * len(definition.blocks)
+    return min((bound for bound in bounds if bound is not None), default=None)
 
 
 def lines(found: Outlook) -> Iterator[str]:
@@ -144,7 +153,7 @@ def lines(found: Outlook) -> Iterator[str]:
     size = "" if found.bytes is None else f", {found.bytes / 1e6:.0f} MB if nothing is freed"
     yield (
         f"in all    at most {found.flops:.3g} FLOPs, {found.mafs:.3g} MAFs, "
-        f"{_time(found.seconds)} of training on {found.workers} workers here{size}"
+        f"{_time(found.seconds)} of training on {found.workers} workers here{size}; anchors come on top"
     )
 
 

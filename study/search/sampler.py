@@ -9,6 +9,8 @@ constraint: TPE ranks it below all that it may compare, and the others, which ne
 
 TPE knows of axes that do not apply. NSGA-II and the Gaussian process draw at random what some trials lack, unless all
 of them have all axes: they are given the middle of those that do not apply, as in SMAC (arXiv 2109.09831).
+
+NSGA-II takes parents from generations only, so configs of earlier studies are of its first one.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -48,7 +50,7 @@ class Told:
         state: how far it is.
         values: of the objectives, to be high; of a "done" one.
         constraints: how far each is broken; 0 or less keeps it.
-        generation: that NSGA-II counted it to.
+        generation: that NSGA-II counts it to.
     """
 
     point: Point

@@ -25,7 +25,7 @@ from study.definition import StudyDefinition
 from study.gain import Line
 from study.plan import Known, PlannedTrial, make_plan, plan_trials
 from study.search.decisions import DecisionFile, Suggestion
-from study.search.frontier import SURE, dominated, hypervolume
+from study.search.frontier import LOWEST, SURE, dominated, hypervolume
 from study.search.memory import INVALID, Entry, Memory
 from study.search.outcomes import Outcomes
 from study.search.sampler import STARTUP, ask
@@ -41,11 +41,17 @@ from trainables.store import Store
 REPEATS = 100
 """Suggestions in a row that bring no new config, after which a search gives up."""
 
+FAILURES = STARTUP
+"""Configs in a row that fail, after which a search ends until it is run again. No more than it asks for at random
+anyway, so that an outage does not use up its budget."""
+
 REPEATED = 3
 """Configs that run on a second block early: what lies within the noise of the frontier is not known without them."""
 
 _PATIENCE = 10
 """Of these, how many until one of those that are left of a finite space is drawn at random."""
+
+_FAILS = f"{FAILURES} configs in a row failed; mend what failed or leave it out of search.spaces, and run it again"
 
 
 class SearchSource:
@@ -84,25 +90,29 @@ class SearchSource:
         decisions = file.read()
         found = suggested(definition, self._space, decisions, source)
         warm = warm_started(definition, self._space, source)
-        self._blocks = {one.id: blocks_of(definition, one.id, decisions) for one in found}
+        self._blocks = {one.id: blocks_of(definition, one.id, decisions) for one in found if one.runs}
         self._outcomes = Outcomes(definition, store, known, failed)
         self._memory = Memory(self._search, self._space, self._outcomes, found, warm)
-        self._spending = Spending(self._search.stop, self._outcomes, self._memory.warm.keys())
+        self._spending = Spending(self._search.stop, self._outcomes, {name for one in warm for name in one.trials})
         self._queue = Queue(known)
         for planned in make_plan(definition, source, decisions).trials:
             self._add(planned, failed)
         for one in warm:
             self._adopt(one)
-        self._over: str | None = None
-        self.reason = decisions.ended.get(request(definition))
+        self._asked = request(definition)
+        self._over, self.reason = decisions.closed.get(self._asked), decisions.ended.get(self._asked)
+        if self.reason is not None and self._queue.waiting:
+            self._reopen()
 
     # -- as a source ---------------------------------------------------------------------------------------------------
 
     def next(self) -> PlannedTrial | Idle:
         """The next trial that is ready; a config is asked for when no trial waits."""
         while True:
-            if (planned := self._queue.pop()) is not None:
-                return planned
+            while (planned := self._queue.pop()) is not None:
+                if not self._stopping.leaves_out(planned, self._known):
+                    return planned
+                self.ended(planned.trial.id, failed=False)
             if self._queue.waiting:
                 return Idle.WAIT
             if self.reason is not None:
@@ -141,17 +151,22 @@ class SearchSource:
         """Add trials. False where there are none to add: for now, or for good, and then there is a reason."""
         if spent := self._spending.is_spent():
             return self._end(spent)
+        if self._memory.has_failed(FAILURES):
+            return False if self._queue.running else self._end(_FAILS)
         line = self._outcomes.line()
         if "gain" in self._search.objectives and line is None and not self._outcomes.anchors_are_open:
-            return self._end("there is no gain, since joint training failed or learned nothing")
+            return self._end(
+                "there is no gain, since joint training failed or learned nothing; say `joint: {lr: ..., steps: ...}`"
+            )
         entries = self._memory.entries(line)
         places = self._open(entries)
         if self._lacks_noise(entries):
             self._deepen(dict(sorted(self._unrepeated(entries).items(), key=lambda item: item[1])[:REPEATED]))
             return True
-        self._over = self._over or self._exhausted() or self._plateau(entries)
+        if self._over is None:
+            self._close(self._exhausted() or self._plateau(entries))
         if self._over is None and not (places and self._must_deepen(places)):
-            self._over = self._widen(line)
+            self._close(self._widen(line))
             if self._over is None:
                 return True
         if self._queue.running:
@@ -163,8 +178,19 @@ class SearchSource:
 
     def _end(self, reason: str) -> bool:
         self.reason = reason
-        self._file.end(request(self._definition), reason)
+        self._file.end(self._asked, reason)
         return False
+
+    def _close(self, reason: str | None) -> None:
+        """Ask for no more configs, if there is a reason not to; blocks may still be added."""
+        if reason is not None:
+            self._over = reason
+            self._file.close(self._asked, reason)
+
+    def _reopen(self) -> None:
+        """What has failed or was lost runs again, and may change what ended the search."""
+        self._over = self.reason = None
+        self._file.reopen(self._asked)
 
     def _lacks_noise(self, entries: Sequence[Entry]) -> bool:
         """Whether some configs can be compared and nobody knows how well: all blocks but one are unused."""
@@ -203,7 +229,8 @@ class SearchSource:
         before = [mean for config, mean in means.items() if config not in latest]
         if len(latest) < plateau.trials or not before:
             return None
-        rise = hypervolume(np.array(list(means.values()))) - hypervolume(np.array(before))
+        lowest = [LOWEST[name] for name in self._search.objectives]
+        rise = hypervolume(np.array(list(means.values())) - lowest) - hypervolume(np.array(before) - lowest)
         return None if rise > plateau.by else f"{plateau.trials} configs in a row added no more than {plateau.by:g}"
 
     # -- more trials ---------------------------------------------------------------------------------------------------
@@ -226,7 +253,13 @@ class SearchSource:
                 )
             if self._take(point, generation):
                 return None
-        return f"{REPEATS} suggestions in a row brought no new config that may run"
+        return f"{REPEATS} suggestions in a row brought no new config that may run{self._within()}"
+
+    def _within(self) -> str:
+        """The constraints that keep configs from running, in words."""
+        most = self._search.constraints.model_dump(include={"cost_mafs", "cost_flops"}, exclude_none=True)
+        said = " and ".join(f"{name} at most {value:g}" for name, value in most.items())
+        return f" with {said}" if said else ""
 
     def _take(self, point: Point, generation: int | None) -> bool:
         """Note a suggestion; its trials are added unless they are known, or cannot keep the constraints."""
@@ -260,9 +293,10 @@ class SearchSource:
     def _suggest(self, one: Suggested, planned: Iterable[PlannedTrial]) -> None:
         self._file.suggest(one.suggestion)
         self._memory.suggested.append(one)
-        self._blocks.setdefault(one.id, self._search.first_blocks)
-        for trial in planned if one.runs else ():
-            self._add(trial)
+        if one.runs:
+            self._blocks.setdefault(one.id, self._search.first_blocks)
+            for trial in planned:
+                self._add(trial)
 
     def _adopt(self, warm: Warm) -> None:
         """What an earlier study trained into the same store becomes a trial of this one."""

@@ -33,7 +33,8 @@ class Plateau(Frozen):
 
     Attributes:
         trials: configs in a row.
-        by: area under the frontier of the objectives, as fractions; with one objective the rise of the best value.
+        by: area under the frontier of the objectives, as fractions, that of a gain from -1 on; with one objective the
+            rise of the best value.
     """
 
     trials: int = Field(ge=1)
@@ -41,7 +42,9 @@ class Plateau(Frozen):
 
 
 class Stop(Frozen):
-    """When a search ends; the first that holds. Anchors do not count.
+    """When a search ends; the first that holds. Anchors do not count, nor what earlier studies have trained.
+
+    Until then configs begin, each on all first blocks, so that a search takes a little more than it was asked for.
 
     Attributes:
         trials: trials, each a config on a block.

@@ -132,11 +132,12 @@ class Stopping:
             self._stop(trial, task, verdict.reason)
         return verdict.stops
 
-    def leaves_out(self, trial: Trial, task: int) -> bool:
-        """Whether a trial, which has come as far as a task, is not started: its config was stopped on another block."""
-        if not self._rungs.stopped_elsewhere(trial.config.config_id, trial.config.block):
+    def leaves_out(self, planned: PlannedTrial, known: Known) -> bool:
+        """Whether a trial is not started: its config was stopped on another block. It ends with what is scored."""
+        trial = planned.trial
+        if trial.kind == "anchor" or not self._rungs.stopped_elsewhere(trial.config.config_id, trial.config.block):
             return False
-        self._stop(trial, task, "its config was stopped on another block")
+        self._stop(trial, planned.scored_to(known), "its config was stopped on another block")
         return True
 
     def ended(self, trial: Trial, *, failed: bool) -> int | None:
@@ -186,8 +187,7 @@ class GridSource:
     def next(self) -> PlannedTrial | Idle:
         """The next trial that is ready."""
         while (planned := self._queue.pop()) is not None:
-            came_to = planned.scored_to(self._known)
-            if planned.trial.kind == "anchor" or not self._stopping.leaves_out(planned.trial, came_to):
+            if not self._stopping.leaves_out(planned, self._known):
                 return planned
             self.ended(planned.trial.id, failed=False)
         return Idle.WAIT if self._queue.waiting else Idle.END

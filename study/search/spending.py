@@ -21,7 +21,7 @@ class Spending:
     Args:
         stop: what they may cost together.
         outcomes: the trials.
-        free: configs that cost nothing, since an earlier study has trained them.
+        free: trials that cost nothing, since an earlier study has trained them.
     """
 
     def __init__(self, stop: Stop, outcomes: Outcomes, free: Collection[str]) -> None:
@@ -64,7 +64,7 @@ class Spending:
         return {unit: (self._spent(unit), float(most)) for unit, most in limits.items() if most is not None}
 
     def _spent(self, unit: str) -> float:
-        own = (one for one in self._outcomes.trials if one.trial.config.config_id not in self._free)
+        own = (one for one in self._outcomes.trials if one.trial.id not in self._free)
         return math.fsum(self._cost(unit, planned) for planned in own)
 
     def _cost(self, unit: str, planned: PlannedTrial) -> float:

@@ -33,9 +33,9 @@ FloatArray = npt.NDArray[np.float64]
 
 
 def require_rungs(settings: EarlyStopping | None, trials: Iterable[Trial], source: str) -> None:
-    """Raises: ConfigError: no trial is long enough to be stopped."""
+    """Raises: ConfigError: no trial is long enough to be stopped after one of the tasks."""
     most = max((trial.config.stream.tasks for trial in trials if trial.kind == "trial"), default=None)
-    if settings is not None and most is not None and settings.at[0] >= most:
+    if settings is not None and most is not None and settings.at[-1] >= most:
         raise ConfigError(
             f"{source}: early_stopping.at: {settings.at} given; trials have {most} tasks, and one can only be stopped "
             "before its last"

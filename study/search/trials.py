@@ -25,10 +25,12 @@ def space_of(definition: StudyDefinition, source: str) -> SearchSpace:
 
 def request(definition: StudyDefinition) -> str:
     """What a search was asked for: as long as it is the same, a search that has ended has ended."""
-    asked = {"search": definition.search, "early_stopping": definition.early_stopping}
-    parts = {name: None if value is None else value.canonical() for name, value in asked.items()}
-    blocks = [block.canonical() for block in definition.blocks]
-    return digest({**parts, "blocks": blocks, "fixed": definition.fixed})[:12]
+    whole = definition.canonical()
+    return digest({name: whole[name] for name in _ASKED})[:12]
+
+
+_ASKED = ("search", "early_stopping", "blocks", "fixed", "subset", "lr_scaling", "budget", "joint")
+"""Keys of a definition that say which trials a search has, and what it sees of them."""
 
 
 @dataclass(frozen=True, kw_only=True)

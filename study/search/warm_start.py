@@ -32,12 +32,14 @@ class Warm:
         config: its id.
         ends: what it scored after the last task, on each of the first blocks of this study.
         starts: what the zero-shot model scored there.
+        trials: all trials of it that the earlier study has finished, on other blocks too.
     """
 
     point: Point
     config: str
     ends: tuple[Summary, ...]
     starts: tuple[Summary, ...]
+    trials: frozenset[str]
 
 
 def warm_started(definition: StudyDefinition, space: SearchSpace, source: str) -> tuple[Warm, ...]:
@@ -105,5 +107,6 @@ def _of_folder(
                     config=config,
                     ends=tuple(path[max(path)] for path in paths),
                     starts=tuple(path[0] for path in paths),
+                    trials=frozenset(row["trial"] for row in on_blocks.values()),
                 )
                 break

@@ -17,6 +17,7 @@ def written(path: Path) -> DecisionFile:
     file.suggest(SECOND)
     file.run_on({"a": 2, "b": 3})
     file.stop("t", 4, "why")
+    file.close("request", "why")
     file.end("request", "reason")
     return file
 
@@ -24,8 +25,20 @@ def written(path: Path) -> DecisionFile:
 def test_what_is_written_comes_back(tmp_path: Path) -> None:
     assert DecisionFile(tmp_path / "d").read() == Decisions()
     assert written(tmp_path / "d").read() == Decisions(
-        suggested=(FIRST, SECOND), blocks={"a": 2, "b": 3}, stopped={"t": 4}, ended={"request": "reason"}
+        suggested=(FIRST, SECOND),
+        blocks={"a": 2, "b": 3},
+        stopped={"t": 4},
+        closed={"request": "why"},
+        ended={"request": "reason"},
     )
+
+
+def test_a_search_that_goes_on_has_neither_closed_nor_ended(tmp_path: Path) -> None:
+    file = written(tmp_path / "d")
+    file.end("another", "reason")
+    file.reopen("request")
+    assert file.read().closed == {}
+    assert file.read().ended == {"another": "reason"}
 
 
 def test_any_cut_leaves_whole_decisions_and_goes_on(tmp_path: Path) -> None:

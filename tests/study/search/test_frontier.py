@@ -8,14 +8,19 @@ from hypothesis import strategies as st
 
 from study.search.frontier import SURE, dominated, hypervolume, noise
 
-COORDINATE = st.integers(0, 8).map(lambda number: number / 8)
+COORDINATE = st.integers(-4, 8).map(lambda number: number / 8)
 
 
 @given(st.lists(st.tuples(COORDINATE, COORDINATE), min_size=1, max_size=20))
 def test_hypervolume_is_that_of_another_implementation(points: list[tuple[float, float]]) -> None:
+    """What lies below 0 dominates nothing above it."""
     xy = np.array(points)
     expected = moocore.hypervolume(xy, ref=[0.0, 0.0], maximise=True)
     assert hypervolume(xy) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_value_below_0_adds_nothing() -> None:
+    assert hypervolume(np.array([[-0.2, 0.9], [0.5, 0.8]])) == pytest.approx(0.4)
 
 
 def test_with_one_objective_it_is_the_best_value() -> None:

@@ -2,16 +2,20 @@
 
 import math
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from study.plan import PlannedTrial, known
-from study.search.search import SearchSource
+from study.search.outlook import most_trials
+from study.search.search import FAILURES, SearchSource
 from study.search.settings import SAMPLERS
 from study.search.spending import cost_of, passes
+from study.search.trials import request
 from tests.study.search.driver import Driver, definition, lr_of
+from trainables.store import Kind, MemoryStore
 
 RATE = {"low": 1e-4, "high": 1e-2}
 SPACES: list[dict[str, Any]] = [
@@ -137,6 +141,23 @@ def test_a_plateau_ends_a_search(tmp_path: Path) -> None:
     assert len(blocks_of(flat)) == 5
 
 
+def test_gains_below_the_line_that_rise_are_no_plateau(tmp_path: Path) -> None:
+    """The frontier moves up with every config, always below the line from (0.3, 0.84) to the joint point."""
+    own: list[str] = []
+
+    def rising(planned: PlannedTrial, task: int) -> tuple[float, float]:
+        if task == 0 or planned.trial.kind == "anchor":
+            return scores(planned, task)
+        if planned.trial.id not in own:
+            own.append(planned.trial.id)
+        return 0.4, 0.5 + 0.01 * own.index(planned.trial.id)
+
+    stop = {"trials": 12, "hypervolume_plateau": {"trials": 2}}
+    one = driver(tmp_path, rising, objectives=["aka", "gain"], stop=stop)
+    one.run()
+    assert one.reason == "12 trials, as asked"
+
+
 def test_a_search_that_is_asked_for_more_goes_on_as_if_it_had_been_asked_at_once(tmp_path: Path) -> None:
     whole = driver(tmp_path / "whole", stop={"trials": 16})
     whole.run()
@@ -197,6 +218,101 @@ def test_failed_trials_are_told_and_asked_around(tmp_path: Path) -> None:
     assert all(number == 1 for name, number in blocks_of(one).items() if methods[name] == "vera")
 
 
+class Outage:
+    """While it is on, some trials fail."""
+
+    def __init__(self, hits: Callable[[PlannedTrial], bool] = lambda _: True) -> None:
+        self.is_on, self._hits = True, hits
+
+    def __call__(self, planned: PlannedTrial, task: int) -> tuple[float, float] | None:
+        return None if self.is_on and self._hits(planned) and task else scores(planned, task)
+
+
+FAILED = "10 configs in a row failed; mend what failed or leave it out of search.spaces, and run it again"
+
+
+@pytest.mark.parametrize("stop", [{"trials": 16}, {"hours": 16}, {"hypervolume_plateau": {"trials": 6}}])
+@pytest.mark.parametrize("slots", [1, 3])
+def test_an_outage_ends_a_search_until_it_is_run_again(tmp_path: Path, stop: dict[str, object], slots: int) -> None:
+    """It asks for no more than it would have asked for at random, so that nothing is lost."""
+    whole = driver(tmp_path / "whole", stop=stop)
+    whole.run()
+    outage = Outage()
+    one = driver(tmp_path / "one", outage, stop=stop)
+    for _ in range(3):
+        one.run(slots=slots)
+        assert one.reason == FAILED
+        assert FAILURES <= len(one.configs()) < FAILURES + slots
+    outage.is_on = False
+    one.run()
+    assert one.reason == whole.reason
+    assert one.configs()[:FAILURES] == whole.configs()[:FAILURES]
+    assert slots > 1 or one.configs() == whole.configs()
+
+
+def test_failures_between_successes_end_no_search_also_when_all_run_again(tmp_path: Path) -> None:
+    one = driver(tmp_path, Outage(lambda planned: random.Random(planned.trial.id).random() < 0.4), stop={"trials": 40})
+    one.run()
+    for trials in (40, 44):
+        one.started.clear()
+        one.definition = driver(tmp_path, stop={"trials": trials}).definition
+        one.run()
+        assert len(one.started) > FAILURES
+        assert one.reason == f"{trials} trials, as asked"
+
+
+def test_a_space_without_what_failed_is_searched(tmp_path: Path) -> None:
+    one = driver(tmp_path, Outage(lambda planned: planned.trial.method != "full"), spaces=SPACES[1:], stop={"hours": 3})
+    one.run()
+    assert one.reason == FAILED
+    one.definition = driver(tmp_path, spaces=SPACES[:1], stop={"hours": 3}).definition
+    one.run()
+    assert one.reason == "3 hours, as asked"
+
+
+def test_an_anchor_that_failed_once_ends_no_search_for_good(tmp_path: Path) -> None:
+    outage = Outage(lambda planned: planned.trial.kind == "anchor")
+    one = driver(tmp_path, outage, objectives="gain", stop={"trials": 6})
+    one.run()
+    assert one.reason is not None
+    assert one.reason.startswith("there is no gain, since joint training failed or learned nothing; say `joint:")
+    outage.is_on = False
+    one.run(most_tasks=1)  # the anchor alone, and then nothing is left that would have to run again
+    assert one.plan().is_open
+    one.run()
+    assert one.reason == "6 trials, as asked"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"joint": {"lr": 3e-3}},
+        {"budget": {"steps_per_task": 2}},
+        {"lr_scaling": {"rule": "linear", "batch_size": 32}},
+        {"subset": {"share": 0.5}},
+        {"early_stopping": {"at": [1]}},
+        {"blocks": 2},
+    ],
+)
+def test_a_search_with_other_trials_is_another_request(changed: dict[str, object]) -> None:
+    search = {"spaces": SPACES, "stop": {"trials": 6}}
+    assert request(definition(search=search, **changed)) != request(definition(search=search))
+
+
+def test_a_search_that_asks_for_no_more_configs_does_so_after_a_kill(tmp_path: Path) -> None:
+    """Four configs of LoRA may run; all others cost too much."""
+    spaces = [{"method": "full", "lr": RATE}, {"method": "lora", "rank": [2, 4], "lr": [1e-3, 3e-3]}]
+    settings = {"spaces": spaces, "constraints": {"cost_mafs": 8e8}, "stop": {"trials": 400}}
+    whole = driver(tmp_path / "whole", blocks=3, **settings)
+    whole.run()
+    assert whole.reason == "100 suggestions in a row brought no new config that may run with cost_mafs at most 8e+08"
+    assert len(whole.started) > 4 + 1
+    killed = driver(tmp_path / "killed", blocks=3, **settings)
+    killed.run(most_tasks=whole.tasks - 1)
+    killed.run()
+    assert killed.file.read() == whole.file.read()
+
+
 def test_a_config_that_costs_too_much_is_not_run(tmp_path: Path) -> None:
     """LoRA costs about half of full fine-tuning."""
     one = driver(tmp_path, stop={"trials": 10}, constraints={"cost_mafs": 8e8})
@@ -208,7 +324,7 @@ def test_a_config_that_costs_too_much_is_not_run(tmp_path: Path) -> None:
     assert {suggestion.config for suggestion in refused}.isdisjoint(blocks_of(one))
     impossible = driver(tmp_path / "none", stop={"trials": 10}, constraints={"cost_mafs": 1.0})
     impossible.run()
-    assert impossible.reason == "100 suggestions in a row brought no new config that may run"
+    assert impossible.reason == "100 suggestions in a row brought no new config that may run with cost_mafs at most 1"
 
 
 def test_a_config_that_forgets_too_much_is_not_repeated(tmp_path: Path) -> None:
@@ -233,7 +349,8 @@ def test_gain_needs_the_anchors_first_and_a_line(tmp_path: Path) -> None:
         stop={"trials": 16},
     )
     flat.run()
-    assert flat.reason == "there is no gain, since joint training failed or learned nothing"
+    assert flat.reason is not None
+    assert flat.reason.startswith("there is no gain, since joint training failed or learned nothing")
     assert len(flat.started) == 1
 
 
@@ -245,6 +362,50 @@ def test_a_search_stops_trials_early_and_does_not_repeat_them(tmp_path: Path) ->
     stopped = [planned for planned in one.plan().trials if planned.is_stopped]
     assert {planned.trial.id for planned in stopped} == set(one.stopped)
     assert all(blocks[planned.trial.config.config_id] == 1 for planned in stopped if planned.trial.config.seed == 0)
+
+
+def test_a_config_that_was_stopped_is_not_started_on_another_first_block(tmp_path: Path) -> None:
+    search = {"first_blocks": 2, "stop": {"trials": 40}, "early_stopping": {"at": [1]}}
+    one = driver(tmp_path, blocks=2, **search)
+    one.run()
+    stopped = {name for name, task in one.stopped.items() if task}
+    left_out = one.stopped.keys() - stopped
+    assert stopped
+    assert left_out
+    assert left_out.isdisjoint(planned.trial.id for planned in one.started)
+    ends = {planned.trial.id: planned.steps[-1].task for planned in one.plan().trials if planned.is_stopped}
+    assert ends == one.stopped
+    one.started.clear()
+    one.run()
+    assert one.started == []
+
+
+class Counting(MemoryStore):
+    """Counts the records of updates that are asked for."""
+
+    read = 0
+
+    def get(self, kind: Kind, key: str) -> bytes | None:
+        self.read += kind == "records"
+        return super().get(kind, key)
+
+
+def test_records_are_read_once_when_their_trial_has_ended(tmp_path: Path) -> None:
+    store = Counting()
+    one = driver(tmp_path, store=store, stop={"hours": 12})
+    one.run(slots=4)
+    assert one.reason == "12 hours, as asked"
+    own = {key for planned in one.started if planned.trial.kind == "trial" for key in planned.updates}
+    assert store.read <= len(own)
+
+
+@pytest.mark.parametrize(("trials", "bound"), [(5, 6), (4, 5)])
+def test_the_last_config_runs_on_all_first_blocks_and_a_plan_says_so(tmp_path: Path, trials: int, bound: int) -> None:
+    one = driver(tmp_path, blocks=2, first_blocks=2, stop={"trials": trials})
+    one.run()
+    own = [planned for planned in one.started if planned.trial.kind == "trial"]
+    assert trials <= len(own) <= bound == most_trials(one.definition, None)
+    assert most_trials(one.definition, 2) == 4
 
 
 def test_methods_are_those_of_the_space_and_of_the_joint_anchor(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from study.definition import dump, read
+from study.search.sampler import POPULATION
 from study.search.search import SearchSource
 from study.search.trials import space_of
 from study.search.warm_start import warm_started
@@ -31,16 +32,19 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Driver:
 @pytest.fixture
 def earlier(grid: Driver, tmp_path: Path) -> Path:
     """The folder of a finished grid."""
-    folder = tmp_path / "earlier"
+    return finished(grid, tmp_path / "earlier")
+
+
+def finished(grid: Driver, folder: Path) -> Path:
     write(make_tables(grid.plan(), grid.store, {}), folder / "tables")
     (folder / "study.yaml").write_text(dump(grid.definition))
     return folder
 
 
-def searching(folder: Path, earlier: Path, store: Any = None, **parts: Any) -> Driver:
+def searching(folder: Path, earlier: Path, store: Any = None, blocks: int = 1, **parts: Any) -> Driver:
     folder.mkdir(exist_ok=True)
     search = {"spaces": SPACES, "warm_start": [str(earlier)], "stop": {"trials": 6}, **parts}
-    return Driver(definition(search=search), folder, scores, store)
+    return Driver(definition(search=search, blocks=blocks), folder, scores, store)
 
 
 def test_configs_of_the_space_are_known_with_their_ends(earlier: Path, tmp_path: Path, grid: Driver) -> None:
@@ -78,6 +82,50 @@ def test_on_a_shared_store_they_are_trials_of_this_study_and_cost_nothing(
     again.run()
     assert again.started == []
     assert len(again.configs()) == len(one.configs())
+
+
+def test_blocks_that_are_added_to_them_cost_like_any(earlier: Path, tmp_path: Path, grid: Driver) -> None:
+    one = searching(tmp_path, earlier, grid.store, blocks=3, stop={"trials": 3})
+    theirs = {planned.trial.id: planned.trial.config.config_id for planned in grid.started}
+    for _ in range(2):
+        one.run()
+        assert one.reason == "3 trials, as asked"
+        own = [planned.trial for planned in one.plan().trials if planned.trial.kind == "trial"]
+        new = [trial.config.config_id for trial in own if trial.id not in theirs]
+        assert len(new) == 3
+        assert set(new) & set(theirs.values())
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("most_tasks", [3, 1000])
+def test_those_that_do_not_run_here_get_no_blocks(
+    earlier: Path, tmp_path: Path, grid: Driver, seed: int, most_tasks: int
+) -> None:
+    """With a store of its own a search asks for known configs again, and has no trials of them; killed and not."""
+    space = {"method": "full", "timeline": ["finetune", "ema"], "w": [0.5, 0.8], "lr": [1e-3, 3e-3]}
+    one = searching(tmp_path, earlier, blocks=3, spaces=[space], stop={}, seed=seed)
+    while one.reason is None:
+        one.run(most_tasks=one.tasks + most_tasks)
+    assert any(suggestion.known for suggestion in one.file.read().suggested)
+    ids = {planned.trial.config.config_id for planned in one.started if planned.trial.kind == "trial"}
+    assert ids.isdisjoint(planned.trial.config.config_id for planned in grid.started)
+    assert len(ids) == 2
+
+
+def test_nsga2_takes_parents_from_them(tmp_path: Path) -> None:
+    """As many as a generation has: the search begins with their children."""
+    rates = [(i + 1) * 1e-3 for i in range(POPULATION)]
+    grid = Driver(definition(grid=[{"timeline": "ema", "w": 0.5, "lr": rates}]), tmp_path, scores)
+    grid.run()
+    folder = finished(grid, tmp_path / "earlier")
+    spaces = [{"timeline": "ema", "w": {"low": 0.3, "high": 0.9}, "lr": RATE}]
+    parts: dict[str, Any] = {"spaces": spaces, "sampler": "nsga2", "stop": {"trials": 1}}
+    warm, cold = (searching(tmp_path / name, folder, **parts) for name in ("warm", "cold"))
+    cold.definition = definition(search=parts)
+    for one in (warm, cold):
+        one.run()
+    assert [one.file.read().suggested[0].generation for one in (warm, cold)] == [1, 0]
+    assert warm.configs() != cold.configs()
 
 
 def test_a_finite_space_that_is_known_asks_for_the_rest(earlier: Path, tmp_path: Path) -> None:
