@@ -16,16 +16,17 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand
 
+from study.cluster.nodes import slots, this_machine, unfit
 from study.data_commands import data
-from study.definition import load
+from study.definition import StudyDefinition, load
 from study.export_commands import EXPORT_EXAMPLES, export
 from study.folder import Folder
-from study.plan import make_plan
+from study.plan import PlannedTrial, make_plan
 from study.progress import clock_time
 from study.report_commands import ANALYSE_EXAMPLES, REPORT_EXAMPLES, analyse, findings, recommend, report
 from study.run_commands import DirOption, StudyArgument, fetch, folder_of, known_in, require_images, run, warn
-from study.runner import RunError, usable_cpus
-from study.search.check import check_search, probing
+from study.runner import RunError
+from study.search.check import check_search, probes, probing
 from study.status_commands import STATUS_EXAMPLES, show_status
 from study.store_commands import gc
 from study.trials import scalings
@@ -111,7 +112,7 @@ def plan(
     typer.echo("counting FLOPs and timing a few steps on this machine ...", err=True)
     from study.estimate import estimate
 
-    workers = max(1, int(usable_cpus() / definition.resources.cpus))
+    workers = _room_here(definition, full.trials or probes(definition, source))
     tell = partial(typer.echo, err=True)
     if definition.search is not None:
         from study.search.outlook import lines, outlook
@@ -376,6 +377,16 @@ def main() -> None:
             app()
     finally:
         freeze()  # at its end Python looks through all objects once more: a second of work after open_clip
+
+
+def _room_here(definition: StudyDefinition, trials: Sequence[PlannedTrial]) -> int:
+    """How many of some trials run at once here; it warns where one cannot."""
+    here = this_machine()
+    methods = {planned.trial.config.recipe.method.name for planned in trials}
+    bundles = {name: definition.resources.bundle(name, gpus=here.total["GPU"]) for name in sorted(methods)}
+    if (why := unfit(bundles, [here])) is not None:
+        warn(f"resources: {why}; this study needs a cluster (retune run --address), or less in `resources`")
+    return max(1, slots(bundles.values(), [here]))
 
 
 def _time(seconds: float | None) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from study.resources import Bundle, in_words
+from study.runner import usable_cpus
 
 _ALMOST = 1e-9
 """Shares such as 0.1 and 0.3 are no exact binary fractions."""
@@ -43,6 +44,15 @@ def nodes() -> tuple[Node, ...]:
         for row in ray.nodes()
         if row["Alive"]
     )
+
+
+def this_machine() -> Node:
+    """What Ray would find here, by asking the machine instead."""
+    import psutil
+    import torch
+
+    total = {"CPU": usable_cpus(), "GPU": torch.cuda.device_count(), "memory": psutil.virtual_memory().total}
+    return Node(id="", name="this machine", total=total, here=True)
 
 
 def slots(bundles: Iterable[Bundle], given: Iterable[Node]) -> int:

@@ -1,8 +1,12 @@
 """What a trial asks for: by method for the scheduler, and one device and thread count for all that computes."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from study.resources import Resources, in_words
+from tests.study import command
 from trainables.frozen import ConfigError, parse
 
 
@@ -51,3 +55,14 @@ def test_cpus_may_be_computed_on_beside_gpus_that_are_only_counted() -> None:
 def test_what_cannot_be_asked_for_is_told(values: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         _resources(**values)
+
+
+def test_a_plan_says_what_this_machine_cannot_give(tmp_path: Path) -> None:
+    text = "name: s\nworkload: {name: noop}\nfixed: {tasks: 2, steps: 2}\n"
+    trials = {"grid": "grid: [{lr: 0.1}]\n", "search": "search: {spaces: [{lr: [0.1, 0.2]}]}\n"}
+    for kind, asks in (("grid", "cpus: 1000"), ("search", "custom: {tpu: 1}")):
+        study = command.write_study(tmp_path, f"{text}{trials[kind]}resources: {{{asks}}}\n")
+        done = command.here("plan", study, "--dir", tmp_path / "run")
+        assert done.returncode == 0, done.stderr
+        assert re.search(r"warning: resources: .* this machine, has .*needs a cluster", done.stderr)
+    assert "resources" not in command.here("plan", command.write_study(tmp_path, text + trials["grid"])).stderr
