@@ -194,8 +194,8 @@ def _derive(folder: Path) -> None:
     done = len(tables.trials) - len(tables.unfinished)
     if done < (kept := done_in(home.tables)):
         _warn(
-            f"{folder}: the tables hold {kept} finished trials; this version of retune, its data and its libraries can "
-            f"derive {done} of them. They are read as they are; `retune run` would compute again"
+            f"{folder}: the tables hold {kept} finished trials, of which the store has {done} for this version of "
+            "retune, its data and its libraries. They are read as they are; `retune run` computes what is missing"
         )
         return
     write(tables, home.tables)
