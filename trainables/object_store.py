@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from trainables.envelope import ENVELOPE_BYTES, Value, is_sealed, parts_of, seal, size_of, unseal
 from trainables.frozen import ConfigError
 from trainables.outages import Patience
-from trainables.store import Kind, StoreError
+from trainables.store import ALLOWED, Kind, StoreError
 
 PATIENCE_SECONDS = 300.0
 """How long a storage that does not answer is tried again: services restart and networks heal in minutes, and what a
@@ -49,7 +49,6 @@ _S3: dict[str, Any] = {
 }
 _OPTIONS: dict[str, dict[str, Any]] = {"s3": _S3}
 _EXTRAS = {"s3": "s3", "gs": "gcs"}
-_ALLOWED = "allowed: a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX"
 _UNCONDITIONAL = ("http", "https", "ftp", "sftp", "ssh", "smb", "hdfs", "webhdfs", "github", "git", "data")
 _CREDENTIALS = {
     "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_PROFILE), and AWS_ENDPOINT_URL where it is not AWS",
@@ -298,7 +297,7 @@ def _file_system(protocol: str, surroundings: frozenset[tuple[str, str]], proces
     """
     if protocol in _UNCONDITIONAL:
         raise ConfigError(
-            f"store: {protocol}:// has no writes on a condition, which leases need; {_ALLOWED}; AWS_ENDPOINT_URL says "
+            f"store: {protocol}:// has no writes on a condition, which leases need; {ALLOWED}; AWS_ENDPOINT_URL says "
             "where an S3 is that is not at AWS"
         )
     try:
@@ -312,10 +311,10 @@ def _file_system(protocol: str, surroundings: frozenset[tuple[str, str]], proces
         how = f"pip install 'retune[{extra}]'" if extra else f"pip install what it needs ({error})"
         raise ConfigError(f"store: {protocol}://: a library is not installed; install it with: {how}") from error
     except ValueError as error:
-        raise ConfigError(f"store: {protocol}:// is unknown; {_ALLOWED}") from error
+        raise ConfigError(f"store: {protocol}:// is unknown; {ALLOWED}") from error
     except Exception as error:  # such as a library of the system
         said = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ConfigError(f"store: {protocol}:// cannot be opened ({said}); {_ALLOWED}") from error
+        raise ConfigError(f"store: {protocol}:// cannot be opened ({said}); {ALLOWED}") from error
     files.retries = 1  # a time is bounded here, not a count
     logging.getLogger(type(files).__module__.partition(".")[0]).setLevel(logging.CRITICAL + 1)  # our message says it
     return files

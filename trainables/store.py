@@ -94,7 +94,7 @@ def open_store(location: str, tell: Callable[[str], None] = lambda _: None) -> S
         ConfigError: it names no store, or a library that it needs is not installed.
     """
     if is_address(location) and "://" not in location:
-        raise ConfigError(f"store: {location!r} given; allowed: a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX")
+        raise ConfigError(f"store: {location!r} given; {ALLOWED}")
     location = canonical(location)
     if "://" not in location:
         return LocalStore(Path(location), tell)
@@ -105,7 +105,7 @@ def open_store(location: str, tell: Callable[[str], None] = lambda _: None) -> S
 
 def is_address(location: str) -> bool:
     """Whether it begins with a protocol, and so is no path."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", location) is not None
+    return re.match(r"[A-Za-z0-9]{2,}:", location) is not None
 
 
 def canonical(location: str) -> str:
@@ -117,6 +117,7 @@ def canonical(location: str) -> str:
     return rest if protocol == "file" else f"{_SPELLED.get(protocol, protocol)}://{rest.rstrip('/')}"
 
 
+ALLOWED = "allowed: a folder, s3://BUCKET/PREFIX, gs://BUCKET/PREFIX"
 _SPELLED = {"s3a": "s3", "gcs": "gs"}
 
 

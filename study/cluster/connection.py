@@ -58,8 +58,7 @@ def connected(address: str | None, *, threads: int) -> Iterator[None]:
         threads: of numerical libraries in a worker; Ray would take the cores of its trial, which may differ.
 
     Raises:
-        ConfigError: not an address that can be used.
-        ConfigError: there is no cluster at the address, or none for this process.
+        ConfigError: not an address that can be used, or no cluster is there, or none for this process.
         RunError: Ray does not start.
     """
     settings = _SETTINGS if address is None else _SETTINGS | _OF_A_CLUSTER

@@ -9,7 +9,7 @@ import yaml
 
 from study.definition import load
 from study.trials import trials
-from tests.study import command
+from tests.study import command, quick
 
 TWO_BLOCKS = command.STUDY.replace("blocks: 1", "blocks: 2").replace(
     "{method: lora, rank: [2]}", "{method: lora, rank: [2], lr: [1e-3, 3e-3]}"
@@ -123,3 +123,15 @@ def test_wrong_input_is_told_once(home: Path, tmp_path: Path, arguments: tuple[s
     assert ended.returncode == 2
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_report_of_a_search_keeps_to_what_it_may_lose(tmp_path: Path) -> None:
+    text = (
+        "name: kept\nworkload: {name: noop}\nfixed: {tasks: 2, steps: 4, batch_size: 8}\nblocks: 1\njoint: {lr: 0.3}\n"
+        "search: {spaces: [{lr: [0.001, 0.01, 0.1, 0.3]}], constraints: {retention_loss: 0.002}}\n"
+    )
+    folder = quick.finish(tmp_path, text)
+    assert quick.retune("report", folder)[0] == 0
+    decision = json.loads((folder / "report" / "report.json").read_text())["decision"]
+    assert decision["max_loss"] == 0.002
+    assert "If you may lose at most 0.2 points of AZS" in (folder / "report" / "index.html").read_text()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.study import quick
 from trainables import cycle
@@ -39,6 +40,15 @@ def raising(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 def test_a_lease_that_was_lost_is_no_failure_of_the_trial(tmp_path: Path, raising: Callable[..., None]) -> None:
     raising(LeaseLostError("stood still"))
     quick.finish(tmp_path, STUDY)
+
+
+def test_what_needs_a_gpu_is_refused_as_a_whole_where_there_is_none(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    study = quick.write(tmp_path, f"{STUDY}resources: {{device: cuda}}\n")
+    status, _, err = quick.retune("run", study, "--dir", tmp_path / "run", "--inline")
+    assert status == 2
+    assert err.count("this process has no GPU") == 1
 
 
 def test_a_trial_that_fails_ends_the_run_with_status_1(tmp_path: Path, raising: Callable[..., None]) -> None:

@@ -164,3 +164,14 @@ def test_a_terminal_is_renewed_in_place_and_ctrl_c_ends_it(finished: Path) -> No
     assert re.search(rb"\x1b\[\d*A", shown), shown  # the cursor goes up
     assert b"Traceback" not in shown
     os.close(ours)
+
+
+def test_a_trial_that_has_not_begun_has_no_scores_though_the_zero_shot_model_has(tmp_path: Path) -> None:
+    folder = quick.finish(tmp_path, _TWO.format(rates="0.1"))
+    wider = command.write_study(tmp_path, _TWO.format(rates="0.1, 0.2"))
+    (folder / "study.yaml").write_text(wider.read_text())
+    rows = status(Folder(path=folder)).by_trial
+    assert [(row.state, row.aka is None) for row in rows] == [("done", False), ("waiting", True)]
+
+
+_TWO = "name: two\nworkload: {{name: noop}}\nfixed: {{tasks: 2, steps: 2}}\ngrid: [{{lr: [{rates}]}}]\njoint: null\n"
