@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from analysis.drawing.figure_process import FigureProcess
-from analysis.reading.contract import TableError
+from analysis.tables.contract import TableError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with FigureProcess() as figures:
             from analysis.report import write_report
-            from analysis.tables import load_tables
+            from analysis.tables.loading import load_tables
 
             page = write_report(load_tables(options.study_dir), options.study_dir / "report", figures=figures)
     except (TableError, OSError) as error:

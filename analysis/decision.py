@@ -12,7 +12,7 @@ from analysis.plane.choices import Choice, least_lost, most_learned
 from analysis.plane.dominance import Dominance, dominance
 from analysis.plane.points import jackknife
 from analysis.uncertainty import MAX_BLOCKS, MIN_BLOCKS, Estimate, blocks_for, estimate
-from analysis.wording import amount, named, percent, points, share, upper
+from analysis.writing.wording import amount, named, percent, points, share, upper
 
 MAX_LOSS = 0.01
 """Retention that many would give: 1 point of AZS."""

@@ -16,7 +16,7 @@ from analysis.configs import PLAIN, AxisValue, Config, configs_of, family_name
 from analysis.pareto import FloatArray
 from analysis.plane.anchors import Anchor, anchors_of
 from analysis.plane.points import Points, jackknife
-from analysis.tables import Tables
+from analysis.tables.loading import Tables
 from analysis.uncertainty import Estimate, estimate, honest_choice, leave_one_out_means
 
 MIN_SLIDE = 0.1

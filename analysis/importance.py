@@ -19,10 +19,10 @@ import numpy as np
 from analysis.configs import Config, short
 from analysis.frontier import Frontier
 from analysis.pareto import FloatArray
-from analysis.response.encoding import Axis, axes_of, crossed, encode
-from analysis.response.forest import grow
-from analysis.response.sobol import FLAT, Function, sobol
-from analysis.response.surrogate import surrogate
+from analysis.surfaces.encoding import Axis, axes_of, crossed, encode
+from analysis.surfaces.forest import grow
+from analysis.surfaces.sobol import FLAT, Function, sobol
+from analysis.surfaces.surrogate import surrogate
 from analysis.uncertainty import Estimate, estimate, pseudo_values
 
 Response = Literal["slide", "gain", "GM"]

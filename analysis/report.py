@@ -6,16 +6,16 @@
 import json
 from pathlib import Path
 
-from analysis import latex, wording
 from analysis.decision import answers
 from analysis.drawing.figure_process import FigureProcess
 from analysis.drawing.looks import look_of
 from analysis.drawing.page import render
 from analysis.drawing.views import gains_of, paths_of, plane_of
 from analysis.evaluation import Evaluation
-from analysis.record import record_of, table_rows, to_csv
-from analysis.tables import Tables
-from analysis.threads import on_one_thread
+from analysis.one_thread import on_one_thread
+from analysis.tables.loading import Tables
+from analysis.writing import latex, wording
+from analysis.writing.report_json import record_of, table_rows, to_csv
 
 
 @on_one_thread

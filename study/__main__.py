@@ -1,5 +1,5 @@
 """The command line as a module: `python -m study` is `retune`."""
 
-from study.cli import main
+from study.commands.app import main
 
 main()

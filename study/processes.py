@@ -10,7 +10,7 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from typing import TypeVar
 
-from study.runner import RunError
+from study.running.run import RunError
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")

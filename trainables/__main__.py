@@ -9,7 +9,7 @@ from trainables.config import TrialConfig
 from trainables.frozen import ConfigError, parse
 from trainables.metrics import Score, summarise
 from trainables.runtime import Runtime
-from trainables.store import MemoryStore, Store, StoreError, open_store
+from trainables.store.store import MemoryStore, Store, StoreError, open_store
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,16 +13,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainables import leases, tensors
-from trainables.budget import cost_per_step
+from trainables import tensors
 from trainables.config import Recipe, Subset
-from trainables.lineage import Base, Inside, Merge, Update, Weights, cost_key, first_of, last_update, scores_key
-from trainables.merging.rules import Sources, lerp_, merge, wide
+from trainables.costs import cost_per_step
+from trainables.dependencies import is_whole
+from trainables.merging.merge import Sources, lerp_, merge, wide
 from trainables.methods import scope
 from trainables.metrics import Cost, Score, decode, encode
-from trainables.needs import is_whole
+from trainables.nodes import Base, Inside, Merge, Update, Weights, cost_key, first_of, last_update, scores_key
 from trainables.runtime import Runtime
-from trainables.store import Store
+from trainables.store import leases
+from trainables.store.store import Store
 from trainables.train import Carry, Start, folded, train
 from trainables.workloads.workload import State, Workload
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainables.config import Subset, TrialConfig
-from trainables.lineage import Inside, Update, Weights
-from trainables.merging.history import History
+from trainables.history import History
+from trainables.lineages import Shared
 from trainables.metrics import Score
-from trainables.shared import Shared
+from trainables.nodes import Inside, Update, Weights
 from trainables.workloads.identity import Identity
 
 if TYPE_CHECKING:

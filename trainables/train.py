@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainables.lineage import Update, first_of
 from trainables.methods import penalties
 from trainables.methods.attach import Attached, attach
 from trainables.methods.galore import GaloreAdamW
 from trainables.methods.method import L2Init
+from trainables.nodes import Update, first_of
 from trainables.randomness import generator
 from trainables.runtime import Runtime, TrainingError
 from trainables.schedules import factor

@@ -42,7 +42,7 @@ class FigureProcess:
     def draw(self, stem: Path, view: View) -> None:
         """Begin to write a figure in all formats, as `stem` with their suffixes."""
         if self._process is None:
-            from analysis.figures import write_figure
+            from analysis.drawing.figures import write_figure
 
             write_figure(stem, view)
             return
@@ -78,7 +78,7 @@ class FigureProcess:
 
 def main() -> int:
     """Draw what is asked for on stdin; an error goes to stdout."""
-    from analysis.figures import small_fonts, write_figure
+    from analysis.drawing.figures import small_fonts, write_figure
 
     small_fonts()
     while True:

@@ -11,7 +11,6 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from analysis import wording
 from analysis.configs import short
 from analysis.decision import Answer
 from analysis.drawing import charts
@@ -19,7 +18,7 @@ from analysis.drawing.looks import Look
 from analysis.drawing.marks import Gains, Plane
 from analysis.drawing.views import MANY_METHODS, anytime_of, gains_of, paths_of, plane_of
 from analysis.evaluation import Evaluation
-from analysis.findings import multiplicity_note
+from analysis.findings.findings import multiplicity_note
 from analysis.frontier import MethodSummary, Result, axes_in_use
 from analysis.importance import Importance
 from analysis.plane.areas import MethodAreas
@@ -27,6 +26,7 @@ from analysis.plane.dominance import MethodPair
 from analysis.plane.knee import Knee
 from analysis.tasks.accuracies import Changes
 from analysis.uncertainty import Estimate
+from analysis.writing import wording
 
 HERE = Path(__file__).parent
 TEMPLATE = "report.html.j2"

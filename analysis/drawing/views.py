@@ -16,7 +16,7 @@ from analysis.plane.anchors import Anchor
 from analysis.plane.attainment import surfaces
 from analysis.tasks.compute import Curve
 from analysis.tasks.trajectories import MAX_SHOWN, Trajectory
-from analysis.wording import percent, points
+from analysis.writing.wording import percent, points
 
 MANY = 60
 """Above this many configs only the Pareto set is drawn at full strength."""

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.pareto import FloatArray
-from analysis.tables import JOINT, Tables
+from analysis.tables.loading import JOINT, Tables
 from analysis.uncertainty import Estimate, estimate, leave_one_out_means
 
 MIN_LEARNED = 0.01

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.pareto import FloatArray
-from analysis.tables import Tables
+from analysis.tables.loading import Tables
 from analysis.tasks.learning import METRICS, OF_ENDS, Stream, Value, stream, worst
 from analysis.uncertainty import Estimate, estimate
 

@@ -15,7 +15,7 @@ import pandas as pd
 from analysis.pareto import FloatArray, IntArray
 from analysis.plane.anchors import Anchors, anchors_of
 from analysis.plane.points import Points
-from analysis.tables import Tables
+from analysis.tables.loading import Tables
 
 Unit = Literal["cost_flops", "cost_mafs", "wall_s"]
 

@@ -1,11 +1,11 @@
 """Looking at a search before it runs: a few configs that show what its space holds, planned like any others."""
 
-from study.definition import StudyDefinition
-from study.plan import Plan, PlannedTrial, plan_trials
-from study.search.stopping import require_rungs
-from study.search.trials import space_of, trials_of
+from study.definition.study import StudyDefinition
+from study.planning.plan import Plan, PlannedTrial, plan_trials
+from study.planning.searched import space_of, trials_of
+from study.planning.trials import finished
+from study.running.early_stopping import require_rungs
 from study.search.warm_start import warm_started
-from study.trials import finished
 from trainables.config import TrialConfig
 from trainables.frozen import ConfigError
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from study.search.settings import Objective
+from study.definition.search import Objective
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from search_spaces.search import Point, SearchSpace
 from search_spaces.space import Scalar
-from study.gain import Line
+from study.definition.search import Search
+from study.planning.searched import Suggested
+from study.results.gain import Line
 from study.search.frontier import FloatArray
 from study.search.outcomes import Outcomes, values_of
 from study.search.sampler import Told
-from study.search.settings import Search
-from study.search.trials import Suggested
 from study.search.warm_start import Warm
 from trainables.metrics import Summary
 

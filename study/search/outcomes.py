@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from study.definition import StudyDefinition
-from study.gain import Line, anchors
-from study.plan import Known, Plan, PlannedTrial
-from study.results import Results
+from study.definition.search import Objective
+from study.definition.study import StudyDefinition
+from study.planning.plan import Known, Plan, PlannedTrial
+from study.results.gain import Line, anchors
+from study.results.reader import Results
 from study.search.sampler import State
-from study.search.settings import Objective
 from trainables.metrics import Summary
-from trainables.store import Store
+from trainables.store.store import Store
 
 FloatArray = npt.NDArray[np.float64]
 

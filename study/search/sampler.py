@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from search_spaces.domain import Choices, Domain
 from search_spaces.search import Point, SearchSpace
 from search_spaces.space import Scalar
-from study.search.settings import Sampler
+from study.definition.search import Sampler
 from trainables.frozen import digest
 
 if TYPE_CHECKING:

@@ -21,22 +21,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from search_spaces.search import Point
-from study.definition import StudyDefinition
-from study.gain import Line
-from study.plan import Known, PlannedTrial, make_plan, plan_trials
-from study.search.decisions import DecisionFile, Suggestion
+from study.definition.study import StudyDefinition
+from study.planning.decisions import DecisionFile, Suggestion
+from study.planning.plan import Known, PlannedTrial, make_plan, plan_trials
+from study.planning.searched import Suggested, blocks_of, config_at, joint_on, request, space_of, suggested, trials_of
+from study.results.gain import Line
+from study.running.trial_source import Idle, Queue, Stopping, TrialSource
 from study.search.frontier import LOWEST, SURE, dominated, hypervolume
 from study.search.memory import INVALID, Entry, Memory
 from study.search.outcomes import Outcomes
 from study.search.sampler import STARTUP, ask
-from study.search.source import Idle, Queue, Stopping, TrialSource
 from study.search.spending import Spending, excesses
-from study.search.trials import Suggested, blocks_of, config_at, joint_on, request, space_of, suggested, trials_of
 from study.search.warm_start import Warm, warm_started
 from trainables.config import TrialConfig
 from trainables.frozen import ConfigError, digest
 from trainables.metrics import Summary
-from trainables.store import Store
+from trainables.store.store import Store
 
 REPEATS = 100
 """Suggestions in a row that bring no new config, after which a search gives up."""

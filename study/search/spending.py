@@ -7,10 +7,10 @@ known before a trial runs, hours only after it.
 import math
 from collections.abc import Collection, Mapping
 
-from study.plan import PlannedTrial
-from study.prices import price
+from study.definition.search import Constraints, Stop
+from study.planning.plan import PlannedTrial
+from study.planning.prices import price
 from study.search.outcomes import Outcomes
-from study.search.settings import Constraints, Stop
 from trainables.metrics import Cost
 from trainables.runtime import Runtime
 

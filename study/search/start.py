@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Collection
 
-from study.definition import StudyDefinition
-from study.plan import Known, Plan, PlannedTrial
-from study.results import Results
-from study.search.decisions import DecisionFile
+from study.definition.study import StudyDefinition
+from study.planning.decisions import DecisionFile
+from study.planning.plan import Known, Plan, PlannedTrial
+from study.results.reader import Results
+from study.running.early_stopping import Rungs
+from study.running.trial_source import GridSource, Stopping, reached
 from study.search.search import SearchSource
-from study.search.source import GridSource, Stopping, reached
-from study.search.stopping import Rungs
-from trainables.store import Store
+from trainables.store.store import Store
 
 
 def source_of(

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from search_spaces.search import Point, SearchSpace
 from search_spaces.space import AXES
-from study.definition import StudyDefinition, read
-from study.search.trials import config_at
+from study.definition.study import StudyDefinition, read
+from study.planning.searched import config_at
 from trainables.frozen import ConfigError
 from trainables.metrics import Summary
 

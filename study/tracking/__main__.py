@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 from typing import cast
 
-from study.definition import Tracker
-from study.folder import Folder
+from study.definition.study import Tracker
+from study.folder.folder import Folder
 from study.tracking.companion import END, PATIENCE_SECONDS
 from study.tracking.feed import Feed
-from study.tracking.source import Source, Trials
+from study.tracking.points import Source, Trials
 
 _NICE = 10
 """Trials come first."""

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
-from study.definition import StudyDefinition
-from study.folder import Folder
+from study.definition.study import StudyDefinition
+from study.folder.folder import Folder
 
 END = "end"
 """What the process is told."""

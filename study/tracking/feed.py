@@ -8,10 +8,10 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from study.definition import Tracker
-from study.tracking.record import GAIN, Record
-from study.tracking.source import Source
+from study.definition.study import Tracker
+from study.tracking.points import Source
 from study.tracking.tracker import Point, Sink, open_sink
+from study.tracking.written import GAIN, Record
 
 
 class Feed(threading.Thread):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from search_spaces.space import Scalar
-from study.definition import TRACKERS, Tracker
+from study.definition.study import TRACKERS, Tracker
 from trainables.frozen import ConfigError
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.evidence import NEGLIGIBLE, Case
-from analysis.claims.pairs import Party, comparison_of
-from analysis.claims.verdicts import decide
-from analysis.findings import Finding, corrected, evaluate_findings, find
+from analysis.findings.evidence import NEGLIGIBLE, Case
+from analysis.findings.findings import Finding, corrected, evaluate_findings, find
+from analysis.findings.pairs import Party, comparison_of
+from analysis.findings.verdicts import decide
 from analysis.frontier import build_frontier
-from analysis.tables import make_tables
+from analysis.tables.loading import make_tables
 from tests.analysis.ways import Way, evidence, plain, way
 from tests.analysis.worlds import MORE_KINDS, Frames, World, frames, method_frames
 

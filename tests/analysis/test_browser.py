@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from analysis.report import write_report
-from analysis.tables import load_tables
+from analysis.tables.loading import load_tables
 from tests.analysis.worlds import World, frames, write_study
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

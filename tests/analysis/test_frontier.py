@@ -7,7 +7,7 @@ import pytest
 
 from analysis import pareto
 from analysis.frontier import Frontier, build_frontier, learners
-from analysis.tables import make_tables
+from analysis.tables.loading import make_tables
 from tests.analysis.worlds import KINDS, MORE_KINDS, Frames, World, frames, method_frames, truths
 
 QUIET = World(noise_sd=0.0, block_sd=0.0, tasks=2)

@@ -10,9 +10,9 @@ from sklearn.ensemble import ExtraTreesRegressor
 from analysis.frontier import Frontier
 from analysis.importance import EVERYWHERE, MIN_CONFIGS, Importance, Importances, importances
 from analysis.pareto import FloatArray
-from analysis.response.encoding import axes_of, encode
-from analysis.response.sobol import sobol
-from tests.analysis.surfaces import Axes, place, study_of
+from analysis.surfaces.encoding import axes_of, encode
+from analysis.surfaces.sobol import sobol
+from tests.analysis.curves import Axes, place, study_of
 from tests.analysis.worlds import World, frames, frontier_of
 
 METHODS = ("bitfit", "full", "lnfit")

@@ -17,7 +17,7 @@ import pytest
 from analysis.__main__ import main
 from analysis.drawing.marks import View
 from analysis.report import write_report
-from analysis.tables import load_tables
+from analysis.tables.loading import load_tables
 from tests.analysis.worlds import MORE_KINDS, World, frames, method_frames, write_study
 
 SMALL = World(learned={("full", None): 0.85, ("lora", 2): 0.4}, rates=(1e-5, 1e-4), weights=(0.5,), tasks=3)
@@ -104,7 +104,7 @@ def record(study_dir: Path) -> dict[str, object]:
     ("module", "slow"),
     [
         ("analysis.report", ("matplotlib", "sklearn", "scipy.stats", "scipy.optimize")),
-        ("analysis.figures", ("pandas", "scipy", "jinja2")),
+        ("analysis.drawing.figures", ("pandas", "scipy", "jinja2")),
         ("analysis.drawing.figure_process", ("pandas", "scipy", "numpy")),
     ],
 )

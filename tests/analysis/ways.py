@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from analysis.claims.evidence import Case, Evidence, Missing, Verdict
-from analysis.claims.verdicts import decide
 from analysis.configs import KNOWN_AXES, AxisValue, Config
+from analysis.findings.evidence import Case, Evidence, Missing, Verdict
+from analysis.findings.verdicts import decide
 
 BLOCKS, TASKS = 3, 6
 NAMES = {

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.frontier import Frontier, build_frontier
-from analysis.tables import make_tables
+from analysis.tables.loading import make_tables
 
 FloatArray = npt.NDArray[np.float64]
 Frames = dict[str, pd.DataFrame]

@@ -20,9 +20,9 @@ import torch
 
 from tests import images
 from trainables.config import Clip, Model, Pocket
-from trainables.data import manifest
 from trainables.runtime import Runtime
 from trainables.workloads import open_workload
+from trainables.workloads.clip.data import manifest
 from trainables.workloads.clip.opening import images_of
 from trainables.workloads.workload import Workload
 

@@ -38,9 +38,9 @@ from open_clip.model import CLIP
 from safetensors.torch import save_file
 from torch import Tensor
 
-from trainables.merging.files import merge_files
+from trainables.merging.merge import Sources, lerp, lerp_, merge
+from trainables.merging.merge_files import merge_files
 from trainables.merging.rule import ROWS, MergeRule
-from trainables.merging.rules import Sources, lerp, lerp_, merge
 
 State = dict[str, Tensor]
 
@@ -140,7 +140,7 @@ def _peak(folder: Path, name: str) -> int:
 import re, torch
 from pathlib import Path
 from safetensors.torch import save_file
-from trainables.merging.files import merge_files
+from trainables.merging.merge_files import merge_files
 from trainables.merging.rule import MergeRule
 torch.set_num_threads(1)
 folder, rule = Path({str(folder)!r}), MergeRule(name={name!r})

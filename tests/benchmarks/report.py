@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from search_spaces.space import AXES
-from study.tables import SCORES, TASKS, TRIALS
+from study.results.tables import SCORES, TASKS, TRIALS
 
 BLOCKS = 5
 ADAPT, HOLDOUT = 41, 22
@@ -210,7 +210,8 @@ def _measure(study: Path, trials: int) -> bool:
 def _report(study: Path) -> None:
     """Write a report, and print the CPU time of the functions that are called on the way, with what they call."""
     began = time.process_time()
-    from analysis import evaluation, report, tables  # imports are part of what is measured
+    from analysis import evaluation, report  # imports are part of what is measured
+    from analysis.tables import loading  # imports are part of what is measured
 
     parts = {"imports": time.process_time() - began}
 
@@ -229,7 +230,7 @@ def _report(study: Path) -> None:
         for name, value in list(vars(module).items()):
             if inspect.isfunction(value) and value.__module__.startswith("analysis."):
                 setattr(module, name, timed(name, value))
-    report.write_report(timed("load_tables", tables.load_tables)(study), study / "report")  # type: ignore[arg-type]
+    report.write_report(timed("load_tables", loading.load_tables)(study), study / "report")  # type: ignore[arg-type]
     for name, seconds in sorted(parts.items(), key=lambda item: -item[1]):
         if seconds > 0.02:
             print(f"  {seconds:7.2f} s of CPU  {name}")

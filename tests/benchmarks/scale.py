@@ -20,16 +20,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from study.definition import StudyDefinition, dump
-from study.folder import Folder
-from study.plan import Plan, known, make_plan
-from study.tables import make_tables, write
+from study.definition.study import StudyDefinition, dump
+from study.folder.folder import Folder
+from study.planning.plan import Plan, known, make_plan
+from study.results.tables import make_tables, write
 from trainables.config import Noop
-from trainables.envelope import seal
 from trainables.frozen import parse
 from trainables.metrics import encode
 from trainables.runtime import Runtime
-from trainables.store import Kind
+from trainables.store.envelope import seal
+from trainables.store.store import Kind
 from trainables.workloads.noop.world import WEIGHT
 
 CONFIGS_OF_AN_LR = 16 * 5
@@ -158,7 +158,7 @@ def _tables(home: Folder) -> tuple[float, str]:
 
 
 def _status(home: Folder) -> tuple[float, str]:
-    from study.observer import status
+    from study.status.observer import status
 
     began = time.process_time()
     found = status(home)

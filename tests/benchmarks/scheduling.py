@@ -18,15 +18,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from study.cluster.connection import connected
-from study.definition import StudyDefinition, dump
-from study.folder import Folder
-from study.plan import Known, make_plan
-from study.progress import Progress
-from study.runner import location_of, run_trials
+from study.definition.study import StudyDefinition, dump
+from study.folder.folder import Folder
+from study.planning.plan import Known, make_plan
+from study.running.cluster.connection import connected
+from study.running.progress import Progress
+from study.running.run import location_of, run_trials
 from study.search.start import source_of
 from tests.benchmarks.scale import study
-from trainables.silence import silenced
+from trainables.quiet_logs import silenced
 
 MOST = 1.5
 """Times the driver's CPU seconds of raw Ray Tune."""
@@ -93,8 +93,8 @@ def _raw(trials: int, tasks: int, folder: Folder) -> None:
 
 
 def _ours(definition: StudyDefinition, folder: Folder) -> None:
-    from study.cluster.sight import Needs
-    from study.ray_runner import run_on_ray
+    from study.running.cluster.visibility import Needs
+    from study.running.on_ray import run_on_ray
 
     run_on_ray(
         _source(definition, folder),

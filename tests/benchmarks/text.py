@@ -29,7 +29,7 @@ from open_clip.model import CLIP
 from torch import nn
 
 from trainables.config import Pocket, Recipe
-from trainables.lineage import Base, Update
+from trainables.nodes import Base, Update
 from trainables.runtime import Runtime
 from trainables.streams.tasks import cut
 from trainables.train import Sources

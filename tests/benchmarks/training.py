@@ -19,8 +19,8 @@ from open_clip import ClipLoss
 from torch.utils.data import DataLoader, TensorDataset
 
 from trainables.config import Optimiser, Pocket, Recipe
-from trainables.lineage import Base, Update
 from trainables.methods.method import METHODS, named
+from trainables.nodes import Base, Update
 from trainables.runtime import Runtime
 from trainables.streams.tasks import cut
 from trainables.train import Sources, Start, train

@@ -20,7 +20,7 @@ import psutil
 import pytest
 import torch
 
-from study import cli
+from study.commands import app
 
 STUDY = """
 name: tiny
@@ -75,7 +75,7 @@ def here(*arguments: str | Path, **variables: str) -> subprocess.CompletedProces
         for name, value in variables.items():
             patch.setenv(name, value)
         try:
-            cli.main()
+            app.main()
         except SystemExit as ended:
             code = ended.code or 0
     torch.set_num_threads(threads)

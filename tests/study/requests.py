@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
 
-from trainables.store import Store
+from trainables.store.store import Store
 
 
 def counted(store: Store) -> tuple[Store, Counter[str]]:

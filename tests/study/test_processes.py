@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from study.processes import spread
-from study.runner import RunError
+from study.running.run import RunError
 from tests.study import command
 
 

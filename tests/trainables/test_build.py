@@ -12,16 +12,17 @@ from safetensors.torch import load
 
 from search_spaces.space import Scalar
 from tests.trainables import toys
-from trainables import cycle, leases
+from trainables import cycle
 from trainables.build import CARRY, FISHER, Builder
 from trainables.config import TrialConfig
 from trainables.cycle import Step, lineage
-from trainables.lineage import Inside, Update, Weights, scores_key
+from trainables.merging.merge import Sources, lerp, lerp_, merge
 from trainables.merging.rule import MergeRule
-from trainables.merging.rules import Sources, lerp, lerp_, merge
 from trainables.metrics import Score
+from trainables.nodes import Inside, Update, Weights, scores_key
 from trainables.runtime import Runtime
-from trainables.store import Kind, LocalStore, MemoryStore, Store
+from trainables.store import leases
+from trainables.store.store import Kind, LocalStore, MemoryStore, Store
 from trainables.train import ADAPTER
 
 WORKLOAD = toys.workload()

@@ -9,11 +9,11 @@ from tests.trainables.toys import IDENTITY, trial
 from trainables.config import SCHEDULES, TrialConfig
 from trainables.cycle import lineage
 from trainables.frozen import digest
-from trainables.lineage import cost_key, scores_key
+from trainables.lineages import Shared
 from trainables.merging.rule import ROWS
 from trainables.merging.timeline import TIMELINES, Recency
 from trainables.methods.method import METHODS
-from trainables.shared import Shared
+from trainables.nodes import cost_key, scores_key
 
 AXES: dict[str, list[dict[str, Any]]] = {
     "methods": [

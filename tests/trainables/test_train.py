@@ -13,7 +13,7 @@ from search_spaces.space import Scalar
 from tests.trainables import toys
 from trainables.cycle import lineage
 from trainables.frozen import ConfigError
-from trainables.lineage import Update
+from trainables.nodes import Update
 from trainables.runtime import Runtime, TrainingError
 from trainables.schedules import factor
 from trainables.train import Sources, Start, Trained, train

@@ -24,7 +24,7 @@ from peft.tuners.lora.variants import DoraLinearVariant
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
-from trainables.methods.limits import SEEDS
+from trainables.methods.adapter_limits import SEEDS
 from trainables.methods.method import Adapter, FourierFt, Ia3, LowRank, Oft, Peft, Vera
 from trainables.randomness import entropy, torch_seed
 from trainables.workloads.anatomy import Projection

@@ -6,7 +6,7 @@ Pure functions of names, towers, layers and targets, so that a plan can refuse w
 from collections.abc import Sequence
 
 from trainables.frozen import ConfigError
-from trainables.methods import limits
+from trainables.methods import adapter_limits
 from trainables.methods.method import Galore, LayerSelection, Method, Scope, Selection
 from trainables.workloads.anatomy import Anatomy, Parameter, Projection
 
@@ -58,7 +58,7 @@ def refusal(method: Method, anatomy: Anatomy) -> str:
 def _check(method: Method, anatomy: Anatomy) -> None:
     if method.adapter is not None:
         _check_scope(method.adapter, anatomy)
-        limits.check(method.adapter, adapted(method.adapter, anatomy))
+        adapter_limits.check(method.adapter, adapted(method.adapter, anatomy))
     match method.trains:
         case Selection(train="all_but_image_tower" | "all_but_text_tower" as train):
             tower = train.removeprefix("all_but_").removesuffix("_tower")

@@ -10,10 +10,10 @@ import psutil
 import pytest
 
 from analysis.drawing.figure_process import FigureProcess
+from analysis.drawing.figures import write_figure
 from analysis.drawing.looks import look_of
 from analysis.drawing.marks import Plane
 from analysis.drawing.views import plane_of
-from analysis.figures import write_figure
 from analysis.frontier import Frontier
 
 

@@ -16,7 +16,7 @@ from analysis.drawing.ticks import log_ticks, nice_ticks
 from analysis.drawing.views import anytime_of, gains_of, paths_of, plane_of
 from analysis.evaluation import Evaluation
 from analysis.frontier import Frontier, build_frontier
-from analysis.tables import make_tables
+from analysis.tables.loading import make_tables
 from analysis.tasks.accuracies import changes_of
 from analysis.tasks.trajectories import MAX_SHOWN, shown_results, trajectories
 from tests.analysis.worlds import World, frames

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 from analysis import pareto
 from analysis.frontier import build_frontier
 from analysis.pareto import FloatArray
-from analysis.tables import Tables, make_tables
+from analysis.tables.loading import Tables, make_tables
 from analysis.tasks.compute import SLACK, STEPS, anytime, at_budget, common_budget, gains_per_cost
 from analysis.tasks.costs import LARGE, Paths, paths_of, read_at
 from tests.analysis.worlds import Frames, World, frames

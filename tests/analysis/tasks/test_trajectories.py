@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from analysis.frontier import build_frontier
-from analysis.tables import TableError, Tables, make_tables
+from analysis.tables.loading import TableError, Tables, make_tables
 from analysis.tasks.trajectories import stability_gaps
 from tests.analysis.worlds import World, frames
 

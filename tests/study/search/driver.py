@@ -7,15 +7,15 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from study.definition import StudyDefinition
-from study.plan import Plan, PlannedTrial, known, make_plan
-from study.search.decisions import DecisionFile
+from study.definition.study import StudyDefinition
+from study.planning.decisions import DecisionFile
+from study.planning.plan import Plan, PlannedTrial, known, make_plan
+from study.running.trial_source import GridSource, Idle
 from study.search.search import SearchSource
-from study.search.source import GridSource, Idle
 from study.search.start import source_of
 from trainables.frozen import parse
 from trainables.metrics import Cost, Score, encode, summarise
-from trainables.store import MemoryStore, Store
+from trainables.store.store import MemoryStore, Store
 
 Scores = Callable[[PlannedTrial, int], tuple[float, float] | None]
 """AKA and AZS of a trial after a task; None where it fails."""

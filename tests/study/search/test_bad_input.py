@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.study import command
+from tests.study.commands.test_bad_input import invoke
 from tests.study.search.test_commands import SEARCH
-from tests.study.test_bad_input import invoke
 
 TRIALS = "stop: {trials: 7}"
 

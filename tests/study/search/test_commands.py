@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from study.search.outlook import Outlook, lines
+from study.search.search_bounds import Outlook, lines
 from tests.study import command
 
 SEARCH = """

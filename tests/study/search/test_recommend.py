@@ -4,12 +4,12 @@ from pathlib import Path
 
 import yaml
 
-from analysis.next_study import recommended_study
-from analysis.recommend import Advice
+from analysis.advice.next_study import recommended_study
+from analysis.advice.recommend import Advice
 from search_spaces.space import axis_values
-from study.definition import StudyDefinition, dump
-from study.report_commands import as_grid
-from study.trials import trials
+from study.commands.report import as_grid
+from study.definition.study import StudyDefinition, dump
+from study.planning.trials import trials
 from tests.study.search.driver import Driver, definition
 from tests.study.search.test_search import SPACES, scores
 from trainables.frozen import parse

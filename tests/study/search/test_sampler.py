@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from search_spaces.search import Point, SearchSpace
+from study.definition.search import Sampler
 from study.search.frontier import hypervolume
 from study.search.sampler import POPULATION, SAMPLERS, STARTUP, Told, ask
-from study.search.settings import Sampler
 from trainables.config import Pocket
 
 SPACE = SearchSpace(

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from study.plan import PlannedTrial, known
-from study.search.outlook import most_trials
+from study.definition.search import SAMPLERS
+from study.planning.plan import PlannedTrial, known
+from study.planning.searched import request
 from study.search.search import FAILURES, SearchSource
-from study.search.settings import SAMPLERS
+from study.search.search_bounds import most_trials
 from study.search.spending import cost_of, passes
-from study.search.trials import request
 from tests.study.search.driver import Driver, definition, lr_of
-from trainables.store import Kind, MemoryStore
+from trainables.store.store import Kind, MemoryStore
 
 RATE = {"low": 1e-4, "high": 1e-2}
 SPACES: list[dict[str, Any]] = [

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from study.definition import dump, read
+from study.definition.study import dump, read
+from study.planning.searched import space_of
+from study.results.tables import make_tables, write
 from study.search.sampler import POPULATION
 from study.search.search import SearchSource
-from study.search.trials import space_of
 from study.search.warm_start import warm_started
-from study.tables import make_tables, write
 from tests.study.search.driver import Driver, definition
 from tests.study.search.test_search import RATE, SPACES, scores
 from trainables.frozen import ConfigError

@@ -18,8 +18,8 @@ from mlflow import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb.proto import wandb_internal_pb2
 
-from study.folder import Folder
-from study.observer import status
+from study.folder.folder import Folder
+from study.status.observer import status
 from tests.study import command, quick
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the trackers' libraries, which we only call

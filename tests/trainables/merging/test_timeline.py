@@ -10,10 +10,10 @@ from torch import Tensor
 from search_spaces.space import Scalar
 from tests.trainables import toys
 from trainables.cycle import Step, lineage
-from trainables.lineage import Base, Merge, Update, Weights
+from trainables.merging.merge import Sources, merge
 from trainables.merging.rule import MergeRule
-from trainables.merging.rules import Sources, merge
 from trainables.merging.timeline import NAMED, PLACES, SERVED, TIMELINES, Timeline, recency_weights, timeline
+from trainables.nodes import Base, Merge, Update, Weights
 from trainables.workloads.identity import Identity, Scored
 
 TASKS = 20

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.trainables import toys
 from trainables.frozen import ConfigError
-from trainables.methods import adapters, limits
+from trainables.methods import adapter_limits, adapters
 from trainables.methods.method import Adapter, FourierFt, Ia3, LowRank, Oft, Peft, Vera
 from trainables.workloads.anatomy import Projection
 from trainables.workloads.clip import attention
@@ -44,7 +44,7 @@ ARGUMENTS = {
 PEFT: dict[str, Adapter] = {
     **{
         kind: Peft(name="peft", peft_type=kind, arguments=ARGUMENTS.get(kind, '{"r": 4}'))
-        for kind in limits.LAYER_ADAPTERS
+        for kind in adapter_limits.LAYER_ADAPTERS
     },
     **{kind: Peft(name="peft", peft_type=kind) for kind in ("BEFT", "SUPERTUNING", "TINYLORA")},
     "LORA with a bias": Peft(name="peft", peft_type="LORA", arguments='{"lora_bias": true}'),
@@ -179,7 +179,7 @@ class TestEveryAdapter:
         }
 
     def test_it_is_allowed_on_these_layers(self, model: str, name: str) -> None:
-        limits.check(ADAPTERS[name], projections(model))
+        adapter_limits.check(ADAPTERS[name], projections(model))
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"task": 2}])
@@ -358,24 +358,24 @@ REFUSED: dict[str, tuple[Adapter, str]] = {
 def test_what_these_layers_cannot_have_is_refused(case: str) -> None:
     adapter, message = REFUSED[case]
     with pytest.raises(ConfigError, match=message):
-        limits.check(adapter, LAYERS)
+        adapter_limits.check(adapter, LAYERS)
 
 
 def test_no_layer_at_all_is_refused() -> None:
     adapter = LowRank(name="lora", targets="q", towers="text", layers="0")
     with pytest.raises(ConfigError, match="'q', 'text' and '0' given, which together choose no layer"):
-        limits.check(adapter, [])
+        adapter_limits.check(adapter, [])
 
 
 @pytest.mark.parametrize("adapter", [LowRank(name="lora", rank=6), Oft(name="oft", block_size=6), Vera(name="vera")])
 def test_largest_values_are_allowed(adapter: Adapter) -> None:
-    limits.check(adapter, LAYERS)
+    adapter_limits.check(adapter, LAYERS)
 
 
 def test_rank_of_vera_may_exceed_the_width_but_not_the_weights() -> None:
-    limits.check(Vera(name="vera", rank=108), LAYERS)
+    adapter_limits.check(Vera(name="vera", rank=108), LAYERS)
     with pytest.raises(ConfigError, match=r"rank: 109 given; allowed: 1 to 108, the weights of b"):
-        limits.check(Vera(name="vera", rank=109), LAYERS)
+        adapter_limits.check(Vera(name="vera", rank=109), LAYERS)
 
 
 @pytest.mark.parametrize("kind", ["WAVEFT", "UNILORA"])

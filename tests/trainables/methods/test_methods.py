@@ -19,12 +19,12 @@ from tests.trainables import toys
 from trainables.build import CARRY, Builder
 from trainables.config import Pocket, TrialConfig
 from trainables.cycle import lineage
-from trainables.lineage import Update
 from trainables.methods import scope
 from trainables.methods.attach import Attached, attach
 from trainables.methods.method import METHODS
+from trainables.nodes import Update
 from trainables.runtime import Runtime
-from trainables.store import LocalStore, MemoryStore, Store
+from trainables.store.store import LocalStore, MemoryStore, Store
 from trainables.train import ADAPTER, Start, Trained, train
 from trainables.workloads import open_workload
 from trainables.workloads.clip.workload import ClipWorkload

@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.data.pixels import Images
+from trainables.workloads.clip.data.pixels import Images
 from trainables.workloads.clip.evaluation import TestSet
 
 _Kind = TypeVar("_Kind", bound=np.generic)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables.config import Subset
-from trainables.data.pixels import Images, Rows
 from trainables.metrics import Score
 from trainables.randomness import generator
+from trainables.workloads.clip.data.pixels import Images, Rows
 
 _CHUNK = 1024
 

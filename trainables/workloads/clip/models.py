@@ -25,8 +25,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trainables.config import Model
+from trainables.files import locked
 from trainables.frozen import ConfigError, digest
-from trainables.locks import locked
 from trainables.randomness import torch_seed
 from trainables.workloads.anatomy import Anatomy
 from trainables.workloads.clip import architectures, checkpoints, hub, tokenizers

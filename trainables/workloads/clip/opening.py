@@ -9,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.config import Clip
-from trainables.data import pack as packs
-from trainables.data.images import ImageError, Source, decoded, encoded
-from trainables.data.pixels import Pixels, Rows
 from trainables.frozen import ConfigError
 from trainables.runtime import Runtime, TrainingError
 from trainables.streams.mentions import mentions
 from trainables.workloads.clip.corpus import Corpus, Segment
+from trainables.workloads.clip.data import pack as packs
+from trainables.workloads.clip.data.images import ImageError, Source, decoded, encoded
+from trainables.workloads.clip.data.pixels import Pixels, Rows
 from trainables.workloads.clip.evaluation import Classification, Retrieval, TestSet
 from trainables.workloads.clip.models import OpenModel, open_model
 from trainables.workloads.clip.workload import ClipWorkload
-from trainables.workloads.facts import kept
+from trainables.workloads.concept_facts import kept
 from trainables.workloads.identity import Identity, Scored
 
 

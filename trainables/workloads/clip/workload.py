@@ -17,12 +17,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from trainables.config import Subset
-from trainables.data.pixels import Images
 from trainables.frozen import digest
 from trainables.metrics import Score
 from trainables.workloads.clip import attention, text
 from trainables.workloads.clip.corpus import Corpus, Segment
 from trainables.workloads.clip.crops import cropped, random_crops
+from trainables.workloads.clip.data.pixels import Images
 from trainables.workloads.clip.evaluation import Classification, Encoders, evaluate, mean_of_prompts, part
 from trainables.workloads.clip.losses import contrastive_loss
 from trainables.workloads.identity import Identity

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import features
 
-from trainables.locks import locked
+from trainables.files import locked
 from trainables.workloads.pocket.drawing import SIDE
 from trainables.workloads.pocket.world import DATASETS, WORLD_VERSION, Split, pool_sample, render
 

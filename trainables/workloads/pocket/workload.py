@@ -17,7 +17,7 @@ from trainables.runtime import cache_folder
 from trainables.streams.mentions import mentions
 from trainables.workloads.anatomy import Anatomy
 from trainables.workloads.clip.layout import describe
-from trainables.workloads.facts import kept
+from trainables.workloads.concept_facts import kept
 from trainables.workloads.identity import Identity, Scored
 from trainables.workloads.pocket import WEIGHTS_FILE
 from trainables.workloads.pocket.samples import library_versions, pool, samples

@@ -18,12 +18,12 @@ from trainables.build import Builder
 from trainables.config import Pocket
 from trainables.cycle import lineage
 from trainables.frozen import ConfigError
-from trainables.lineage import Update
 from trainables.methods import scope
 from trainables.methods.attach import attach
 from trainables.methods.method import named
+from trainables.nodes import Update
 from trainables.runtime import Runtime
-from trainables.store import MemoryStore
+from trainables.store.store import MemoryStore
 from trainables.train import Start, train
 from trainables.workloads.clip import attention, text
 from trainables.workloads.clip.layout import describe as describe_by_names

@@ -17,11 +17,11 @@ from tests import images
 from trainables import cycle
 from trainables.build import Builder
 from trainables.config import Clip, Model, TrialConfig
-from trainables.data import manifest
 from trainables.frozen import ConfigError
 from trainables.metrics import Score
 from trainables.runtime import Runtime, TrainingError
-from trainables.store import MemoryStore
+from trainables.store.store import MemoryStore
+from trainables.workloads.clip.data import manifest
 from trainables.workloads.clip.opening import identify_clip, images_of, open_clip_workload
 from trainables.workloads.identity import Identity
 

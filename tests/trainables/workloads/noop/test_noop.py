@@ -17,7 +17,7 @@ from trainables.methods import scope
 from trainables.methods.method import METHODS, named
 from trainables.metrics import Score, Summary, summarise
 from trainables.runtime import Runtime
-from trainables.store import MemoryStore
+from trainables.store.store import MemoryStore
 from trainables.workloads import identify, open_workload
 
 WORKLOAD = Noop()

@@ -9,10 +9,10 @@ import pytest
 
 from trainables.build import Builder
 from trainables.config import Mixture, Optimiser, Pocket, Recipe
-from trainables.lineage import Base, Update
 from trainables.metrics import Score, summarise
+from trainables.nodes import Base, Update
 from trainables.runtime import Runtime
-from trainables.store import MemoryStore
+from trainables.store.store import MemoryStore
 from trainables.streams.tasks import Task
 from trainables.workloads import open_workload
 from trainables.workloads.pocket.world import ADAPT

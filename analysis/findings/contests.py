@@ -1,0 +1,172 @@
+"""Comparisons of methods, each at its own best config, which is chosen on the blocks that do not score it.
+
+The best config has the largest gain (GM where the gain is undefined) among those that learned at least a tenth of what
+joint training learns. Without this condition a method below the line would be best where it learns nothing. A method
+that never learned is judged at its largest gain. Each comparison says AKA and AZS of both sides, so that such a method
+cannot pass for a good one.
+
+A method whose learning rates tie in gain is judged at an arbitrary one of them, which may differ from block to block:
+its AKA then has a wide interval, and claims about it stay undecided more often than at a fixed rate.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from analysis.configs import matched
+from analysis.findings.evidence import OWN_AXES, Comparison, Evidence, Quantity, by_context, by_family
+from analysis.findings.pairs import Party, comparison_of, party, plus, values_of
+from analysis.pareto import FloatArray, IntArray
+from analysis.uncertainty import leave_one_out_means, pseudo_values
+
+Pick = Literal["mean", "highest", "lowest"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One side of a comparison of methods: the mean of some families, or the one of them that is highest or lowest."""
+
+    name: str
+    rows: tuple[int, ...]
+    pick: Pick = "mean"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """Sides that agree on how they were trained: for each the rows of its families."""
+
+    evidence: Evidence
+    sides: tuple[Side, ...]
+    families: tuple[tuple[tuple[int, ...], ...], ...]
+
+    def rows(self, side: int) -> list[int]:
+        """All rows of a side."""
+        return [row for family in self.families[side] for row in family]
+
+    def chosen(self, side: int, quantity: Quantity) -> IntArray:
+        """Rows that stand for a side (families, blocks): the best of each family, or one extreme in a quantity."""
+        best_FS = np.array([self.evidence.best(rows) for rows in self.families[side]])
+        pick = self.sides[side].pick
+        if pick == "mean":
+            return best_FS
+        values_CS, blocks = self.evidence.values[quantity], np.arange(best_FS.shape[1])
+        others_CS = leave_one_out_means(values_CS).T if len(blocks) > 1 else values_CS
+        score_FS = others_CS[best_FS, blocks] * (1 if pick == "highest" else -1)
+        return np.asarray(best_FS[np.argmax(score_FS, axis=0), blocks][np.newaxis], dtype=np.int64)
+
+    def value(self, side: int, quantity: Quantity, *, chosen_by: Quantity) -> FloatArray:
+        """Value of a side (blocks,), the mean over the rows that stand for it."""
+        return np.asarray(values_of(self.evidence, quantity, self.chosen(side, chosen_by)).mean(axis=0), dtype=float)
+
+
+def contests_of(evidence: Evidence, *sides: Side) -> tuple[Contest, ...]:
+    """One contest for every way of training (all axes that are no method's own) that all sides have."""
+    found = []
+    for group in by_context(evidence, sides[0].rows, OWN_AXES):
+        lead = evidence.configs[group[0]]
+        rows = [
+            group,
+            *(
+                [row for row in side.rows if matched(lead, evidence.configs[row], differ=OWN_AXES)]
+                for side in sides[1:]
+            ),
+        ]
+        if all(rows):
+            families = tuple(tuple(map(tuple, by_family(evidence, side))) for side in rows)
+            found.append(Contest(evidence=evidence, sides=sides, families=families))
+    return tuple(found)
+
+
+def compare(
+    contests: Sequence[Contest],
+    left: int,
+    right: int,
+    quantity: Quantity,
+    *,
+    margin: float | None = None,
+    allowance: float = 0.0,
+) -> Comparison:
+    """Side `left` minus side `right`, each at its best, as the mean over contests. The left may be worse by a bit."""
+    values = [[c.value(side, quantity, chosen_by=quantity) for c in contests] for side in (left, right)]
+    ours, theirs = (_party(contests, side, quantity) for side in (left, right))
+    return comparison_of(
+        np.asarray(values[0]) - np.asarray(values[1]) + allowance,
+        quantity,
+        ours.renamed(plus(ours.name, allowance)),
+        theirs,
+        margin=margin,
+    )
+
+
+def below_the_line(contests: Sequence[Contest], side: int) -> Comparison:
+    """How far a side lies below the line between zero-shot and joint: minus its gain."""
+    gains = np.asarray([contest.value(side, "gain", chosen_by="gain") for contest in contests])
+    return comparison_of(-gains, "AZS", Party(name="The line at its AKA"), _party(contests, side, "gain"))
+
+
+def middle_above(contests: Sequence[Contest], ends: tuple[int, int], side: int) -> Comparison:
+    """How much nearer in AKA a side is to the second end than to the first: the middle of both minus the side.
+
+    With the sign turned where the first end has the lower AKA.
+    """
+    first, second, own = (
+        np.asarray([contest.value(i, "AKA", chosen_by="AKA") for contest in contests]) for i in (*ends, side)
+    )
+    sign = 1.0 if first.mean() >= second.mean() else -1.0
+    low, high = (_party(contests, end, "AKA") for end in ends)
+    assert low.point is not None
+    assert high.point is not None
+    middle = Party(
+        name=f"the middle between {low.name} and {high.name}",
+        rows=(*low.rows, *high.rows),
+        candidates=(*low.candidates, *high.candidates),
+        point=((low.point[0] + high.point[0]) / 2, (low.point[1] + high.point[1]) / 2),
+    )
+    ours = _party(contests, side, "AKA")
+    left, right = (middle, ours) if sign > 0 else (ours, middle)
+    return comparison_of(sign * ((first + second) / 2 - own), "AKA", left, right)
+
+
+def farther_from_zero_shot(contests: Sequence[Contest], left: int, right: int) -> Comparison:
+    """How much farther the AKA of side `left` is from zero-shot than that of side `right`.
+
+    The size of a difference is not linear in block means, so this has jackknife pseudo-values.
+    """
+    evidence = contests[0].evidence
+    moved_LKS = np.asarray(
+        [[c.value(i, "AKA", chosen_by="AKA") - evidence.zero_shot_aka for c in contests] for i in (left, right)]
+    )
+
+    def farther(moved_LK: FloatArray) -> FloatArray:
+        return np.asarray(np.abs(moved_LK[0]) - np.abs(moved_LK[1]), dtype=float)
+
+    whole_K = farther(moved_LKS.mean(axis=-1))
+    if moved_LKS.shape[-1] < 2:
+        values_KS = whole_K[:, np.newaxis]
+    else:
+        values_KS = pseudo_values(whole_K, np.array([farther(part) for part in leave_one_out_means(moved_LKS)]))
+    ours, theirs = _party(contests, left, "AKA"), _party(contests, right, "AKA")
+    return comparison_of(
+        values_KS,
+        "AKA",
+        ours.renamed(f"the distance of {ours.name} from zero-shot"),
+        theirs.renamed(f"that of {theirs.name}"),
+    )
+
+
+def _party(contests: Sequence[Contest], side: int, chosen_by: Quantity) -> Party:
+    """Who stands for a side; a contest counts once in the point, however many families stand for it."""
+    every = [party(c.evidence, c.sides[side].name, c.chosen(side, chosen_by), c.rows(side)) for c in contests]
+    return Party(
+        name=every[0].name,
+        rows=tuple(row for one in every for row in one.rows),
+        candidates=tuple(row for one in every for row in one.candidates),
+        point=(float(np.mean([_point(one)[0] for one in every])), float(np.mean([_point(one)[1] for one in every]))),
+    )
+
+
+def _point(one: Party) -> tuple[float, float]:
+    assert one.point is not None
+    return one.point

@@ -1,0 +1,240 @@
+"""What a claim may look at, and the comparisons that test it; `pairs` and `contests` make these of configs.
+
+A comparison held if its interval lies above zero; it did not hold if all of the interval is below the smallest
+difference worth naming. One of equality asks for an interval within a margin. Rows are places in `Evidence.configs`;
+the config of row r has the number r + 1 in the report.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from analysis.configs import METHOD_AXES, Config, context
+from analysis.frontier import Frontier
+from analysis.pareto import BoolArray, FloatArray, IntArray
+from analysis.tables.loading import Tables
+from analysis.uncertainty import MIN_BLOCKS, Estimate, honest_choice
+
+Verdict = Literal["held", "did not hold", "undecided", "not tested"]
+Quantity = Literal["AKA", "AZS", "GM", "gain", "score"]
+
+NEGLIGIBLE = 0.001
+"""0.1 accuracy points: an interval that ends below this refutes a claim."""
+MARGIN = 0.01
+"""1 accuracy point: two sides count as equal if the whole interval of their difference is within this."""
+
+OWN_AXES = (*sorted(METHOD_AXES), "lr")
+"""In these two methods may differ and still be compared: each is judged at its best."""
+AVERAGE = "lerp"
+"""The rule that arXiv 2408.14471 merges by."""
+ALONE = "dataset"
+"""The axis that names the one data set that a config was trained on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """`left` minus `right` in one quantity, paired over blocks and averaged over pairs of configs; a fraction.
+
+    `scope` names the configs compared where these are not all that the claim is about. With a `margin` the claim is
+    that the sides are equal to within it. The points are (AKA, AZS) of the sides; None for a side that is no config.
+    `left_configs` and `right_configs` are the numbers of the configs that stand for a side on some block, `candidates`
+    those of all that they were chosen from.
+    """
+
+    scope: str | None
+    left: str
+    right: str
+    quantity: Quantity
+    difference: Estimate
+    pairs: int
+    positive_pairs: int
+    left_point: tuple[float, float] | None
+    right_point: tuple[float, float] | None
+    margin: float | None = None
+    left_configs: tuple[int, ...] = ()
+    right_configs: tuple[int, ...] = ()
+    candidates: tuple[int, ...] = ()
+
+    @property
+    def distances(self) -> tuple[float, float]:
+        """How far the difference lies on the side of `held` and on that of `did not hold`; negative: on the other."""
+        value = self.difference.value
+        if self.margin is None:
+            return value, NEGLIGIBLE - value
+        return self.margin - abs(value), abs(value) - self.margin
+
+    @cached_property
+    def p_values(self) -> tuple[float, float] | None:
+        """Two-sided p of a distance of 0, for `held` and for `did not hold`; None below `MIN_BLOCKS` blocks."""
+        se, blocks = self.difference.se, self.difference.blocks
+        if se is None or blocks < MIN_BLOCKS:
+            return None
+        held, fell = (_p_value(distance, se, blocks) for distance in self.distances)
+        return held, fell
+
+    @property
+    def verdict(self) -> Verdict:
+        """What this comparison alone says."""
+        return self._decide()[0]
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is undecided, if it is."""
+        return self._decide()[1]
+
+    def _decide(self) -> tuple[Verdict, str | None]:
+        low, high = self.difference.low, self.difference.high
+        if low is None or high is None:
+            few = "1 block gives" if self.difference.blocks == 1 else f"{self.difference.blocks} blocks give"
+            return "undecided", f"{few} no interval; at least {MIN_BLOCKS} are needed"
+        if self.margin is not None:
+            if -self.margin < low and high < self.margin:
+                return "held", None
+            if low > self.margin or high < -self.margin:
+                return "did not hold", None
+            return "undecided", f"the interval reaches beyond {100 * self.margin:g} point either way"
+        if low > 0:
+            return "held", None
+        if high < NEGLIGIBLE:
+            return "did not hold", None
+        return "undecided", "the interval contains zero"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """The comparisons of a claim, which holds if all the decisive ones hold; `further` ones show what stands behind.
+
+    `missing` names what the study lacks for parts of the claim: without it the claim can fail, but not hold.
+    """
+
+    decisive: tuple[Comparison, ...]
+    further: tuple[Comparison, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What a study lacks to test a claim."""
+
+    needs: tuple[str, ...]
+
+
+NO_LINE = "a joint anchor that learned, without which there is no trade-off line"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Configs and their values (configs, blocks); for the gain these are pseudo-values. `zero_shot_aka` is (blocks,).
+
+    `paths` is AKA and AZS after every task (configs, blocks, tasks + 1, 2); None where numbers of tasks differ.
+    `criterion` is what the best config of a method is chosen by, among those that `learned` on the other blocks.
+    `alone` is, for configs that were trained on one data set, its score before and after (blocks, 2), by row.
+    """
+
+    configs: tuple[Config, ...]
+    values: Mapping[Quantity, FloatArray]
+    criterion: FloatArray
+    learned: BoolArray | None
+    zero_shot_aka: FloatArray
+    paths: FloatArray | None = None
+    alone: Mapping[int, FloatArray] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> int:
+        """Number of tasks of every config; 0 where it differs."""
+        return 0 if self.paths is None else self.paths.shape[2] - 1
+
+    def rows(self, *, method: str | None = None, timeline: str | None = None, rank: float | None = None) -> list[int]:
+        """Trained configs with these values, all of them where a value is not given.
+
+        With a method: those of the method alone, without a penalty or a projection composed with it.
+        """
+        return [
+            row
+            for row, config in enumerate(self.configs)
+            if config.trained
+            and (method is None or config.axes["method"] == method)
+            and (method is None or (config.axes.get("penalty") is None and config.axes.get("projection") is None))
+            and (timeline is None or config.timeline == timeline)
+            and (rank is None or config.number("rank") == rank)
+        ]
+
+    def best(self, rows: Sequence[int]) -> IntArray:
+        """Per block, which of some rows is best according to the other blocks."""
+        chosen = list(rows)
+        eligible = None if self.learned is None else self.learned[chosen]
+        return np.asarray(chosen)[honest_choice(self.criterion[chosen], eligible_CS=eligible)]
+
+    def highest(self, rows: Sequence[int], quantity: Quantity) -> IntArray:
+        """Per block, which of some rows is highest in a quantity on the other blocks."""
+        return np.asarray(rows)[honest_choice(self.values[quantity][list(rows)])]
+
+
+def evidence_of(frontier: Frontier, tables: Tables | None = None) -> Evidence:
+    """The evidence of a study; its tables are needed for scores of single data sets alone."""
+    samples = frontier.samples
+    values: dict[Quantity, FloatArray] = {"AKA": samples.aka, "AZS": samples.azs, "GM": samples.gm}
+    if samples.gain is not None:
+        values["gain"] = samples.gain
+    configs = tuple(result.config for result in frontier.results)
+    return Evidence(
+        configs=configs,
+        values=values,
+        criterion=samples.gm if samples.gain is None else samples.gain,
+        learned=samples.learned,
+        zero_shot_aka=samples.zero_shot[:, 0],
+        paths=samples.paths,
+        alone={} if tables is None else _alone(tables, configs),
+    )
+
+
+def by_family(evidence: Evidence, rows: Sequence[int]) -> list[list[int]]:
+    """Rows grouped by family."""
+    groups: dict[str, list[int]] = {}
+    for row in rows:
+        groups.setdefault(evidence.configs[row].family, []).append(row)
+    return list(groups.values())
+
+
+def averaging(evidence: Evidence, timeline: str | None = None) -> list[int]:
+    """Configs that merge by a weighted average alone, or not at all; nothing is interpolated with the base on top."""
+    return [
+        row
+        for row in evidence.rows(timeline=timeline)
+        if (axes := evidence.configs[row].axes).get("rule") in (None, AVERAGE)
+        and axes.get("lines") is None
+        and axes.get("wise_ft") is None
+        and axes.get("merge_logit_scale") in (None, "merge")
+    ]
+
+
+def by_context(evidence: Evidence, rows: Sequence[int], differ: Sequence[str]) -> list[list[int]]:
+    """Rows grouped by all axes outside `differ`."""
+    groups: dict[object, list[int]] = {}
+    for row in rows:
+        groups.setdefault(context(evidence.configs[row], differ=differ), []).append(row)
+    return list(groups.values())
+
+
+def _p_value(distance: float, se: float, blocks: int) -> float:
+    if se == 0:
+        return 0.0 if distance > 0 else 1.0
+    return min(1.0, 2 * float(special.stdtr(blocks - 1, -distance / se)))
+
+
+def _alone(tables: Tables, configs: Sequence[Config]) -> dict[int, FloatArray]:
+    """The score of its one data set before and after training, of every config that names one."""
+    rows = {row: str(name) for row, config in enumerate(configs) if (name := config.axes.get(ALONE)) is not None}
+    found = {}
+    for row, name in rows.items():
+        trials = tables.trials.loc[tables.trials["config_id"] == configs[row].config_id, ["trial", "block"]]
+        scores = tables.end_scores[tables.end_scores["dataset"] == name].merge(trials, on="trial")
+        by_block: pd.DataFrame = scores.pivot(index="block", columns="task", values="value")
+        if by_block.shape[1] == 2:
+            found[row] = by_block.reindex(list(tables.blocks)).to_numpy(dtype=float)
+    return found

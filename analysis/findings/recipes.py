@@ -1,0 +1,288 @@
+"""Findings 11 to 18, recipes (arXiv 2408.14471, section 6): rates, schedules, sizes, compute, towers, temperature.
+
+The two sides of a pair agree on every axis but the one that the claim is about.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from analysis.configs import PLAIN, Config
+from analysis.findings.evidence import (
+    MARGIN,
+    NO_LINE,
+    OWN_AXES,
+    Case,
+    Comparison,
+    Evidence,
+    Missing,
+    Quantity,
+    averaging,
+    by_context,
+)
+from analysis.findings.pairs import (
+    Party,
+    Sides,
+    between,
+    comparison_of,
+    ends_of,
+    lacks,
+    of_best,
+    of_pairs,
+    of_paths,
+    pairs_by,
+    party,
+    per_group,
+    placeless,
+    trained_alike,
+    values_of,
+)
+from analysis.findings.sizes import SIZE_AXES, TWO_SIZES, model_size, steps_of
+
+Pairs = list[tuple[int, int]]
+SCHEDULE_AXES = ("schedule", "cooldown", "peaks")
+COSINE_META = ("autoregressive_cosine", "autoregressive_cosine_continued")
+RSQRT_META = ("autoregressive_rsqrt", "matched_rsqrt", "continued_rsqrt")
+FAMILIES = {"cosine": COSINE_META, "rsqrt": RSQRT_META}
+RESTARTED = ("cosine", "rsqrt")
+"""Schedules that begin anew with every task; a meta-schedule is compared with the one it is made of, or the other."""
+
+
+def learning_rates_have_a_middle(evidence: Evidence) -> Case | Missing:
+    """Of three rates or more: AZS of the others against the largest's, AKA of those between against the smallest's.
+
+    AZS at the end, and after the first task.
+    """
+    groups = [
+        sorted(rows, key=lambda row: evidence.configs[row].number("lr") or 0.0)
+        for rows in by_context(evidence, evidence.rows(), ("lr",))
+    ]
+    groups = [rows for rows in groups if len(rows) > 2]
+    if not groups:
+        return Missing(("three learning rates in configs that agree on everything else",))
+    forgets = [(row, rows[-1]) for rows in groups for row in rows[:-1]]
+    learns = [(row, rows[0]) for rows in groups for row in rows[1:-1]]
+    decisive = [
+        of_pairs(evidence, forgets, "AZS", left="a smaller lr", right="the largest lr"),
+        of_pairs(evidence, learns, "AKA", left="a middle lr", right="the smallest lr"),
+    ]
+    if evidence.tasks > 1:
+        early: Sides = {"left": "a smaller lr after the first task", "right": "the largest lr"}
+        decisive.append(of_paths(evidence, forgets, "AZS", 1, **early))
+    pairs = pairs_by(evidence, "lr")
+    sides: Sides = {"left": "the smaller lr", "right": "the larger lr"}
+    every = (of_pairs(evidence, pairs, "AZS", **sides), *per_group(evidence, pairs, "AZS", _way, **sides))
+    return Case(decisive=tuple(decisive), further=every)
+
+
+def schedules_within_a_task_are_alike(evidence: Evidence) -> Case | Missing:
+    """Cosine and reciprocal square root, both restarted at every task, to within `MARGIN` on both axes."""
+    pairs = _schedules(evidence, _alone("cosine"), _alone("rsqrt"))
+    if not pairs:
+        needs = [(_have(evidence, _alone(name)), f"schedule {name}") for name in RESTARTED]
+        return lacks(needs)
+    contests = [([a], [b]) for a, b in pairs]
+    axes: tuple[Quantity, ...] = ("AKA", "AZS")
+    return Case(
+        decisive=tuple(of_best(evidence, contests, name, left="cosine", right="rsqrt", margin=MARGIN) for name in axes)
+    )
+
+
+def meta_schedules_retain_more(evidence: Evidence) -> Case | Missing:
+    """AZS of each family of meta-schedules against a schedule that begins anew with every task."""
+    decisive = []
+    missing = []
+    for base, family in FAMILIES.items():
+        alone, pairs = _against_restarted(evidence, base, family)
+        if pairs:
+            decisive.append(of_pairs(evidence, pairs, "AZS", left=f"a meta-schedule of {base}", right=f"{alone} alone"))
+        else:
+            missing.append(_need_meta(evidence, base, family))
+    if not decisive:
+        return Missing(tuple(missing))
+    return Case(decisive=tuple(decisive), further=_each_schedule(evidence, "AZS"), missing=tuple(missing))
+
+
+def rsqrt_keeps_what_cosine_loses(evidence: Evidence) -> Case | Missing:
+    """Meta-schedules of cosine lose AKA; those of rsqrt keep it, retain more, and lie above the trade-off line.
+
+    AKA: both families against schedules that begin anew, cosine's plus `MARGIN`, and rsqrt's against that less
+    `MARGIN`. Then AZS of rsqrt's, and their gain, each at its best rate.
+    """
+    found = {base: _against_restarted(evidence, base, family) for base, family in FAMILIES.items()}
+    if not all(pairs for _, pairs in found.values()):
+        return Missing(
+            tuple(_need_meta(evidence, base, FAMILIES[base]) for base, (_, pairs) in found.items() if not pairs)
+        )
+    (of_cosine, cosine), (of_rsqrt, rsqrt) = found["cosine"], found["rsqrt"]
+    turned = [(b, a) for a, b in cosine]
+    decisive = [
+        of_pairs(
+            evidence, turned, "AKA", left=f"{of_cosine} alone", right="a meta-schedule of cosine", allowance=-MARGIN
+        ),
+        of_pairs(evidence, rsqrt, "AKA", left="a meta-schedule of rsqrt", right=f"{of_rsqrt} alone", allowance=MARGIN),
+        of_pairs(evidence, rsqrt, "AZS", left="a meta-schedule of rsqrt", right=f"{of_rsqrt} alone"),
+    ]
+    missing: tuple[str, ...] = ()
+    if "gain" in evidence.values:
+        groups = by_context(evidence, sorted({a for a, _ in rsqrt}), ("lr",))
+        best = np.array([evidence.best(group) for group in groups])
+        left = party(evidence, "a meta-schedule of rsqrt at its best lr", best, [a for a, _ in rsqrt])
+        gains = values_of(evidence, "gain", best)
+        decisive.append(comparison_of(gains, "gain", left, Party(name="the trade-off line")))
+    else:
+        missing = (NO_LINE,)
+    return Case(decisive=tuple(decisive), further=_each_schedule(evidence, "AKA"), missing=missing)
+
+
+def larger_models_learn_more_and_forget_less(evidence: Evidence) -> Case | Missing:
+    """Of the largest and the smallest model, fine-tuned: the rise in AKA less `MARGIN`, and the change in AZS.
+
+    Each from its own zero-shot point, at the learning rate of its highest GM.
+    """
+    contests = ends_of(evidence, averaging(evidence, PLAIN), model_size, (*SIZE_AXES, "lr"))
+    if not contests:
+        return Missing((f"fine-tuning of {TWO_SIZES}",))
+    if evidence.paths is None:
+        return Missing(("as many tasks in every config",))
+    rows = [row for sides in contests for side in sides for row in side]
+    chosen = np.array([[evidence.highest(side, "GM") for side in sides] for sides in contests])
+    change = evidence.paths[:, :, -1] - evidence.paths[:, :, 0]
+    moved = change[chosen, np.arange(chosen.shape[-1])]
+    difference = moved[:, 0] - moved[:, 1]
+    names = "of the largest model", "that of the smallest"
+    return Case(
+        decisive=(
+            comparison_of(
+                difference[..., 0] + MARGIN,
+                "AKA",
+                placeless(evidence, f"the rise in AKA {names[0]} plus {100 * MARGIN:g} point", chosen[:, 0], rows),
+                placeless(evidence, names[1], chosen[:, 1], rows),
+            ),
+            comparison_of(
+                difference[..., 1],
+                "AZS",
+                placeless(evidence, f"the change in AZS {names[0]}", chosen[:, 0], rows),
+                placeless(evidence, names[1], chosen[:, 1], rows),
+            ),
+        )
+    )
+
+
+def compute_helps_merging_alone(evidence: Evidence) -> Case | Missing:
+    """Gain at the most steps minus gain at the fewest: of EMA-merge above 0, of fine-tuning `MARGIN` at most."""
+    ema, plain = (
+        ends_of(evidence, averaging(evidence, timeline), steps_of, ("steps", "w", "lr")) for timeline in ("ema", PLAIN)
+    )
+    if not ema or not plain:
+        return lacks(
+            [
+                (ema, "EMA-merge (timeline ema) at two numbers of steps"),
+                (plain, "fine-tuning without merging at two numbers of steps"),
+            ]
+        )
+    if "gain" not in evidence.values:
+        return Missing((NO_LINE,))
+    turned = [(fewest, most) for most, fewest in plain]
+    fewer: Sides = {"left": "fine-tuning at the fewest steps", "right": "fine-tuning at the most"}
+    merging: Sides = {"left": "EMA-merge at the most steps", "right": "EMA-merge at the fewest"}
+    return Case(
+        decisive=(
+            of_best(evidence, ema, "gain", **merging),
+            of_best(evidence, turned, "gain", **fewer, allowance=MARGIN),
+        )
+    )
+
+
+def both_towers_beat_one(evidence: Evidence) -> Case | Missing:
+    """GM of full fine-tuning against that of locked-image and of locked-text tuning, each at its best learning rate."""
+    full = evidence.rows(method="full", timeline=PLAIN)
+    decisive = []
+    missing = []
+    for method, name in (("locked_image", "a locked image tower"), ("locked_text", "a locked text tower")):
+        locked = evidence.rows(method=method, timeline=PLAIN)
+        group = [row for row in averaging(evidence, PLAIN) if row in full or row in locked]
+        if contests := trained_alike(
+            evidence, [row for row in group if row in full], [row for row in group if row in locked], OWN_AXES
+        ):
+            decisive.append(of_best(evidence, contests, "GM", left="both towers", right=name))
+        else:
+            missing.append(f"{name} (method {method})" if full else "full fine-tuning without merging (method full)")
+    if not decisive:
+        return Missing(tuple(dict.fromkeys(missing)))
+    return Case(decisive=tuple(decisive), missing=tuple(missing))
+
+
+def pretrained_temperature_closes_the_gap(evidence: Evidence) -> Case | Missing:
+    """AZS after the first task: from the pretrained temperature minus from a given one."""
+
+    def reset(config: Config) -> bool:
+        return (config.number("temperature") or 0.0) > 0
+
+    def pretrained(config: Config) -> bool:
+        return config.axes.get("temperature") is None
+
+    pairs = between(evidence, ("temperature",), pretrained, reset)
+    if not pairs:
+        return Missing(
+            ("a temperature that is reset (such as temperature 0.07) and the pretrained one, all else equal",)
+        )
+    if evidence.paths is None:
+        return Missing(("as many tasks in every config",))
+    sides: Sides = {"left": "the pretrained temperature, after the first task", "right": "a reset one"}
+    return Case(decisive=(of_paths(evidence, pairs, "AZS", 1, **sides),))
+
+
+# -- schedules ---------------------------------------------------------------------------------------------------------
+
+
+def _schedules(evidence: Evidence, left: Callable[[Config], bool], right: Callable[[Config], bool]) -> Pairs:
+    """Pairs that differ in their schedule; two that both cool down do it for the same share of a task."""
+    return [
+        (a, b)
+        for a, b in between(evidence, SCHEDULE_AXES, left, right)
+        if len({evidence.configs[row].number("cooldown") for row in (a, b)} - {None}) < 2
+    ]
+
+
+def _alone(schedule: str) -> Callable[[Config], bool]:
+    """The schedule itself, at its own peak in every task."""
+    return lambda config: config.axes.get("schedule") == schedule and config.axes.get("peaks") is None
+
+
+def _one_of(names: Sequence[str]) -> Callable[[Config], bool]:
+    return lambda config: config.axes.get("schedule") in names
+
+
+def _have(evidence: Evidence, wanted: Callable[[Config], bool]) -> list[int]:
+    return [row for row in evidence.rows() if wanted(evidence.configs[row])]
+
+
+def _against_restarted(evidence: Evidence, base: str, family: Sequence[str]) -> tuple[str, Pairs]:
+    """Meta-schedules against the schedule they are made of; where the study has it nowhere, against the other."""
+    for name in (base, *(other for other in RESTARTED if other != base)):
+        if pairs := _schedules(evidence, _one_of(family), _alone(name)):
+            return name, pairs
+    return base, []
+
+
+def _need_meta(evidence: Evidence, base: str, family: Sequence[str]) -> str:
+    if _have(evidence, _one_of(family)):
+        return f"schedule {base} alone, all else equal"
+    return f"a meta-schedule of {base} (such as schedule {family[0]})"
+
+
+def _each_schedule(evidence: Evidence, quantity: Quantity) -> tuple[Comparison, ...]:
+    """Every meta-schedule against a schedule that begins anew."""
+    found = []
+    for base, family in FAMILIES.items():
+        for name in family:
+            alone, pairs = _against_restarted(evidence, base, (name,))
+            if pairs:
+                shown = name.replace("_", " ")
+                found.append(of_pairs(evidence, pairs, quantity, left=shown, right=f"{alone} alone"))
+    return tuple(found)
+
+
+def _way(config: Config) -> str:
+    return f"{config.family}, {config.timeline_name}"

@@ -1,0 +1,131 @@
+"""Findings 19 to 21, data (arXiv 2408.14471): orderings, replay, and whether each data set teaches.
+
+The two sides of a pair agree on every axis but the one that the claim is about.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from analysis.configs import Config
+from analysis.findings.evidence import ALONE, MARGIN, Case, Comparison, Evidence, Missing
+from analysis.findings.pairs import Party, Sides, between, comparison_of, lacks, of_best, of_pairs, placeless
+from analysis.uncertainty import honest_choice
+
+ORDER_AXES = ("ordering", "embedding", "start_concept")
+SHARE_AXES = ("pool_share", "new_share", "buffer_share")
+BUFFER_AXES = (*SHARE_AXES, "buffer_size", "buffer_policy")
+
+
+def orderings_end_alike(evidence: Evidence) -> Case | Missing:
+    """GM after the whole stream: every ordering equal to the random one to within `MARGIN`.
+
+    That the paths there differ is shown by GM after half of the tasks.
+    """
+    names = sorted({str(config.axes.get("ordering")) for config in evidence.configs if config.trained} - {"random"})
+    decisive: list[Comparison] = []
+    further: list[Comparison] = []
+    for name in names:
+        pairs = between(evidence, ORDER_AXES, _ordered(name), _ordered("random"))
+        if pairs:
+            shown = f"ordering {name.replace('_', ' ')}"
+            contests = [([a], [b]) for a, b in pairs]
+            decisive.append(of_best(evidence, contests, "GM", left=shown, right="random", margin=MARGIN))
+            further += _half_way(evidence, pairs, shown)
+    if not decisive:
+        random = [config for config in evidence.configs if config.trained and _ordered("random")(config)]
+        others = [name for name in names if name != "None"]
+        return lacks([(random, "ordering random"), (others, "another ordering than random")])
+    return Case(decisive=tuple(decisive), further=tuple(further))
+
+
+def buffer_matters_more_than_pool(evidence: Evidence) -> Case | Missing:
+    """GM with both replays against that without a buffer; then without the pool against without a buffer."""
+
+    def replays(config: Config) -> bool:
+        return (config.number("buffer_share") or 0.0) > 0
+
+    def pools(config: Config) -> bool:
+        return (config.number("pool_share") or 0.0) > 0
+
+    def both(config: Config) -> bool:
+        return replays(config) and pools(config) and config.number("buffer_size") is None
+
+    def no_buffer(config: Config) -> bool:
+        return pools(config) and not replays(config)
+
+    def no_pool(config: Config) -> bool:
+        return replays(config) and not pools(config) and config.number("buffer_size") is None
+
+    def limited(config: Config) -> bool:
+        return replays(config) and pools(config) and config.number("buffer_size") is not None
+
+    buffer, pool, against = (
+        between(evidence, SHARE_AXES, left, right)
+        for left, right in ((both, no_buffer), (both, no_pool), (no_pool, no_buffer))
+    )
+    if not buffer or not against:
+        rows = evidence.rows()
+        return lacks(
+            [
+                ([row for row in rows if kind(evidence.configs[row])], need)
+                for kind, need in (
+                    (both, "replay of both earlier tasks and pretraining data"),
+                    (no_buffer, "training without a buffer (buffer_share 0)"),
+                    (no_pool, "training without the pretraining pool (pool_share 0)"),
+                )
+            ]
+        )
+    further = [of_pairs(evidence, pool, "GM", left="replay of both", right="no pretraining pool")]
+    if kept := between(evidence, BUFFER_AXES, limited, both):
+        sides: Sides = {"left": "a buffer of limited size", "right": "all earlier samples"}
+        further.append(of_pairs(evidence, kept, "GM", **sides))
+    return Case(
+        decisive=(
+            of_pairs(evidence, buffer, "GM", left="replay of both", right="no buffer of earlier tasks"),
+            of_pairs(evidence, against, "GM", left="no pretraining pool", right="no buffer of earlier tasks"),
+        ),
+        further=tuple(further),
+    )
+
+
+def every_data_set_teaches(evidence: Evidence) -> Case | Missing:
+    """Score of each data set after training on it alone minus its zero-shot score, at its best settings."""
+    if not evidence.alone:
+        return Missing(
+            (
+                f"configs trained on one data set alone (a column {ALONE} of the trials table that names it; "
+                "outside of a study, retune data verify shows the same)",
+            )
+        )
+    rows_of: dict[str, list[int]] = {}
+    for row in evidence.alone:
+        rows_of.setdefault(str(evidence.configs[row].axes[ALONE]), []).append(row)
+    decisive = []
+    for name, rows in sorted(rows_of.items()):
+        scores_CSQ = np.array([evidence.alone[row] for row in rows])
+        place_S = honest_choice(scores_CSQ[..., 1])
+        own_SQ = scores_CSQ[place_S, np.arange(len(place_S))]
+        left = placeless(evidence, f"{name}, fine-tuned on it alone,", np.asarray(rows)[place_S], rows)
+        decisive.append(
+            comparison_of((own_SQ[:, 1] - own_SQ[:, 0])[np.newaxis], "score", left, Party(name="its zero-shot score"))
+        )
+    return Case(decisive=tuple(decisive))
+
+
+def _half_way(evidence: Evidence, pairs: list[tuple[int, int]], name: str) -> list[Comparison]:
+    """GM after half of the tasks."""
+    if evidence.tasks < 2:
+        return []
+    assert evidence.paths is not None
+    half = evidence.tasks // 2
+    gm_CS = np.sqrt(evidence.paths[:, :, half, 0] * evidence.paths[:, :, half, 1])
+    blocks = gm_CS.shape[1]
+    left, right = (np.repeat(np.array(rows)[:, np.newaxis], blocks, axis=1) for rows in zip(*pairs, strict=True))
+    difference = np.array([gm_CS[a] - gm_CS[b] for a, b in pairs])
+    ours, theirs = placeless(evidence, f"{name} after {half} tasks", left, ()), placeless(evidence, "random", right, ())
+    return [comparison_of(difference, "GM", ours, theirs)]
+
+
+def _ordered(name: str) -> Callable[[Config], bool]:
+    return lambda config: str(config.axes.get("ordering")) == name

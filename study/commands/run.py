@@ -1,0 +1,253 @@
+"""The commands `retune fetch` and `retune run`: make ready what a study needs, and run what its store lacks."""
+
+import os
+import platform
+import signal
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from study.definition.study import StudyDefinition, load, presets
+from study.folder.folder import Folder, claim, store_of
+from study.folder.store_limit import kept_within
+from study.planning.plan import Known, Plan, PlannedTrial, known, make_plan
+from study.results.labels import in_words, varying_axes
+from study.results.tables import Tables, make_tables, write
+from study.running.progress import Progress, clock_time
+from study.running.run import Executor, RunError, end_children, gentle_end, run_trials, usable_cpus
+from study.search.check import check_search
+from study.search.start import source_of
+from study.tracking.companion import tracked
+from study.tracking.tracker import require_libraries
+from trainables.config import Clip
+from trainables.frozen import ConfigError
+from trainables.runtime import cache_folder
+from trainables.store import leases
+from trainables.store.store import MemoryStore, open_store
+
+StudyArgument = Annotated[
+    str, typer.Argument(metavar="STUDY", help=f"A YAML file, or a preset: {', '.join(presets())}.", show_default=False)
+]
+DirOption = Annotated[
+    Path | None, typer.Option("--dir", "-d", help="The study's folder.", show_default="runs/<name of the study>")
+]
+CacheOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Most 1e9 bytes of decoded images here.", show_default="the study's, or half of the free disk", min=0
+    ),
+]
+_ROUNDS = 3
+"""More than one only when a file of the store is damaged while the study runs."""
+
+
+def fetch(study: StudyArgument, cache_gb: CacheOption = None) -> None:
+    """Make ready what a study needs: download weights it names, index its manifest, decode its images into the cache.
+
+    Only this command uses the network, besides importing from a hub. Trials download nothing; images that are missing
+    they decode as they go.
+    """
+    from study.data.fetch import fetch as make_ready
+
+    definition, _ = load(study)
+    runtime = _bounded(definition, cache_gb).resources.here()
+    done = make_ready(definition.workload, runtime, workers=usable_cpus(), tell=lambda line: typer.echo(line, err=True))
+    typer.echo(
+        f"{done.images} images, {done.cached} decoded in the cache ({done.cache_bytes / 1e9:.2f} GB), "
+        f"{clock_time(done.seconds)}"
+    )
+    for line in done.bad[:10]:
+        warn(line)
+    if done.bad:
+        raise RunError(f"{len(done.bad)} images cannot be decoded; `retune data check` lists them")
+
+
+def run(
+    study: StudyArgument,
+    folder: DirOption = None,
+    cache_gb: CacheOption = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="A running Ray cluster: auto or HOST:PORT.", show_default="start Ray on this machine"),
+    ] = None,
+    inline: Annotated[
+        bool, typer.Option("--inline", help="Run in this process, one trial at a time, without Ray.")
+    ] = False,
+) -> None:
+    """Run a study, or go on with it: what its store holds is kept, what is missing is computed.
+
+    Ctrl-C, SIGTERM and kill are safe at any moment; the same command goes on. A study may grow between runs.
+    """
+    if inline and address is not None:
+        raise ConfigError("--inline runs without Ray, so --address has no meaning beside it; give one of the two")
+    if address is not None:
+        from study.running.cluster.connection import require_address
+
+        require_address(address)
+    definition, source = load(study)
+    definition = _bounded(definition, cache_gb)
+    require_libraries(definition.tracking, source)
+    check_search(definition, source)
+    path = folder_of(definition, folder)
+    full = make_plan(definition, source, Folder(path=path).decisions.read())
+    if definition.store is not None:
+        open_store(definition.store, warn).check(writable=True)
+    require_images(definition, full, known_in(definition, path))
+    with claim(path, definition, source) as (home, changed):
+        for line in changed:
+            typer.echo(f"changed since the last run: {line}", err=True)
+        for line in full.warnings:
+            warn(line)
+        executor: Executor = "inline" if inline else "ray"
+        try:
+            with gentle_end(), tracked(definition, home, warn), kept_within(home, definition, warn):
+                tables, is_done = _run(full, definition, home, executor=executor, address=address)
+        except KeyboardInterrupt:
+            _leave_at_once()
+    _finish(tables, home, is_done=is_done)
+
+
+def _run(
+    full: Plan, definition: StudyDefinition, home: Folder, *, executor: Executor, address: str | None
+) -> tuple[Tables, bool]:
+    """Run what is missing, and say whether all is done then; damaged scores are computed again in a second round."""
+    store = home.store()
+    store.sweep()
+    home.log("run_started", study=definition.name, trials=len(full.trials), executor=executor, versions=_versions())
+    tables = make_tables(full, store, {})  # reads every score, so that a damaged one is missing from here on
+    failed: dict[str, str] = {}
+    told = _tell_damage(home, 0)
+    for _ in range(_ROUNDS):
+        have = known(store)
+        names: dict[str, str] = {}
+        progress = _progress(full, have, home, failed, names)
+        source = source_of(
+            definition,
+            str(home.definition_file),
+            full,
+            known=have,
+            store=store,
+            file=home.decisions,
+            failed=failed,
+            on_stop=progress.stopped_early,
+            on_trial=partial(_name, names, varying_axes(full)),
+        )
+        if source.is_done:
+            break
+        _announce(full, have, failed, home, definition)
+        write(tables, home.tables)
+        run_trials(source, definition=definition, folder=home, progress=progress, executor=executor, address=address)
+        failed |= progress.failed
+        full = home.plan()
+        tables = make_tables(full, store, failed)
+        told = _tell_damage(home, told)
+        if not source.is_done:
+            break
+    write(tables, home.tables)
+    leases.clear(store)
+    home.log("run_ended", done=len(tables.trials) - len(tables.unfinished), failed=sorted(failed))
+    return tables, source.is_done
+
+
+def _name(names: dict[str, str], varying: Sequence[str], planned: PlannedTrial) -> None:
+    names[planned.trial.id] = in_words(planned, varying)
+
+
+def _announce(full: Plan, have: Known, failed: Collection[str], home: Folder, definition: StudyDefinition) -> None:
+    """Say what is to run."""
+    missing = [planned for planned in full.missing(have) if planned.trial.id not in failed]
+    new = len({key for planned in missing for key in planned.to_train(have)})
+    done = len(full.trials) - len(missing)
+    if definition.search is None:
+        text = f"{len(missing)} of {len(full.trials)} trials to run ({done} done), {new} updates to train"
+    else:
+        text = f"search by {definition.search.sampler}: {len(full.trials)} trials so far, {done} of them done"
+    typer.echo(f"{text}; folder {home.path}", err=True)
+
+
+def _progress(full: Plan, have: Known, home: Folder, failed: Collection[str], names: Mapping[str, str]) -> Progress:
+    missing = [planned for planned in full.missing(have) if planned.trial.id not in failed]
+    tasks = sum(len(planned.steps) - 1 for planned in missing)
+    totals = (None, None) if full.is_open else (len(missing), tasks)
+    return Progress(home, trials=totals[0], tasks=totals[1], trial_names=names)
+
+
+def _tell_damage(home: Folder, told: int) -> int:
+    """Tell the user of damaged files that this run has met, in any process; returns how many it has told by now."""
+    rows = [row for row in home.last_run() if row["event"] == "damaged"]
+    for row in rows[told:]:
+        warn(str(row["message"]))
+    return len(rows)
+
+
+def warn(message: str) -> None:
+    """Print a warning beside what a command says."""
+    typer.echo(f"warning: {message}", err=True)
+
+
+def _finish(tables: Tables, home: Folder, *, is_done: bool) -> None:
+    """Say how the run ended; raise typer.Exit unless all is done."""
+    failed, left = ([row for row in tables.trials if row["status"] == status] for status in ("failed", "waiting"))
+    if failed:
+        typer.echo(f"{len(failed)} trials failed; see `retune status {home.path}` and {home.path}/log.jsonl", err=True)
+    if left:
+        typer.echo(f"interrupted with {len(left)} trials to do; the same command goes on", err=True)
+    elif not is_done:
+        typer.echo("interrupted before the search ended; the same command goes on", err=True)
+    for reason in home.ended():
+        typer.echo(f"the search ended: {reason}", err=True)
+    if left or not is_done:
+        raise typer.Exit(130)
+    if failed:
+        raise typer.Exit(1)
+    stopped = sum(row["status"] == "stopped" for row in tables.trials)
+    early = f", {stopped} of them stopped early" if stopped else ""
+    typer.echo(f"done: {len(tables.trials)} trials{early}; write the report with: retune report {home.path}", err=True)
+
+
+def known_in(definition: StudyDefinition, path: Path) -> Known:
+    """What the store of a study holds, which may not be there yet, nor its folder."""
+    if definition.store is None and not path.is_dir():
+        return known(MemoryStore())
+    store = open_store(store_of(definition, path), warn)
+    store.check(writable=False)
+    return known(store)
+
+
+def require_images(definition: StudyDefinition, full: Plan, have: Known) -> None:
+    """Raises: ConfigError: something is left to compute, and images that it needs are gone or have changed."""
+    if isinstance(definition.workload, Clip) and (full.missing(have) or full.is_open):
+        from study.data.intact import require_images as require
+
+        require(definition.workload, cache_folder())
+
+
+def _bounded(definition: StudyDefinition, cache_gb: float | None) -> StudyDefinition:
+    """A definition with the bound of the command line in place of its own."""
+    if cache_gb is None:
+        return definition
+    return definition.model_copy(update={"resources": definition.resources.model_copy(update={"cache_gb": cache_gb})})
+
+
+def folder_of(definition: StudyDefinition, folder: Path | None) -> Path:
+    """The folder of a study, where none is given."""
+    return folder if folder is not None else Path("runs") / definition.name
+
+
+def _versions() -> dict[str, str]:
+    names = ("retune", "torch", "open_clip_torch", "peft", "ray", "numpy")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+
+
+def _leave_at_once() -> NoReturn:
+    """After a second Ctrl-C: Ray's own clean-up could take as long as the user has just refused to wait."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_children()
+    sys.stderr.write("\ninterrupted; the same command goes on\n")
+    sys.stderr.flush()
+    os._exit(130)

@@ -1,0 +1,1 @@
+"""What leaves a study: checkpoints, and its trials for Optuna."""

@@ -1,0 +1,253 @@
+"""A study's folder: where its definition, store, tables, report and log are, and who may write to it."""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TextIO
+
+from study.definition.study import StudyDefinition, differences, dump, read, recovery
+from study.planning.decisions import DecisionFile, Decisions
+from study.planning.plan import Plan, make_plan
+from study.planning.searched import request
+from trainables.frozen import ConfigError
+from trainables.store.store import Store, StoreError, open_store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """The folder of one study."""
+
+    path: Path
+
+    @property
+    def definition_file(self) -> Path:
+        """The definition, resolved and frozen."""
+        return self.path / "study.yaml"
+
+    @property
+    def tables(self) -> Path:
+        """Folder of the tables."""
+        return self.path / "tables"
+
+    @property
+    def log_file(self) -> Path:
+        """What happened, with times."""
+        return self.path / "log.jsonl"
+
+    @property
+    def ray(self) -> Path:
+        """Ray's own files; they may be deleted at any time."""
+        return self.path / "ray"
+
+    @property
+    def decisions(self) -> DecisionFile:
+        """What a search and early stopping have decided."""
+        return DecisionFile(self.path / _DECISIONS)
+
+    @property
+    def name_in_stores(self) -> str | None:
+        """A random name that this folder has among the studies of a store; None before its first run."""
+        file = self.path / _NAME
+        return file.read_text().strip() if file.is_file() else None
+
+    def name_anew(self) -> str:
+        """Give it a random name, which a folder that was copied must not share."""
+        name = secrets.token_hex(16)
+        (self.path / _NAME).write_text(name)
+        return name
+
+    @cached_property
+    def location(self) -> str:
+        """Where the store is."""
+        return store_of(self.definition(), self.path)
+
+    def store(self, tell: Callable[[str], None] | None = None) -> Store:
+        """The store; damage is written to the log, and told if somebody listens.
+
+        Raises:
+            ConfigError, StoreError: it cannot be reached or read.
+        """
+
+        def damaged(message: str) -> None:
+            self.log("damaged", message=message)
+            if tell is not None:
+                tell(message)
+
+        store = open_store(self.location, damaged)
+        store.check(writable=False)
+        return store
+
+    def definition(self) -> StudyDefinition:
+        """The definition that this folder was made by.
+
+        Raises:
+            ConfigError: this is not a study's folder.
+        """
+        if not self.definition_file.is_file() and ((self.path / "store").is_dir() or self.log_file.is_file()):
+            raise ConfigError(f"{self.path}: its study.yaml is gone; {recovery(self.path)}")
+        if not self.definition_file.is_file():
+            raise ConfigError(f"{self.path}: not a study's folder (it has no study.yaml); make one with `retune run`")
+        return read(self.definition_file)
+
+    def plan(self) -> Plan:
+        """The plan of this study as it is now: a search and early stopping change it while the study runs.
+
+        Raises:
+            ConfigError: this is not a study's folder, or its definition cannot be planned.
+        """
+        return make_plan(self.definition(), str(self.definition_file), self.decisions.read())
+
+    def ended(self) -> list[str]:
+        """Why the search of this study ended; nothing if it did not, or if there is none."""
+        definition = self.definition()
+        reason = None if definition.search is None else self.decisions.read().ended.get(request(definition))
+        return [] if reason is None else [reason]
+
+    def changed(self) -> tuple[int, ...]:
+        """When the definition and the decisions were written last; another value means another plan."""
+        files = (self.definition_file, self.path / _DECISIONS)
+        return tuple(file.stat().st_mtime_ns if file.is_file() else 0 for file in files)
+
+    def log(self, event: str, **values: object) -> None:
+        """Add a line to log.jsonl: the time, the process, the event and its values. One write, so lines stay whole."""
+        line = json.dumps({"time": round(time.time(), 3), "pid": os.getpid(), "event": event, **values})
+        with contextlib.suppress(OSError), self.log_file.open("a") as file:
+            file.write(line + "\n")  # a log that cannot be written must not hide why, nor end a study
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Lines of the log; one that a crash cut short is passed over."""
+        for line in self.log_file.read_text().splitlines() if self.log_file.is_file() else ():
+            with contextlib.suppress(ValueError):
+                yield json.loads(line)
+
+    def last_run(self) -> list[dict[str, Any]]:
+        """Lines of the log since the last run began."""
+        rows = list(self.events())
+        starts = [i for i, row in enumerate(rows) if row["event"] == "run_started"]
+        return rows[starts[-1] :] if starts else []
+
+
+def store_of(definition: StudyDefinition, path: Path) -> str:
+    """Where the store of a study is whose folder is `path`: there, unless its definition says where."""
+    return definition.store or str(path / "store")
+
+
+@contextlib.contextmanager
+def claim(path: Path, definition: StudyDefinition, source: str) -> Iterator[tuple[Folder, list[str]]]:
+    """Hold a study's folder for this process and a definition; gives it with what changed since the last run.
+
+    A definition may grow or shrink, and one that is gone is written anew. One of another study, or one that shares no
+    trial with what is there, is refused. The lock ends with the process, however that ends.
+
+    Raises:
+        ConfigError: the folder belongs to another study, is no study's folder, or another process holds it.
+        StoreError: the folder cannot be written.
+    """
+    folder = Folder(path=path)
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"{path}: a file; give --dir a folder")
+    others = {p.name for p in path.iterdir()} - {_LOCK, _DRAFT} if path.is_dir() else set()
+    if others and not others & {"store", folder.log_file.name} and not folder.definition_file.exists():
+        raise ConfigError(f"{path}: not empty and not a study's folder; give --dir an empty or a new folder")
+    with held(path):
+        changed = _changes(folder, definition, source)
+        try:
+            _write_definition(folder, definition)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be written ({error.strerror}); nothing was started") from error
+        yield folder, changed
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold a study's folder for this process, so that no run works on it.
+
+    Raises:
+        ConfigError: another process holds it.
+        StoreError: the folder cannot be written.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / _LOCK).open("a+")
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror}); a folder of yours is needed") from error
+    with lock:
+        _hold(lock, path)
+        yield
+
+
+def is_held(folder: Folder) -> bool:
+    """Whether a run works on this folder now."""
+    try:
+        with (folder.path / _LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
+
+
+_LOCK, _DRAFT, _NAME, _DECISIONS = ".lock", ".study.yaml.tmp", ".name", "decisions.jsonl"
+_PATIENCE_SECONDS = 1.0
+
+
+def _hold(lock: TextIO, path: Path) -> None:
+    end = time.monotonic() + _PATIENCE_SECONDS  # `retune status` looks at the lock for a moment
+    while not _locked(lock):
+        if time.monotonic() > end:
+            lock.seek(0)
+            holder = lock.read().strip() or "unknown"
+            raise ConfigError(f"{path}: another run works on this study (process {holder}); wait for it or end it")
+        time.sleep(0.05)
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+
+
+def _locked(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _changes(folder: Folder, definition: StudyDefinition, source: str) -> list[str]:
+    if not folder.definition_file.exists():
+        return []
+    old = folder.definition()
+    changed = differences(old, definition)
+    if old.name != definition.name:
+        raise ConfigError(
+            f"{folder.path}: made by another definition, of a study of another name: {old.name} -> {definition.name}; "
+            "give another --dir, or the definition that made this folder"
+        )
+    if changed and not _continues(old, definition, source, folder.decisions.read()):
+        raise ConfigError(
+            "\n  ".join([f"{folder.path}: made by another definition, which shares no trial with {source}:", *changed])
+            + "\ngive another --dir, or the definition that made this folder"
+        )
+    return changed
+
+
+def _write_definition(folder: Folder, definition: StudyDefinition) -> None:
+    draft = folder.path / _DRAFT
+    with draft.open("w") as file:
+        file.write(dump(definition))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(folder.definition_file)
+
+
+def _continues(old: StudyDefinition, new: StudyDefinition, source: str, decisions: Decisions) -> bool:
+    before = {planned.trial.id for planned in make_plan(old, source, decisions).trials}
+    after = (planned.trial.id for planned in make_plan(new, source, decisions).trials)
+    return not before or any(name in before for name in after)  # a search may have asked for nothing yet

@@ -1,0 +1,280 @@
+"""Retention: which updates of a store have to stay, for all studies that use it, and what may be freed.
+
+Scores, records and costs always stay, so a trial that is done stays done; an update that is freed and needed later is
+trained again, to the same bits. A study tells its store that it uses it, by a note under "studies/".
+"""
+
+import contextlib
+import itertools
+import json
+import math
+import platform
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from study.definition.study import KEEPS, Keep, StudyDefinition
+from study.folder.folder import Folder
+from study.planning.plan import Known, Plan, PlannedTrial, make_plan
+from study.results.reader import Results
+from trainables.cycle import lineage
+from trainables.dependencies import needs_of
+from trainables.frozen import ConfigError, parse
+from trainables.lineages import Shared
+from trainables.nodes import Weights
+from trainables.store.store import Store, canonical
+from trainables.workloads import identify
+from trainables.workloads.identity import Identity
+
+Ends = Mapping[str, Mapping[str, tuple[float, float]]]
+"""AKA and AZS after the last task, by config and block."""
+
+
+# -- what has to stay --------------------------------------------------------------------------------------------------
+
+
+def must_stay(plan: Plan, definition: StudyDefinition, store: Store, have: Known) -> dict[Keep, frozenset[str]]:
+    """Stored updates of a study that are not to be freed, by retention.
+
+    Args:
+        plan: of the study as it is now.
+        definition: of the study.
+        store: for the scores of trials that are done.
+        have: what it holds.
+    """
+    identity = identify(definition.workload)
+    shared = Shared(identity)
+    done = [planned for planned in plan.trials if planned.is_done(have)]
+    opened = [planned for planned in plan.trials if not planned.is_done(have)]
+    running = [weights for planned in opened for weights in _unscored(planned, have, identity, shared)]
+    ahead = on_the_frontier(_ends(done, store))
+    best = [planned for planned in done if planned.trial.kind == "trial" and planned.trial.config.config_id in ahead]
+
+    def needed(kept: Sequence[PlannedTrial]) -> frozenset[str]:
+        finals = [_served_last(planned, identity, shared) for planned in kept]
+        return needs_of([*running, *finals], have.updates, identity.anatomy).read
+
+    return {
+        "needed": needed(best),
+        "final": needed(done),
+        "all": frozenset(plan.unique_updates.keys() & have.updates),
+    }
+
+
+def _unscored(planned: PlannedTrial, have: Known, identity: Identity, shared: Shared) -> Iterator[Weights]:
+    """The weights that a trial has yet to score, and the updates that it has yet to make for them."""
+    built = lineage(planned.trial.config, identity, planned.evaluate_at, shared)
+    for step, said in zip(built, planned.steps, strict=False):  # a trial may end before its stream does
+        if not said.is_scored(have):
+            yield step.served
+            if step.update is not None:
+                yield step.update
+
+
+def _served_last(planned: PlannedTrial, identity: Identity, shared: Shared) -> Weights:
+    *_, last = itertools.islice(lineage(planned.trial.config, identity, (), shared), len(planned.steps))
+    return last.served
+
+
+def _ends(done: Iterable[PlannedTrial], store: Store) -> Ends:
+    """Where the trials of the grid that are done ended."""
+    own = {
+        planned.steps[-1].full or planned.steps[-1].scores: planned
+        for planned in done
+        if planned.trial.kind == "trial" and not planned.is_stopped
+    }
+    results = Results(store)
+    results.fetch(own)
+    found: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
+    for key, planned in own.items():
+        end = results.summary(key)
+        if end is not None:
+            found[planned.trial.config.config_id][planned.trial.config.block] = (end.aka, end.azs)
+    return found
+
+
+def on_the_frontier(ends: Ends) -> set[str]:
+    """Configs that no other dominates, in the means of both over all blocks on which they have finished."""
+    found: set[str] = set()
+    for blocks in {frozenset(own) for own in ends.values()}:
+        means = {
+            config: tuple(math.fsum(own[block][i] for block in blocks) for i in range(2))
+            for config, own in ends.items()
+            if blocks <= own.keys()
+        }
+        highest, beside = -math.inf, -math.inf
+        for config in sorted(means, key=lambda config: means[config], reverse=True):  # AKA falls
+            aka, azs = means[config]
+            if azs < highest or (azs == highest and aka < beside):
+                continue
+            if azs > highest:
+                highest, beside = azs, aka
+            if ends[config].keys() == blocks:
+                found.add(config)
+    return found
+
+
+# -- who uses a store --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """A study that uses a store, as it said itself.
+
+    Attributes:
+        name: that of its folder among the studies of this store.
+        folder: the study's folder.
+        host: the machine that ran it last.
+        definition: as it was at the last run.
+    """
+
+    name: str
+    folder: Path
+    host: str
+    definition: StudyDefinition
+
+    @property
+    def note(self) -> str:
+        """Name of its note."""
+        return _note(self.name)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its folder was deleted, as far as can be seen from here."""
+        return self.host == platform.node() and self.folder.parent.is_dir() and not self.folder.is_dir()
+
+    def plan(self, store: Store) -> Plan | None:
+        """Its plan as it is now; None where it has another store by now.
+
+        Raises:
+            ConfigError: its plan cannot be known here.
+        """
+        home = Folder(path=self.folder)
+        if home.name_in_stores == self.name and home.definition_file.is_file():  # seen from here, whoever ran it
+            return home.plan() if _is_same(home.location, store.location) else None
+        if self.definition.search is not None or self.definition.early_stopping is not None:
+            raise ConfigError(f"what it has decided is in its folder, {self.folder} on {self.host}")
+        return make_plan(self.definition, f"study {self.definition.name}")
+
+
+def register(store: Store, home: Folder, definition: StudyDefinition) -> None:
+    """Tell a store that a study uses it.
+
+    By a name of its own, which stays with its folder wherever that is mounted or moved to; a copy gets another one.
+    """
+    name = home.name_in_stores
+    if name is None or _is_copy(home, store, name):
+        name = home.name_anew()
+    body = {
+        "folder": str(home.path.absolute()),
+        "host": platform.node(),
+        "definition": definition.canonical(),
+    }
+    store.write_note(_note(name), json.dumps(body).encode())
+
+
+def _is_copy(home: Folder, store: Store, name: str) -> bool:
+    """Whether a study's folder has its name from another one, which still is where it was."""
+    said = None
+    with contextlib.suppress(ConfigError):  # what is damaged is written anew
+        said = _user(store, _note(name))
+    folder = None if said is None else Folder(path=said.folder)
+    return folder is not None and folder.path != home.path.absolute() and folder.name_in_stores == name
+
+
+def others(store: Store, home: Folder) -> list[User]:
+    """The other studies that use a store.
+
+    Raises:
+        ConfigError: a note of one is damaged.
+    """
+    own = home.name_in_stores
+    found = (_user(store, note) for note in store.notes("studies") if own is None or note != _note(own))
+    return [user for user in found if user is not None]
+
+
+def _user(store: Store, note: str) -> User | None:
+    content = store.read_note(note)
+    try:
+        said: dict[str, Any] = json.loads(content or b"")
+        definition = parse(StudyDefinition, said["definition"], source=f"{store.location}/{note}")
+        return User(
+            name=note.removeprefix(_STUDIES), folder=Path(said["folder"]), host=said["host"], definition=definition
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        if note not in store.notes("studies"):
+            return None  # deleted meanwhile
+        raise ConfigError(
+            f"{store.location}/{note}: the note of a study that uses this store cannot be read; run that study again, "
+            "which writes it anew, or delete it if that study is gone; nothing is freed"
+        ) from error
+
+
+_STUDIES = "studies/"
+
+
+def _note(name: str) -> str:
+    return f"{_STUDIES}{name}"
+
+
+def _is_same(one: str, other: str) -> bool:
+    one, other = canonical(one), canonical(other)
+    return one == other or ("://" not in one + other and Path(one).resolve() == Path(other).resolve())
+
+
+# -- what may be freed -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holdings:
+    """The updates of a store, and which of them have to stay.
+
+    Attributes:
+        sizes: bytes of each.
+        stay: for each retention of the study at hand, with what other studies need by theirs.
+        order: keys in the order in which they are freed: first those of no study.
+    """
+
+    sizes: Mapping[str, int]
+    stay: Mapping[Keep, frozenset[str]]
+    order: Sequence[str]
+
+    def freeable(self, keep: Keep) -> list[str]:
+        """Updates that need not stay."""
+        return [key for key in self.order if key not in self.stay[keep]]
+
+    def bytes_of(self, keys: Iterable[str]) -> int:
+        """What some updates take."""
+        return sum(self.sizes.get(key, 0) for key in keys)
+
+
+def look(store: Store, home: Folder, definition: StudyDefinition) -> Holdings:
+    """Look at a store with all studies that use it.
+
+    Raises:
+        ConfigError: what another study needs cannot be known here.
+    """
+    # Scores, then updates, then plans: what a run adds meanwhile is either not seen, or needed by a trial of its plan.
+    scores, costs, sizes = store.keys("scores"), store.keys("costs"), store.sizes("updates")
+    have, plan = Known(updates=sizes.keys(), scores=scores, costs=costs), home.plan()
+    stay = must_stay(plan, definition, store, have)
+    planned = list(plan.unique_updates)
+    for user in others(store, home):
+        try:
+            theirs = None if user.is_gone else user.plan(store)
+            if theirs is None:
+                continue
+            foreign = must_stay(theirs, user.definition, store, have)[user.definition.keep]
+        except ConfigError as error:
+            raise ConfigError(
+                f"{store.location}: study {user.definition.name} ({user.folder} on {user.host}) uses this store, too, "
+                f"and what it needs cannot be known here: {error}; do this where that study runs, or delete "
+                f"{user.note} of the store if it is gone; nothing is freed"
+            ) from error
+        stay = {keep: stay[keep] | foreign for keep in KEEPS}
+        planned += theirs.unique_updates
+    of_studies = dict.fromkeys(planned)
+    orphans = sorted(sizes.keys() - of_studies.keys())
+    return Holdings(sizes=sizes, stay=stay, order=[*orphans, *(key for key in of_studies if key in sizes)])

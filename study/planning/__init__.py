@@ -1,0 +1,1 @@
+"""What a study would run, and what it would cost."""

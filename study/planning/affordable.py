@@ -1,0 +1,66 @@
+"""How many steps a study's budget buys a config."""
+
+from bisect import bisect_right
+from collections.abc import Callable
+
+from study.definition.study import Budget
+from study.planning.prices import price
+from trainables.config import Recipe, TrialConfig
+from trainables.frozen import ConfigError
+from trainables.methods.method import named
+from trainables.runtime import Runtime
+
+MOST_STEPS = 10**9
+
+
+def steps(config: TrialConfig, budget: Budget, source: str) -> int:
+    """Steps of a task whose factor is 1.
+
+    Raises:
+        ConfigError: less than one; names the method and the smallest budget.
+    """
+    if budget.steps_per_task is not None:
+        return budget.steps_per_task
+    recipe, runtime, tasks = config.recipe, Runtime(), sum(config.stream.factors)
+    own = price(recipe, config.workload, runtime, budget.accounting)
+    unit = own.flops if budget.kind == "total_flops" else own.mafs
+    if budget.relative_to_full_steps is not None:
+        full = recipe.model_copy(update={"method": named("full"), "online_ema": None})
+        per_task = budget.relative_to_full_steps * price(full, config.workload, runtime, budget.accounting).mafs
+    else:
+        per_task = (budget.total_flops or budget.total_mafs or 0.0) / tasks
+
+    def extra(count: int) -> int:
+        """Passes after the steps; the paper's accounting has them in every step."""
+        return 0 if budget.accounting == "paper" else _with_steps(recipe, count).extra_passes
+
+    found = affordable_steps(per_task / unit, extra)
+    if not 0 < found < MOST_STEPS:
+        least = unit * (1 + extra(1))
+        if budget.relative_to_full_steps is not None:
+            enough = f"{budget.relative_to_full_steps * least / per_task:.3g} steps of full fine-tuning"
+        else:
+            enough = f"{least * tasks:.4g}"
+        bought = "more steps than can be run" if found else "less than one step"
+        raise ConfigError(
+            f"{source}: budget.{budget.kind}: {getattr(budget, budget.kind):g} buys {recipe.method.name} {bought} in "
+            f"each of {config.stream.tasks} tasks; one step in each takes {enough}"
+        )
+    return found
+
+
+def _with_steps(recipe: Recipe, count: int) -> Recipe:
+    return recipe.model_copy(update={"steps": count})
+
+
+def affordable_steps(passes: float, extra_passes: Callable[[int], int]) -> int:
+    """The most steps of a task, `MOST_STEPS` at most, that fit into a number of passes rounded to the nearest.
+
+    So a task may cost half a pass more than its share, as in the table of arXiv 2408.14471.
+
+    Args:
+        passes: forward and backward passes that a task may cost.
+        extra_passes: those after a number of steps, such as of a Fisher matrix; it never falls.
+    """
+    most = round(min(passes, MOST_STEPS))
+    return bisect_right(range(1, most + 1), most, key=lambda steps: steps + extra_passes(steps))

@@ -1,0 +1,228 @@
+"""What a plan will take: FLOPs by torch's counter, time by a short calibration on this machine, bytes by size.
+
+Time is an estimate: each update takes what a few steps of its method took here, on as many workers as cores.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from study.definition.study import Keep
+from study.planning.calibration import Calibration
+from study.planning.plan import Known, Plan, PlannedTrial
+from study.planning.prices import price
+from study.planning.store_peak import peak_bytes
+from trainables.config import Recipe
+from trainables.costs import update_bytes
+from trainables.methods.method import Method
+from trainables.metrics import Cost
+from trainables.runtime import Runtime
+from trainables.workloads import open_workload
+from trainables.workloads.workload import Workload
+
+_STARTUP_SECONDS = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Trials of one start, and their updates with and without sharing."""
+
+    trials: int
+    updates_total: int
+    updates_unique: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodPrice:
+    """What the trials of one method and the same numbers of steps cost.
+
+    Attributes:
+        method: with its rank and what it is composed with.
+        steps: optimiser steps of each task.
+        flops_per_step: of a forward and a backward pass; `mafs_per_step`: the same, adjusted for memory.
+        mafs_per_trial: of all tasks, with passes after the steps.
+        seconds_per_trial: estimated training time on one worker here; None where a step takes more memory than it has.
+    """
+
+    method: str
+    trials: int
+    steps: tuple[int, ...]
+    flops_per_step: float
+    mafs_per_step: float
+    mafs_per_trial: float
+    seconds_per_trial: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Counts of a plan, and what is still to be done.
+
+    Attributes:
+        trials: trials of the grid; anchors are extra.
+        updates_total: updates of all trials and anchors, as if none were shared.
+        updates_unique: updates that have to exist in the end.
+        updates_in_store: of these, those that the store holds.
+        flops: FLOPs of all unique updates; `flops_to_do`: of those that are missing.
+        seconds_to_do: estimated time on this machine; None where a step takes more memory than it has.
+        bytes_to_do: estimated growth of the store, if nothing is freed.
+        bytes_peak: most bytes of updates at once, by what is kept of them while others are freed (`peak`).
+        by_start: for each place that tasks start from, who shares what among the trials of the grid.
+        by_method: prices of the methods.
+        warnings: what is allowed and will hardly be meant.
+    """
+
+    trials: int
+    anchors: int
+    configs: int
+    blocks: int
+    tasks: int
+    updates_total: int
+    updates_unique: int
+    updates_in_store: int
+    evaluations_unique: int
+    evaluations_in_store: int
+    steps_total: int
+    steps_unique: int
+    flops: float
+    mafs: float
+    flops_to_do: float
+    seconds_to_do: float | None
+    bytes_to_do: int
+    bytes_peak: dict[Keep, int]
+    workers: int
+    by_start: dict[str, Group]
+    by_method: tuple[MethodPrice, ...]
+    warnings: tuple[str, ...]
+
+    def as_json(self) -> str:
+        """All counts as a JSON object."""
+        return json.dumps(asdict(self), indent=2)
+
+
+def estimate(
+    plan: Plan, known: Known, *, workers: int, runtime: Runtime, tell: Callable[[str], None] = lambda _: None
+) -> Estimate:
+    """Count a plan and estimate what is missing of it; `tell` takes a line about what takes long."""
+    own = [planned for planned in plan.trials if planned.trial.kind == "trial"]
+    recipes = plan.unique_updates
+    missing = {key for planned in plan.missing(known) for key in planned.to_train(known)}
+    workload = open_workload(plan.trials[0].trial.config.workload, runtime)
+    of = plan.trials[0].trial.config.workload
+    prices = {planned.cost: planned.trial.config.recipe for planned in plan.trials}
+    costs = _costs(plan, {key: price(recipe, of, runtime) for key, recipe in prices.items()})
+    flops = {key: steps * cost.flops for key, (steps, cost) in costs.items()}
+    evaluations = plan.unique_scores
+    evaluations_missing = len(evaluations - known.scores)
+    flops_to_do = sum(flops[key] for key in missing)
+    runtime.apply()
+    calibration = Calibration(workload, runtime, tell)
+    training = _seconds(calibration, (recipes[key] for key in missing))
+    evaluating = evaluations_missing * workload.identity.test_samples * calibration.seconds_per_sample()
+    seconds = None if training is None else (training + evaluating) / workers + _STARTUP_SECONDS
+    by_method = _by_method(own, runtime, calibration)
+    sizes = {key: update_bytes(recipe.method, workload) for key, recipe in recipes.items()}
+    return Estimate(
+        trials=len(own),
+        anchors=len(plan.trials) - len(own),
+        configs=len({planned.trial.config.config_id for planned in own}),
+        blocks=len({planned.trial.config.block for planned in own}),
+        tasks=max(planned.trial.config.stream.tasks for planned in own),
+        updates_total=sum(len(planned.updates) for planned in plan.trials),
+        updates_unique=len(recipes),
+        updates_in_store=len(recipes.keys() & known.updates),
+        evaluations_unique=len(evaluations),
+        evaluations_in_store=len(evaluations & known.scores),
+        steps_total=sum(step.recipe.steps for one in plan.trials for step in one.steps if step.recipe is not None),
+        steps_unique=sum(recipe.steps for recipe in recipes.values()),
+        flops=sum(flops.values()),
+        mafs=sum(steps * cost.mafs for steps, cost in costs.values()),
+        flops_to_do=flops_to_do,
+        seconds_to_do=seconds if missing or evaluations_missing else 0.0,
+        bytes_to_do=sum(sizes[key] for key in missing) + evaluations_missing * 4096,
+        bytes_peak=peak_bytes(plan, sizes.__getitem__, identity=workload.identity, workers=workers),
+        workers=workers,
+        by_start=_by_start(own),
+        by_method=by_method,
+        warnings=(*plan.warnings, *_large_batches(own, workload), *calibration.too_large),
+    )
+
+
+def _costs(plan: Plan, prices: Mapping[str, Cost]) -> dict[str, tuple[int, Cost]]:
+    """Passes and the price of one, of each update; updates of a trial have the price of the trial."""
+    return {
+        step.update: (step.passes, prices[planned.cost])
+        for planned in plan.trials
+        for step in planned.steps
+        if step.update is not None
+    }
+
+
+def _seconds(calibration: Calibration, recipes: Iterable[Recipe]) -> float | None:
+    """Time of updates one after the other; None where one of them does not fit here."""
+    total = 0.0
+    for recipe in recipes:
+        pace = calibration.pace(recipe)
+        if pace is None:
+            return None
+        total += pace.seconds(recipe.passes)
+    return total
+
+
+def _large_batches(trials: Sequence[PlannedTrial], workload: Workload) -> Iterator[str]:
+    """Batches that have every training image more than once."""
+    images = len(workload.samples(workload.identity.concepts))
+    for size in sorted({planned.trial.config.recipe.batch_size for planned in trials}):
+        if size > images:
+            yield f"batch_size: {size} samples a step, of {images} training images that the whole stream has"
+
+
+def _by_start(trials: list[PlannedTrial]) -> dict[str, Group]:
+    groups: dict[str, list[PlannedTrial]] = {}
+    for planned in trials:
+        if planned.updates:
+            groups.setdefault(planned.trial.config.timeline.start, []).append(planned)
+    return {
+        start: Group(
+            trials=len(members),
+            updates_total=sum(len(planned.updates) for planned in members),
+            updates_unique=len({key for planned in members for key in planned.updates}),
+        )
+        for start, members in groups.items()
+    }
+
+
+def _by_method(trials: list[PlannedTrial], runtime: Runtime, calibration: Calibration) -> tuple[MethodPrice, ...]:
+    groups: dict[tuple[object, ...], list[PlannedTrial]] = {}
+    for planned in trials:
+        recipe = planned.trial.config.recipe
+        key = (recipe.method, recipe.batch_size, recipe.precision, recipe.averages, _steps(planned))
+        groups.setdefault(key, []).append(planned)
+    found = []
+    for members in groups.values():
+        config = members[0].trial.config
+        cost = price(config.recipe, config.workload, runtime)
+        passes = sum(step.passes for step in members[0].steps)
+        found.append(
+            MethodPrice(
+                method=_in_words(config.recipe.method),
+                trials=len(members),
+                steps=_steps(members[0]),
+                flops_per_step=cost.flops,
+                mafs_per_step=cost.mafs,
+                mafs_per_trial=passes * cost.mafs,
+                seconds_per_trial=_seconds(
+                    calibration, (step.recipe for step in members[0].steps if step.recipe is not None)
+                ),
+            )
+        )
+    return tuple(found)
+
+
+def _steps(planned: PlannedTrial) -> tuple[int, ...]:
+    return tuple(step.recipe.steps for step in planned.steps if step.recipe is not None)
+
+
+def _in_words(method: Method) -> str:
+    parts = [part for part in (method.projection, method.penalty) if part is not None and part.name != method.name]
+    rank = getattr(method.adapter or method.projection, "rank", None)
+    return " + ".join([method.name if rank is None else f"{method.name} r{rank}", *(part.name for part in parts)])

@@ -1,0 +1,274 @@
+"""The plan: what a study will build, by name, before anything runs; everything else asks it what is missing."""
+
+import itertools
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from study.definition.study import StudyDefinition
+from study.planning.decisions import Decisions
+from study.planning.searched import request, searched
+from study.planning.trials import JOINT, Trial, methods_of, trials
+from study.running.early_stopping import require_rungs
+from trainables.config import Clip, Recipe, Subset
+from trainables.cycle import lineage
+from trainables.frozen import ConfigError
+from trainables.lineages import Shared, require_no_pool_share
+from trainables.nodes import cost_key, scores_key
+from trainables.store.store import Store
+from trainables.workloads import identify
+from trainables.workloads.clip.data import manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedInside:
+    """An evaluation within a task: after how many of its steps, and the key of the scores."""
+
+    step: int
+    scores: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedStep:
+    """One task of a trial: the keys of its update (None at task 0) and of the scores of what is then served.
+
+    `recipe` is that of the update. `full` are scores on all test images, of the ends of a trial that is otherwise
+    scored on a subset.
+    """
+
+    task: int
+    update: str | None
+    scores: str
+    recipe: Recipe | None = None
+    inside: tuple["PlannedInside", ...] = ()
+    full: str | None = None
+
+    @property
+    def passes(self) -> int:
+        """Forward and backward passes of the update."""
+        return 0 if self.recipe is None else self.recipe.passes
+
+    @property
+    def all_scores(self) -> Iterator[str]:
+        """Keys of the scores of what is served, and of those within the task."""
+        yield self.scores
+        if self.full is not None:
+            yield self.full
+        yield from (one.scores for one in self.inside)
+
+    def is_scored(self, known: "Known") -> bool:
+        """Whether all of them are there, so that nothing of the task has to be made."""
+        return all(key in known.scores for key in self.all_scores)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedTrial:
+    """A trial and everything it will build, in order.
+
+    `evaluate_at` are the fractions of a task scored within it, `subset` what is scored of the test images.
+    """
+
+    trial: Trial
+    steps: tuple[PlannedStep, ...]
+    cost: str
+    evaluate_at: tuple[float, ...] = ()
+    subset: Subset | None = None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it ends before its stream does."""
+        return self.steps[-1].task < self.trial.config.stream.tasks
+
+    @cached_property
+    def updates(self) -> tuple[str, ...]:
+        """Keys of its updates, in order."""
+        return tuple(step.update for step in self.steps if step.update is not None)
+
+    def is_done(self, known: "Known") -> bool:
+        """A trial is done when its price and all its scores are there."""
+        return self.cost in known.costs and self.all_scores <= known.scores
+
+    def scored_to(self, known: "Known") -> int:
+        """The task up to which all that is served is scored; 0 where not even that is."""
+        scored = itertools.takewhile(lambda step: step.scores in known.scores, self.steps)
+        return max((step.task for step in scored), default=0)
+
+    def to_train(self, known: "Known") -> frozenset[str]:
+        """Updates of unscored tasks that the store lacks, or that have to pass again to be scored on the way."""
+        return frozenset(
+            step.update
+            for step in self.steps
+            if step.update is not None
+            and (step.update not in known.updates or any(one.scores not in known.scores for one in step.inside))
+            and not step.is_scored(known)
+        )
+
+    @property
+    def all_scores(self) -> frozenset[str]:
+        """Keys of the scores of what is served, and of those within tasks."""
+        return frozenset(key for step in self.steps for key in step.all_scores)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """Keys that a store holds, by one listing of each kind."""
+
+    updates: Set[str]
+    scores: Set[str]
+    costs: Set[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All trials of a study with the keys of what they build; `notes` are warnings about its model and data.
+
+    `is_open`: more trials come, since a search has not ended.
+    """
+
+    trials: tuple[PlannedTrial, ...]
+    notes: tuple[str, ...] = ()
+    is_open: bool = False
+
+    @cached_property
+    def unique_updates(self) -> dict[str, Recipe]:
+        """Each update once, with its recipe."""
+        return {
+            step.update: step.recipe
+            for planned in self.trials
+            for step in planned.steps
+            if step.update is not None and step.recipe is not None
+        }
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What is allowed and will hardly be meant, such as merges that make what was learnt grow with every task."""
+        growths = (_growth(planned.trial) for planned in self.trials)
+        return (*self.notes, *dict.fromkeys(one for one in growths if one))
+
+    @cached_property
+    def unique_scores(self) -> frozenset[str]:
+        """Each evaluation once."""
+        return frozenset().union(*(planned.all_scores for planned in self.trials))
+
+    def missing(self, known: Known) -> tuple[PlannedTrial, ...]:
+        """Trials that are not done."""
+        return tuple(planned for planned in self.trials if not planned.is_done(known))
+
+
+def _growth(trial: Trial) -> str:
+    timeline, tasks = trial.config.timeline, trial.config.stream.tasks
+    factor = timeline.growth
+    if factor <= 1 or timeline.rule is None or tasks < 2:
+        return ""
+    instead = (
+        "a merge_scale of 0.5 does not"
+        if timeline.start == "ema" and timeline.rule.lines is None
+        else "a rule that averages, or another start, does not"
+    )
+    return (
+        f"start {timeline.start} with rule {timeline.rule.words}: merging alone makes what was learnt grow by a factor "
+        f"of {factor:g} a task, {factor ** (tasks - 1):.3g} in {tasks} tasks; {instead}"
+    )
+
+
+def make_plan(definition: StudyDefinition, source: str, decisions: Decisions | None = None) -> Plan:
+    """The plan of a study; of a search as far as it has come, and without what early stopping leaves out.
+
+    Raises:
+        ConfigError: the definition cannot be planned.
+    """
+    decisions = decisions or Decisions()
+    found = trials(definition, source) if definition.search is None else searched(definition, source, decisions)
+    require_rungs(definition.early_stopping, found, source)
+    ends = {} if definition.early_stopping is None else decisions.stopped
+    planned = (_until(one, ends.get(one.trial.id)) for one in plan_trials(found, definition, source))
+    is_open = definition.search is not None and request(definition) not in decisions.ended
+    return Plan(trials=tuple(planned), notes=(*_notes(definition), *_joint_notes(definition, found)), is_open=is_open)
+
+
+def _until(planned: PlannedTrial, task: int | None) -> PlannedTrial:
+    """A trial that ends with a task; None if it does not end before its stream does."""
+    return planned if task is None else replace(planned, steps=planned.steps[: task + 1])
+
+
+def _joint_notes(definition: StudyDefinition, found: Sequence[Trial]) -> Iterator[str]:
+    """What a joint anchor takes from the first config where nobody says how it is to be trained."""
+    said = {**definition.fixed, **(definition.joint or {})}
+    rates = {trial.config.recipe.optimiser.lr for trial in found if trial.kind == "trial"}
+    joint = next((trial.config.recipe.optimiser.lr for trial in found if trial.method == JOINT), None)
+    if (
+        joint is None
+        or "lr" in said
+        or len(rates) < 2
+        or any(JOINT in methods_of(one) for one in definition.grid or ())
+    ):
+        return
+    yield (
+        f"joint: trained with lr {joint:g}, that of the first config, since nothing says another; every gain is "
+        "measured against it, so give it the one that it learns best with: joint: {lr: ...}"
+    )
+
+
+def _notes(definition: StudyDefinition) -> Iterator[str]:
+    identity, subset = identify(definition.workload), definition.subset
+    yield from identity.warnings
+    if subset is not None and not identity.is_cut_by(subset):
+        yield (
+            f"subset: a share of {subset.share:g} leaves nothing out: of each data set 300 test images and two a class "
+            "are scored at least, and none has more; remove it"
+        )
+
+
+def known(store: Store) -> Known:
+    """What a store holds."""
+    return Known(updates=store.keys("updates"), scores=store.keys("scores"), costs=store.keys("costs"))
+
+
+def plan_trials(found: Sequence[Trial], definition: StudyDefinition, source: str) -> Iterator[PlannedTrial]:
+    """Trials of a study with the keys of what they build.
+
+    Raises:
+        ConfigError: a stream cannot be cut so, or the model cannot have a method.
+    """
+    of = definition.workload
+    pool = not isinstance(of, Clip) or manifest.has_pool(Path(of.data))  # what is seen before a model is opened
+    for trial in found if not pool else ():
+        with _said_of(source):
+            require_no_pool_share(trial.config)
+    identity = identify(of)
+    suite, shared = identity.suite_of(definition.subset), Shared(identity)
+    for trial in found:
+        evaluate_at = tuple(definition.evaluate_at) if trial.kind == "trial" else ()
+        with _said_of(source):
+            built = tuple(lineage(trial.config, identity, evaluate_at, shared))
+        last = trial.config.stream.tasks
+        steps = (
+            PlannedStep(
+                task=step.task,
+                update=None if step.update is None else step.update.key,
+                recipe=None if step.update is None else step.update.recipe,
+                scores=scores_key(step.served, suite),
+                inside=tuple(PlannedInside(step=one.step, scores=scores_key(one, suite)) for one in step.inside),
+                full=None
+                if definition.subset is None or step.task not in (0, last)
+                else scores_key(step.served, identity.suite),
+            )
+            for step in built
+        )
+        yield PlannedTrial(
+            trial=trial,
+            steps=tuple(steps),
+            cost=cost_key(trial.config.recipe, identity.base),
+            evaluate_at=evaluate_at,
+            subset=definition.subset,
+        )
+
+
+@contextmanager
+def _said_of(source: str) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from error

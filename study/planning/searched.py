@@ -1,0 +1,113 @@
+"""The trials of a search: the configs that it has asked for so far on their blocks, and the anchors of these blocks."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from search_spaces.search import SearchSpace
+from search_spaces.space import Scalar
+from study.definition.study import StudyDefinition
+from study.planning.decisions import Decisions, Suggestion
+from study.planning.trials import JOINT, Trial, finished, fixed, joint_anchors, require_steps_once
+from trainables.config import TrialConfig
+from trainables.frozen import ConfigError, digest
+
+
+def space_of(definition: StudyDefinition, source: str) -> SearchSpace:
+    """The space that a study searches.
+
+    Raises:
+        ConfigError: it is not valid, or there is nothing to search.
+    """
+    assert definition.search is not None
+    require_steps_once(definition, definition.search.spaces, source)
+    return SearchSpace(definition.search.spaces, fixed=fixed(definition), workload=definition.workload, source=source)
+
+
+def request(definition: StudyDefinition) -> str:
+    """What a search was asked for: as long as it is the same, a search that has ended has ended."""
+    whole = definition.canonical()
+    return digest({name: whole[name] for name in _ASKED})[:12]
+
+
+_ASKED = ("search", "early_stopping", "blocks", "fixed", "subset", "lr_scaling", "budget", "joint")
+"""Keys of a definition that say which trials a search has, and what it sees of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suggested:
+    """A suggestion of this definition with its config, block (0, 0); None of one that makes no config."""
+
+    suggestion: Suggestion
+    config: TrialConfig | None
+
+    @property
+    def id(self) -> str:
+        """The config's id; empty where there is no config."""
+        return self.suggestion.config
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has trials in this study."""
+        return self.config is not None and not self.suggestion.refused and not self.suggestion.known
+
+
+def config_at(
+    values: Mapping[str, Scalar], definition: StudyDefinition, space: SearchSpace, source: str
+) -> TrialConfig | None:
+    """The config of a point, as it runs in this study; None where the values do not go together."""
+    try:
+        return finished(space.config(values), definition, source)
+    except ConfigError:
+        return None
+
+
+def suggested(definition: StudyDefinition, space: SearchSpace, decisions: Decisions, source: str) -> list[Suggested]:
+    """Suggestions that still mean what they meant; others are of another definition and are passed over."""
+    found = (
+        Suggested(suggestion=one, config=config_at(one.values, definition, space, source))
+        for one in decisions.suggested
+    )
+    return [one for one in found if one.id == ("" if one.config is None else one.config.config_id)]
+
+
+def searched(definition: StudyDefinition, source: str, decisions: Decisions) -> tuple[Trial, ...]:
+    """All trials of a search so far: anchors first, then configs in the order in which they were suggested."""
+    assert definition.search is not None
+    space = space_of(definition, source)
+    found = suggested(definition, space, decisions, source)
+    runs = {one.id: one.config for one in found if one.runs and one.config is not None}
+    configs, numbers = list(runs.values()), [blocks_of(definition, name, decisions) for name in runs]
+    return (
+        *joint_on(range(max(numbers, default=definition.search.first_blocks)), definition, space, source),
+        *(
+            trial
+            for config, number in zip(configs, numbers, strict=True)
+            for trial in trials_of(config, definition, range(number))
+        ),
+    )
+
+
+def blocks_of(definition: StudyDefinition, config: str, decisions: Decisions) -> int:
+    """How many of the study's blocks a config runs on."""
+    assert definition.search is not None
+    return min(len(definition.blocks), max(definition.search.first_blocks, decisions.blocks.get(config, 1)))
+
+
+def joint_on(blocks: range, definition: StudyDefinition, space: SearchSpace, source: str) -> Iterator[Trial]:
+    """The joint anchor on some of the study's blocks."""
+    anchors = joint_anchors(definition, space.config(space.first.values), source)
+    for i in blocks:
+        for config in anchors:
+            yield Trial(kind="anchor", method=JOINT, config=on_block(config, definition, i))
+
+
+def trials_of(config: TrialConfig, definition: StudyDefinition, blocks: range) -> Iterator[Trial]:
+    """A config on some of the study's blocks."""
+    for i in blocks:
+        yield Trial(kind="trial", method=config.recipe.method.name, config=on_block(config, definition, i))
+
+
+def on_block(config: TrialConfig, definition: StudyDefinition, i: int) -> TrialConfig:
+    """A config on one of the study's blocks."""
+    block = definition.blocks[i]
+    return config.model_copy(update={"seed": block.seed, "order": block.order})

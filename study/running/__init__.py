@@ -1,0 +1,1 @@
+"""Running a study, on Ray or in this process."""

@@ -1,0 +1,90 @@
+"""`retune export --format hf`: the tokenizer's files as open_clip puts them on a hub, and what an upload needs."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import torch
+
+from study.export.checkpoint import Exported, Layout, export_weights
+from tests import images
+from tests.trainables.workloads.clip.families import FAMILIES
+from tests.trainables.workloads.clip.test_opening import config, trial
+from trainables.config import Model
+from trainables.runtime import Runtime
+from trainables.store.store import MemoryStore
+from trainables.workloads.clip.data import manifest
+from trainables.workloads.clip.models import open_model
+from trainables.workloads.pocket.export import tokenizer_files
+from trainables.workloads.pocket.tokenizer import WORDS
+
+TINY = {
+    "embed_dim": 10,
+    "vision_cfg": {"image_size": 16, "patch_size": 8, "width": 16, "layers": 1, "head_width": 8},
+    "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 12, "heads": 2, "layers": 1},
+}
+
+
+def exported(folder: Path, model: dict[str, object], layout: Layout) -> Exported:
+    """The zero-shot model of a manifest of a few images, exported to folder/out."""
+    rows = []
+    for i in range(12):
+        (folder / f"{i}.png").write_bytes(images.some(i))
+        group, split = ("holdout", "test") if i < 4 else ("adapt", "test" if i < 8 else "train")
+        values = {"image": f"{i}.png", "caption": "the letter", "concept": WORDS[i % 2], "dataset": group}
+        rows.append({**values, "split": split, "group": group})
+    import pandas as pd
+
+    manifest.write(pd.DataFrame(rows), folder / "m.parquet")
+    (folder / "tiny.json").write_text(json.dumps(model))
+    return export_weights(
+        trial(config(folder), pool_share=0.0, new_share=0.5, buffer_share=0.5),
+        0,
+        study="s",
+        store=MemoryStore(),
+        runtime=Runtime(cache=folder / "cache"),
+        out=folder / "out",
+        layout=layout,
+    )
+
+
+def test_the_default_tokenizer_is_written_for_a_hub_alone(tmp_path: Path) -> None:
+    for layout in ("open_clip", "hf"):
+        done = exported(tmp_path, TINY, layout)
+        assert (tmp_path / "out" / "tokenizer.json").is_file() == (layout == "hf")
+        assert done.notes == ()
+        tokens = open_clip.get_tokenizer(f"local-dir:{tmp_path / 'out'}")(["a cat"])
+        assert torch.equal(tokens, open_clip.SimpleTokenizer(context_length=12)(["a cat"]))
+        card = (tmp_path / "out" / "README.md").read_text()
+        assert "data: m.parquet" in card
+        assert str(tmp_path) not in card
+    text = json.loads((tmp_path / "out" / "open_clip_config.json").read_text())["model_cfg"]["text_cfg"]
+    assert text == TINY["text_cfg"]
+
+
+def test_a_tokenizer_with_settings_of_open_clip_is_not_written(tmp_path: Path) -> None:
+    text = {**TINY["text_cfg"], "tokenizer_kwargs": {"clean": "whitespace"}}  # type: ignore[dict-item]
+    (note,) = exported(tmp_path, {**TINY, "text_cfg": text}, "hf").notes
+    assert "settings that transformers has not" in note
+    assert not (tmp_path / "out" / "tokenizer.json").exists()
+
+
+def test_a_text_tower_in_a_folder_is_taken_along(tmp_path: Path) -> None:
+    (tmp_path / "text").mkdir()
+    hf = {**(FAMILIES["bert"].hf or {}), "vocab_size": 1000}
+    (tmp_path / "text" / "config.json").write_text(json.dumps(hf))
+    for name, content in tokenizer_files().items():
+        (tmp_path / "text" / name).write_text(content)
+    text = {**FAMILIES["bert"].text, "hf_model_name": "text", "hf_tokenizer_name": "text", "context_length": 12}
+    done = exported(tmp_path, {**TINY, "text_cfg": text}, "hf")
+    assert [note.split(" ")[0] for note in done.notes] == ["the", "on"]
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert all(f"Note: {note}." in card for note in done.notes)
+    (tmp_path / "text").rename(tmp_path / "gone")
+    with torch.random.fork_rng(devices=[]):
+        loaded = open_clip.create_model(f"local-dir:{tmp_path / 'out'}")
+    tokens = open_clip.get_tokenizer(f"local-dir:{tmp_path / 'out'}")(["the letter"])
+    own = open_model(Model(name=f"local-dir:{tmp_path / 'out'}"), tmp_path / "cache")
+    np.testing.assert_array_equal(own.tokenize(["the letter"]), tokens.numpy())
+    assert all(torch.equal(own.base()[name], value) for name, value in loaded.state_dict().items())

@@ -1,0 +1,464 @@
+"""Stores: one contract for every implementation, then what only files can suffer."""
+
+import errno
+import os
+import resource
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.s3 import Server
+from trainables.frozen import digest
+from trainables.store.envelope import ENVELOPE_BYTES, seal, unseal
+from trainables.store.objects import ObjectStore
+from trainables.store.store import KINDS, Kind, LocalStore, MemoryStore, Store, StoreError
+
+KEY, OTHER = digest("one"), digest("other")
+
+
+@dataclass
+class Case:
+    """A store, what it told about damage, and a way to change the bytes that it keeps."""
+
+    store: Store
+    told: list[str]
+    change: Callable[[Kind, str, Callable[[bytes], bytes]], None]
+    aside: Callable[[], list[bytes]]
+
+
+@contextmanager
+def memory() -> Iterator[Case]:
+    told: list[str] = []
+    store = MemoryStore(told.append)
+
+    def change(kind: Kind, key: str, how: Callable[[bytes], bytes]) -> None:
+        store.blobs[kind, key] = how(store.blobs[kind, key])
+
+    yield Case(store, told, change, list)
+
+
+@contextmanager
+def local() -> Iterator[Case]:
+    told: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        store = LocalStore(Path(folder) / "store", told.append)
+
+        def change(kind: Kind, key: str, how: Callable[[bytes], bytes]) -> None:
+            path = file_of(store, kind, key)
+            path.write_bytes(how(path.read_bytes()))
+
+        yield Case(store, told, change, lambda: [path.read_bytes() for path in store.folder.glob("damaged/*")])
+
+
+@contextmanager
+def bucket(server: Server, name: str) -> Iterator[Case]:
+    told: list[str] = []
+    prefix = f"some/{secrets.token_hex(8)}"
+
+    def change(kind: Kind, key: str, how: Callable[[bytes], bytes]) -> None:
+        path = f"{prefix}/{kind}/{key[:2]}/{key}"
+        server.write(name, path, how(server.read(name, path)))
+
+    def aside() -> list[bytes]:
+        return [server.read(name, one) for one in server.names(name, f"{prefix}/damaged/")]
+
+    yield Case(ObjectStore(f"s3://{name}/{prefix}", told.append), told, change, aside)
+
+
+Make = Callable[[], AbstractContextManager[Case]]
+
+
+@pytest.fixture(params=["memory", "local", "s3"], scope="module")
+def make(request: pytest.FixtureRequest) -> Make:
+    if request.param == "s3":
+        server = request.getfixturevalue("s3")
+        server.make_bucket("contract")
+        return partial(bucket, server, "contract")
+    return {"memory": memory, "local": local}[request.param]
+
+
+def examples(make: Make) -> settings:
+    """Fewer for a server, which takes a hundred times as long."""
+    return settings(max_examples=5 if isinstance(make, partial) else 30, deadline=None)
+
+
+def file_of(store: LocalStore, kind: Kind, key: str) -> Path:
+    return store.folder / kind / key[:2] / key
+
+
+def temporary_files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.name.endswith(".tmp")]
+
+
+def flip(position: int, bit: int = 0) -> Callable[[bytes], bytes]:
+    def flipped(blob: bytes) -> bytes:
+        at = position % len(blob)
+        return blob[:at] + bytes([blob[at] ^ 1 << bit]) + blob[at + 1 :]
+
+    return flipped
+
+
+def cut(length: int) -> Callable[[bytes], bytes]:
+    return lambda blob: blob[:length]
+
+
+# In the digest, the size, the padding, the end of the line, the payload's first and last byte.
+FLIPS = {f"flip {at}": flip(at) for at in (0, 30, 92, 110, ENVELOPE_BYTES - 1, ENVELOPE_BYTES, -1)}
+CUTS = {f"cut {at}": cut(at) for at in (0, 1, ENVELOPE_BYTES - 1, ENVELOPE_BYTES, -1)}
+DAMAGES = {**FLIPS, **CUTS, "longer": lambda blob: blob + b"\0", "twice": lambda blob: blob * 2}
+
+
+class TestContract:
+    def test_absent_is_none(self, make: Make) -> None:
+        with make() as case:
+            assert case.store.get("updates", KEY) is None
+            assert not case.store.has("updates", KEY)
+            assert case.store.keys("updates") == set()
+            assert case.told == []
+
+    @pytest.mark.parametrize("value", [b"", b"\0", b"\n" * 300, bytes(range(256)) * 4096], ids=len)
+    def test_bytes_come_back(self, make: Make, value: bytes) -> None:
+        with make() as case:
+            case.store.put("updates", KEY, value)
+            assert case.store.get("updates", KEY) == value
+            assert case.store.has("updates", KEY)
+
+    def test_any_bytes_come_back(self, make: Make) -> None:
+        @examples(make)
+        @given(values=st.lists(st.binary(max_size=200), min_size=1, max_size=5))
+        def holds(values: list[bytes]) -> None:
+            with make() as case:
+                for i, value in enumerate(values):
+                    case.store.put("scores", digest(i), value)
+                assert [case.store.get("scores", digest(i)) for i in range(len(values))] == values
+                assert case.store.keys("scores") == {digest(i) for i in range(len(values))}
+
+        holds()
+
+    def test_kinds_do_not_meet(self, make: Make) -> None:
+        with make() as case:
+            for kind in KINDS:
+                case.store.put(kind, KEY, kind.encode())
+            case.store.put("costs", OTHER, b"")
+            assert [case.store.get(kind, KEY) for kind in KINDS] == [kind.encode() for kind in KINDS]
+            assert {kind: case.store.keys(kind) for kind in KINDS} == {
+                **{kind: {KEY} for kind in KINDS},
+                "costs": {KEY, OTHER},
+            }
+
+    def test_first_put_wins(self, make: Make) -> None:
+        with make() as case:
+            case.store.put("updates", KEY, b"first")
+            case.store.put("updates", KEY, b"second")
+            assert case.store.get("updates", KEY) == b"first"
+
+    @pytest.mark.parametrize("damage", DAMAGES)
+    def test_damage_is_told_once_and_can_be_put_again(self, make: Make, damage: str) -> None:
+        with make() as case:
+            case.store.put("updates", KEY, b"value")
+            case.store.put("updates", OTHER, b"whole")
+            case.change("updates", KEY, DAMAGES[damage])
+            assert case.store.get("updates", KEY) is None
+            assert len(case.told) == 1
+            assert KEY in case.told[0]
+            assert "damaged" in case.told[0]
+            assert not case.store.has("updates", KEY)
+            assert case.store.get("updates", KEY) is None
+            assert len(case.told) == 1
+            assert case.store.keys("updates") == {OTHER}
+            case.store.put("updates", KEY, b"value")
+            assert case.store.get("updates", KEY) == b"value"
+            assert case.store.get("updates", OTHER) == b"whole"
+            assert len(case.told) == 1
+
+    def test_no_flipped_bit_goes_unseen(self, make: Make) -> None:
+        @examples(make)
+        @given(value=st.binary(max_size=60), position=st.integers(0, 10_000), bit=st.integers(0, 7))
+        def holds(value: bytes, position: int, bit: int) -> None:
+            with make() as case:
+                case.store.put("scores", KEY, value)
+                case.change("scores", KEY, flip(position, bit))
+                assert case.store.get("scores", KEY) is None
+
+        holds()
+
+    def test_parts_are_one_value(self, make: Make) -> None:
+        with make() as case:
+            case.store.put("updates", KEY, [b"", b"head", memoryview(bytearray(b"tail"))])
+            assert case.store.get("updates", KEY) == b"headtail"
+            case.store.put("updates", OTHER, [])
+            assert case.store.get("updates", OTHER) == b""
+
+    def test_what_is_deleted_is_free(self, make: Make) -> None:
+        with make() as case:
+            case.store.put("updates", KEY, b"value")
+            case.store.put("updates", OTHER, b"longer value")
+            sizes = {KEY: ENVELOPE_BYTES + 5, OTHER: ENVELOPE_BYTES + 12}
+            assert case.store.sizes("updates") == sizes
+            case.store.delete("updates", KEY)
+            case.store.delete("updates", KEY)
+            assert case.store.sizes("updates") == {OTHER: sizes[OTHER]}
+            assert case.store.get("updates", KEY) is None
+            case.store.put("updates", KEY, b"again")
+            assert case.store.get("updates", KEY) == b"again"
+            assert case.told == []
+
+    def test_a_note_is_made_once_and_may_change(self, make: Make) -> None:
+        with make() as case:
+            assert case.store.notes("leases") == []
+            assert case.store.read_note("leases/a.1") is None
+            assert case.store.create_note("leases/a.1", b"first")
+            assert not case.store.create_note("leases/a.1", b"second")
+            assert case.store.read_note("leases/a.1") == b"first"
+            case.store.write_note("leases/a.1", b"third")
+            case.store.write_note("leases/b.1", b"other")
+            assert case.store.read_note("leases/a.1") == b"third"
+            assert case.store.notes("leases") == ["leases/a.1", "leases/b.1"]
+            assert case.store.notes("studies") == []
+            case.store.delete_note("leases/a.1")
+            case.store.delete_note("leases/a.1")
+            assert case.store.notes("leases") == ["leases/b.1"]
+            assert case.store.create_note("leases/a.1", b"")
+            assert not case.store.create_note("leases/a.1", b"more")
+            assert not [key for kind in KINDS for key in case.store.keys(kind)]
+
+    def test_of_many_that_make_a_note_at_once_one_does(self, make: Make) -> None:
+        with make() as case, ThreadPoolExecutor(4) as pool:
+            for name in ("studies/a", "studies/b", "studies/c"):
+                made = list(pool.map(lambda i, name=name: case.store.create_note(name, b"%d" % i), range(8)))
+                assert sum(made) == 1
+                assert case.store.read_note(name) == b"%d" % made.index(True)
+
+    def test_a_store_that_can_be_used_passes_its_check_and_keeps_nothing_of_it(self, make: Make) -> None:
+        with make() as case:
+            case.store.check(writable=False)
+            case.store.check(writable=True)
+            assert case.store.notes("probe") == []
+            assert case.told == []
+
+
+@given(value=st.binary(max_size=200))
+def test_envelope_is_a_line_before_the_plain_value(value: bytes) -> None:
+    line = seal(value)
+    assert len(line) == ENVELOPE_BYTES
+    assert line.endswith(b"\n")
+    assert line.isascii()
+    assert unseal(line + value) == value
+
+
+def test_file_without_its_envelope_is_the_plain_value(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.put("updates", KEY, b"plain")
+    assert file_of(store, "updates", KEY).read_bytes()[ENVELOPE_BYTES:] == b"plain"
+
+
+def test_damaged_file_is_set_aside_not_lost(tmp_path: Path) -> None:
+    told: list[str] = []
+    store = LocalStore(tmp_path, told.append)
+    for value in (b"first", b"again"):
+        store.put("updates", KEY, value)
+        path = file_of(store, "updates", KEY)
+        path.write_bytes(path.read_bytes()[:-1])
+        assert store.get("updates", KEY) is None
+    kept = sorted(path.read_bytes()[ENVELOPE_BYTES:] for path in tmp_path.glob("damaged/*"))
+    assert kept == [b"agai", b"firs"]
+    assert all(str(file_of(store, "updates", KEY)) in line for line in told)
+
+
+def test_value_outlives_the_object(tmp_path: Path) -> None:
+    LocalStore(tmp_path).put("updates", KEY, b"value")
+    assert LocalStore(tmp_path).get("updates", KEY) == b"value"
+
+
+_RACER = """
+import sys, time, pathlib
+from trainables.frozen import digest
+from trainables.store.store import LocalStore
+folder = pathlib.Path(sys.argv[1])
+store = LocalStore(folder / "store")
+(folder / f"ready{sys.argv[2]}").touch()
+while not (folder / "go").exists():
+    time.sleep(0.001)
+for i in range(40):
+    store.put("updates", digest(i), bytes([i]) * 5000)
+"""
+
+
+def test_processes_that_race_leave_one_whole_file_each(tmp_path: Path) -> None:
+    racers = [subprocess.Popen([sys.executable, "-c", _RACER, str(tmp_path), str(i)]) for i in range(4)]
+    _wait_until(lambda: len(list(tmp_path.glob("ready*"))) == 4)
+    (tmp_path / "go").touch()
+    assert [racer.wait(timeout=60) for racer in racers] == [0] * 4
+    told: list[str] = []
+    store = LocalStore(tmp_path / "store", told.append)
+    assert [store.get("updates", digest(i)) for i in range(40)] == [bytes([i]) * 5000 for i in range(40)]
+    files = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    assert len(files) == 40
+    assert told == []
+
+
+_WRITER = """
+import itertools, sys, pathlib
+from trainables.frozen import digest
+from trainables.store.store import LocalStore
+store = LocalStore(pathlib.Path(sys.argv[1]))
+for i in itertools.count():
+    store.put("updates", digest(i), i.to_bytes(8) * 50_000)
+"""
+
+
+def test_killed_writer_leaves_only_whole_values(tmp_path: Path) -> None:
+    told: list[str] = []
+    store = LocalStore(tmp_path, told.append)
+    for round_ in range(2):
+        already = len(store.keys("updates"))
+        writer = subprocess.Popen([sys.executable, "-c", _WRITER, str(tmp_path)])
+        _wait_until(lambda enough=already + 5: len(store.keys("updates")) >= enough)  # type: ignore[misc]
+        time.sleep(0.003 * round_)
+        writer.send_signal(signal.SIGKILL)
+        assert writer.wait(timeout=60) == -signal.SIGKILL
+        keys = store.keys("updates")
+        expected = {digest(i): i.to_bytes(8) * 50_000 for i in range(len(keys))}
+        assert {key: store.get("updates", key) for key in keys} == expected
+    assert told == []
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "waited for a minute"
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_full_disk_is_named_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    def full(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    store = LocalStore(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(StoreError, match=f"{file_of(store, 'updates', KEY)}: no space left"):
+            store.put("updates", KEY, b"value")
+    assert not store.has("updates", KEY)
+    assert temporary_files(tmp_path) == []
+    store.put("updates", KEY, b"value")
+    assert store.get("updates", KEY) == b"value"
+
+
+def test_write_that_stops_half_way_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(StoreError, match=str(file_of(store, "updates", KEY))):
+            store.put("updates", KEY, b"x" * 1_000_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not store.has("updates", KEY)
+    assert temporary_files(tmp_path) == []
+
+
+def test_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "store").touch()
+    store = LocalStore(tmp_path / "store")
+    with pytest.raises(StoreError, match=str(tmp_path / "store")):
+        store.put("updates", KEY, b"value")
+
+
+@contextmanager
+def not_root() -> Iterator[None]:
+    """Root may write anywhere, so the tests of permissions act as nobody."""
+    me = os.geteuid()
+    if me == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(me)
+
+
+@pytest.fixture
+def shut() -> Iterator[Path]:
+    """A folder that may be read and not written, under parents that all may enter."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o555)
+        yield Path(folder)
+        Path(folder).chmod(0o755)
+
+
+def test_unwritable_folder_is_named(shut: Path) -> None:
+    store = LocalStore(shut / "store")
+    with not_root(), pytest.raises(StoreError, match=f"{file_of(store, 'scores', KEY)}: no permission"):
+        store.put("scores", KEY, b"value")
+
+
+def test_unreadable_folder_is_named(shut: Path) -> None:
+    store = LocalStore(shut)
+    shut.chmod(0o000)
+    acts: list[Callable[[], object]] = [
+        lambda: store.get("scores", KEY),
+        lambda: store.put("scores", KEY, b""),
+        lambda: store.has("scores", KEY),
+    ]
+    for act in acts:
+        with not_root(), pytest.raises(StoreError, match=f"{shut}.*no permission"):
+            act()
+
+
+def test_damage_that_cannot_be_set_aside_is_named(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.put("updates", KEY, b"value")
+    file_of(store, "updates", KEY).write_bytes(b"")
+    (tmp_path / "damaged").touch()
+    with pytest.raises(StoreError, match=str(file_of(store, "updates", KEY))):
+        store.get("updates", KEY)
+
+
+def test_name_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "link", broken)
+    store = LocalStore(tmp_path)
+    with pytest.raises(StoreError, match=f"{file_of(store, 'updates', KEY)}: Input/output error"):
+        store.put("updates", KEY, b"value")
+    assert temporary_files(tmp_path) == []
+
+
+def test_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refused)
+    store = LocalStore(tmp_path)
+    store.put("updates", KEY, b"first")
+    store.put("updates", KEY, b"second")
+    assert store.get("updates", KEY) == b"first"
+    assert temporary_files(tmp_path) == []
+
+
+def test_sweep_deletes_what_killed_writers_left_and_nothing_younger(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    store.put("scores", KEY, b"value")
+    young, old = (file_of(store, "scores", KEY).with_name(f".{KEY}.{pid}.1.tmp") for pid in (1, 2))
+    for path in (young, old):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    store.sweep()
+    assert not old.exists()
+    assert young.exists()
+    assert store.get("scores", KEY) == b"value"

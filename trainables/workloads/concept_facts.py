@@ -1,0 +1,46 @@
+"""Facts about concepts (`Identity.facts`), found once and kept in the cache under what they follow from."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.files import locked
+from trainables.frozen import digest
+
+_VERSION = 1
+"""Raised by every change of how facts are computed."""
+
+
+def kept(
+    kind: str, follows_from: Sequence[str], cache: Path, find: Callable[[], NDArray[np.generic]]
+) -> NDArray[np.generic]:
+    """The facts of a kind, from the cache or found.
+
+    Args:
+        kind: such as "loss".
+        follows_from: digests of all that they follow from.
+        cache: the cache folder.
+        find: computes them.
+    """
+    path = cache / "facts" / f"{kind}-{digest([kind, *follows_from, _VERSION])[:24]}.npy"
+    known = _known(path)
+    if known is None:
+        with locked(path):
+            known = _known(path)
+            if known is None:
+                known = find()
+                temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp.npy")
+                np.save(temporary, known)
+                temporary.replace(path)
+    return known
+
+
+def _known(path: Path) -> NDArray[np.generic] | None:
+    try:
+        found: NDArray[np.generic] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found
