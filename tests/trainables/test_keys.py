@@ -1,78 +1,99 @@
-"""Recorded names of results: of every method, timeline, rule and recipe, so that what a store holds stays found."""
+"""Names of results stay as they were recorded, case by case, so that what a store holds stays found."""
 
-from collections.abc import Iterator
-from typing import Any, get_args
+import json
+from pathlib import Path
 
 import pytest
 
+from search_spaces.space import AXES
+from tests.trainables import golden_keys
+from tests.trainables.golden_keys import COMMAND, FILE, KNOWN, SETTINGS, append, digests, orphaned, recorded
 from tests.trainables.toys import IDENTITY, trial
-from trainables.config import SCHEDULES, TrialConfig
 from trainables.cycle import lineage
-from trainables.frozen import digest
 from trainables.lineages import Shared
-from trainables.merging.rule import ROWS
-from trainables.merging.timeline import TIMELINES, Recency
-from trainables.methods.method import METHODS
 from trainables.nodes import cost_key, scores_key
 
-AXES: dict[str, list[dict[str, Any]]] = {
-    "methods": [
-        {"method": name, **axes}
-        for name in METHODS
-        for axes in ({}, {"timeline": "ema", "w": 0.9}, {"seed": 2, "order": 1, "tasks": 4})
-        if name != "peft"  # whose default is larger than the toy model
-    ],
-    "timelines": [
-        {"timeline": name, "rule": rule, "w": 0.25, "tasks": 4}
-        for name, places in TIMELINES.items()
-        for rule in ("lerp", "slerp", "ties")
-        if rule != "slerp" or "all" not in places
-    ],
-    "rules": [
-        *({"timeline": "ema", "rule": rule, "w": 0.5, "penalty": "ewc"} for rule in ROWS if rule != "tall_masks"),
-        {"timeline": "ema", "rule": "dare", "lines": "sqrt"},
-        {"timeline": "offline", "merge_logit_scale": "base"},
-    ],
-    "merging": [
-        *({"timeline": "all-all", "recency": one, "tasks": 4} for one in get_args(Recency)),
-        *({"timeline": "ema", "w": 0.5, "chain": "first"}, {"wise_ft": 0.3}, {"timeline": "ema", "w": 1.0}),
-        {"method": "lora", "lifetime": "fold"},
-    ],
-    "recipes": [
-        *({"schedule": name} for name in SCHEDULES),
-        *({"peaks": "1, 0.5, 0.25"}, {"steps_factors": "2, 1, 0.5"}),
-        *({"buffer_size": 5}, {"buffer_size": 5, "buffer_policy": "balanced"}),
-        *({"online_ema": 0.9}, {"temperature": 0.05}, {"precision": "bf16"}),
-        *({"ordering": "dataset"}, {"ordering": "reversed_random"}),
-        {"penalty": "si", "projection": "galore"},
-        {"method": "bitfit", "penalty": "l2init", "strength": 2},
-        {"pool_share": 0, "new_share": 1, "buffer_share": 0},
-    ],
-}
-RECORDED = {
-    "methods": "0aecb87b31859304",
-    "timelines": "9812aae67e9406fa",
-    "rules": "32d41257834f04b1",
-    "merging": "2c0ae4bffb1bdc89",
-    "recipes": "69f8e5ed83bbb63a",
-}
+
+@pytest.fixture(scope="module")
+def now() -> dict[str, str]:
+    return digests()
 
 
-@pytest.mark.parametrize("family", AXES)
-def test_names_are_those_that_were_recorded(family: str) -> None:
-    """A change here makes every store worthless: raise NUMERICS_VERSION and say so, or leave the names alone.
+def test_stored_results_stay_found(now: dict[str, str]) -> None:
+    lost = orphaned(recorded(), now)
+    assert not lost, (
+        "results in stores would be orphaned: nothing finds them any more, and all is trained again. Leave names and "
+        "the texts behind them alone; where numbers really move, raise NUMERICS_VERSION instead.\n" + "\n".join(lost)
+    )
 
-    They are the same whether a trial is planned alone or beside others.
+
+def test_every_row_of_the_tables_is_recorded(now: dict[str, str]) -> None:
+    missing = sorted(now.keys() - recorded().keys())
+    assert not missing, f"not recorded yet: {', '.join(missing)}; add them to {FILE.name} by: {COMMAND}"
+
+
+def test_every_axis_has_a_case() -> None:
+    missing = sorted(AXES.keys() - SETTINGS.keys())
+    assert not missing, f"give each of them a value in SETTINGS of {golden_keys.__name__}: {', '.join(missing)}"
+
+
+def test_names_are_the_same_planned_alone_or_beside_others(now: dict[str, str]) -> None:
+    assert digests(shared=Shared(KNOWN)) == now
+
+
+def test_whole_keys() -> None:
+    """These change when NUMERICS_VERSION is raised, and only then: record them anew with it, and say so in CHANGELOG.
+
+    What is raised without a need makes every store worthless.
     """
-    configs = [trial(**axes) for axes in AXES[family]]
-    shared = Shared(IDENTITY)
-    assert digest([name for config in configs for name in names(config, Shared(IDENTITY))])[:16] == RECORDED[family]
-    assert digest([name for config in configs for name in names(config, shared)])[:16] == RECORDED[family]
+    ema = list(lineage(trial(timeline="ema", w=0.9, tasks=2), IDENTITY, (0.5,)))[-1]
+    lora = list(lineage(trial(method="lora", rank=4, tasks=2, seed=1, order=2), IDENTITY))[-1]
+    assert ema.update is not None
+    got = {
+        "base": Shared(IDENTITY).base.key,
+        "update": ema.update.key,
+        "merge": ema.served.key,
+        "inside": ema.inside[0].key,
+        "lora": lora.served.key,
+        "scores": scores_key(ema.served, IDENTITY.suite),
+        "cost": cost_key(trial(method="lora", rank=4, batch_size=32).recipe, IDENTITY.base),
+    }
+    assert {name: key[:16] for name, key in got.items()} == {
+        "base": "194986a048671b5b",
+        "update": "4b62cb206a2ce993",
+        "merge": "eb3a43a09437c3cd",
+        "inside": "665677354a7de927",
+        "lora": "88fe9726bba62ac0",
+        "scores": "e0882f596374fcf3",
+        "cost": "c00210ea6ab7d1ed",
+    }
 
 
-def names(config: TrialConfig, shared: Shared) -> Iterator[str]:
-    yield from (config.config_id, config.trial_id, cost_key(config.recipe, IDENTITY.base))
-    for step in lineage(config, IDENTITY, (0.5, 0.75), shared):
-        yield "" if step.update is None else step.update.key
-        yield scores_key(step.served, IDENTITY.suite)
-        yield from (scores_key(one, IDENTITY.suite) for one in step.inside)
+def test_a_raised_version_changes_whole_keys_and_nothing_recorded(
+    now: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Shared(IDENTITY).base.key
+    monkeypatch.setattr("trainables.nodes.NUMERICS_VERSION", 1000)
+    assert Shared(IDENTITY).base.key != before
+    assert digests() == now
+
+
+class TestRecord:
+    def test_what_is_new_is_appended_and_the_rest_stays(self, tmp_path: Path) -> None:
+        file = tmp_path / "keys.json"
+        assert append(file, {"rules/b": "1"}) == ["rules/b"]
+        assert append(file, {"rules/b": "1", "rules/a": "2"}) == ["rules/a"]
+        assert list(json.loads(file.read_text()).items()) == [("rules/a", "2"), ("rules/b", "1")]
+        written = file.stat().st_mtime_ns
+        assert append(file, {"rules/a": "2", "rules/b": "1"}) == []
+        assert file.stat().st_mtime_ns == written
+
+    def test_what_is_recorded_is_never_changed(self, tmp_path: Path) -> None:
+        file = tmp_path / "keys.json"
+        append(file, {"rules/a": "1", "rules/b": "2", "rules/c": "3"})
+        before = file.read_text()
+        with pytest.raises(SystemExit) as refused:
+            append(file, {"rules/a": "1", "rules/b": "9", "rules/d": "4"})
+        _, *lines = str(refused.value).splitlines()
+        assert lines == ["rules/b: 2 recorded, 9 now", "rules/c: gone from the tables; put it back"]
+        assert file.read_text() == before

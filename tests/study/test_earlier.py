@@ -1,0 +1,62 @@
+"""Studies that ran before a change of the code are found whole after it: nothing is trained or scored again.
+
+`earlier/README.md` says how they were made.
+"""
+
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from study.folder.folder import Folder
+from tests.study import command
+from trainables.store.store import KINDS, LocalStore
+
+EARLIER = Path(__file__).parent / "earlier"
+DRAWN_BY = [
+    *(("matplotlib", "3.11.2"), ("numpy", "2.4.6"), ("pillow", "13.0.0"), ("scikit-learn", "1.9.1")),
+    *(("scipy", "1.17.1"), ("freetype", "2.14.3")),
+]
+"""Libraries that drew the pictures of `adapters`: they are part of its keys, and no part of what is tested."""
+
+TRIALS = {"grid": 64, "subset": 4, "search": 14, "adapters": 14}
+"""Trials of each, with their anchors."""
+
+
+@pytest.mark.parametrize("name", TRIALS)
+def test_all_of_an_earlier_study_is_found(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainables.workloads.pocket.workload.library_versions", lambda: DRAWN_BY)
+    with tarfile.open(EARLIER / f"{name}.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    folder = tmp_path / name
+    (folder / "tables").rename(tmp_path / "recorded")
+    before = held(folder)
+
+    plan, store = Folder(path=folder).plan(), LocalStore(folder / "store")
+    assert len(plan.trials) == TRIALS[name]
+    assert plan.unique_updates.keys() == store.keys("updates") == store.keys("records")
+    assert plan.unique_scores == store.keys("scores")
+    assert {planned.cost for planned in plan.trials} == store.keys("costs")
+    status = json.loads(command.ok_here("status", folder, "--json"))
+    assert (status["state"], status["done"] + status["stopped"]) == ("finished", TRIALS[name])
+    for study in (EARLIER / f"{name}.yaml", folder / "study.yaml"):  # as it was written, and as it was understood then
+        command.ok_here("run", study, "--dir", folder, "--inline")
+        assert held(folder) == before
+        assert_same_values(tmp_path / "recorded", folder / "tables")
+        shutil.rmtree(folder / "tables")
+
+
+def held(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """All values of a study's store, with the time at which each was written."""
+    paths = (path for kind in KINDS for path in (folder / "store" / kind).rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
+
+
+def assert_same_values(recorded: Path, tables: Path) -> None:
+    """All columns that there were, measured times among them, which are read from the store; there may be new ones."""
+    for path in sorted(recorded.glob("*.parquet")):
+        old, new = pd.read_parquet(path), pd.read_parquet(tables / path.name)
+        pd.testing.assert_frame_equal(old, new[list(old.columns)], check_exact=True, obj=path.name)
