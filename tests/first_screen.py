@@ -1,6 +1,6 @@
 """The first screen of a report as a picture: `python -m tests.first_screen REPORT.html OUT.png [dark]`.
 
-It made `analysis/demo-report.png`, which the README shows. Uses the Chromium of the machine.
+It made `docs/demo-report.png`, which the README shows. Uses the Chromium of the machine.
 """
 
 import shutil

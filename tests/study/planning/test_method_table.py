@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -80,11 +79,6 @@ def test_preset_runs_every_method_at_three_learning_rates() -> None:
     assert rates.keys() == METHODS.keys() - {"zeroshot"}
     assert {len(found) for found in rates.values()} == {3}
     assert len({trial.config.block for trial in own}) == 3
-
-
-def test_readme_names_every_method() -> None:
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
-    assert not [name for name in NAMES if f"`{name}`" not in readme]
 
 
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[str, str]:
