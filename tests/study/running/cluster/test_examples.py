@@ -20,6 +20,7 @@ from study.commands import app
 from study.definition.study import StudyDefinition
 from study.folder.folder import Folder
 from study.planning.trials import trials
+from study.running.cluster import connection
 from tests.docs.pages import INDEX
 from tests.study import command
 from trainables.frozen import parse
