@@ -19,7 +19,8 @@ demo: .venv/ready  ## run the embedded study and write its report
 test: .venv/ready  ## run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-lint: .venv/ready  ## format, lint and types, as CI checks them
+lint: .venv/ready  ## format, lint, types and dead code, as CI checks them
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/vulture

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from search_spaces.space import AXES, Scalar
-from trainables.frozen import ConfigError, Frozen, parse
+from trainables.frozen import ConfigError, FieldError, Frozen, parse
 
 LOGARITHMIC = ("lr", "weight_decay", "strength", "rank", "alpha", "batch_size", "steps", "buffer_size")
 """Axes that matter by their ratios: a range of them is searched on a logarithmic scale unless it says otherwise."""
@@ -136,21 +136,18 @@ class _Written(Frozen):
     @model_validator(mode="after")
     def _has_numbers(self) -> "_Written":
         if self.low >= self.high:
-            raise ValueError(f"low: {self.low:g} and high: {self.high:g} given; low has to be below high")
+            raise FieldError("low", f"{self.low:g} and high: {self.high:g} given; low has to be below high")
         if self.log and self.low <= 0:
-            raise ValueError(f"low: {self.low:g} given; above 0 on a logarithmic scale, or log: false")
+            raise FieldError("low", f"{self.low:g} given; above 0 on a logarithmic scale, or log: false")
         if self.log and self.step is not None:
-            raise ValueError("log, step: a logarithmic scale has no steps; give one of the two, or a list of values")
+            raise FieldError("log, step", "a logarithmic scale has no steps; give one of the two, or a list of values")
         return self
 
 
 def _range(axis: str, value: Mapping[str, Any], where: str) -> Range:
     if AXES[axis].type not in (int, float):
         raise ConfigError(f"{where}: a range given; its values are no numbers ({AXES[axis].meaning}); give a list")
-    try:
-        written = parse(_Written, dict(value), source=where)
-    except ConfigError as error:
-        raise ConfigError(str(error).replace(": the whole document", "")) from error
+    written = parse(_Written, dict(value), source=where)
     whole = AXES[axis].type is int
     for name in ("low", "high", "step") if whole else ():
         number = getattr(written, name)

@@ -9,11 +9,12 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast, get_args
 
-from trainables.config import ORDERINGS, SCHEDULES, Learnt, Mixture, Recipe, Schedule, Stream, TrialConfig
+from trainables.config import SCHEDULES, Learnt, Mixture, Recipe, Schedule, Stream, TrialConfig
 from trainables.frozen import ConfigError, Frozen, parse, suggestion
 from trainables.merging.rule import ROWS, SETTINGS, MergeRule
 from trainables.merging.timeline import NAMED, PLACES, SERVED, TIMELINES, Timeline, needs, timeline
 from trainables.methods.method import COMPOSED, METHODS, hyperparameters
+from trainables.streams.orderings import ORDERINGS, forward
 
 Scalar = str | int | float | bool | dict[str, Any] | None
 Values = Scalar | list[Scalar]
@@ -154,10 +155,7 @@ def build(values: Mapping[str, Scalar], *, workload: Learnt, source: str) -> tup
     used = {name for name in values if _applies(name, values, source)}
     for name in used:
         _set(tree, AXES[name].path, values[name])
-    try:
-        config = parse(TrialConfig, tree, source=source)
-    except ConfigError as error:
-        raise ConfigError(_with_axis_names(str(error))) from error
+    config = parse(TrialConfig, tree, source=source, named=_axis_at)
     if untrained:  # how the others train says nothing about it, so all of these are one config
         plain = {"recipe": Recipe(method=config.recipe.method, steps=1), "timeline": timeline("finetune")}
         config = config.model_copy(update=plain)
@@ -227,10 +225,10 @@ def _applies(name: str, values: Mapping[str, Scalar], source: str) -> bool:
     if name == "buffer_policy":
         return values.get("buffer_size") not in (None, "none")
     if name in ("embedding", "start_concept"):
-        return str(values.get("ordering")).removeprefix("reversed_") == "similarity"
+        return forward(str(values.get("ordering"))) == "similarity"
     if name in ("cooldown", "peaks"):
         schedule = _chosen("schedule", {"schedule": "cosine", **values}, source, SCHEDULES)
-        return name in SCHEDULES[schedule]
+        return name in SCHEDULES[schedule].settings
     if path[:-1] != ("recipe", "method"):
         return True
     method = _chosen("method", values, source, METHODS)
@@ -290,21 +288,15 @@ def _get(tree: Mapping[str, Any], path: tuple[str, ...]) -> Scalar:
     return scalar
 
 
-def _with_axis_names(message: str) -> str:
-    """Paths inside a config as the flat names that the user wrote, longest path first."""
-    for part in ("recipe.method", "recipe.schedule"):
-        message = message.replace(f": the whole document: {part}", f": {part}")
-    message = message.replace(": recipe.schedule: ", ".").replace(": stream: ", ".").replace(": recipe: temp", ".temp")
-    message = message.replace(": recipe.mixture: buffer_", ".buffer_")
-    for part in _PARTS_OF_METHOD:
-        message = message.replace(f": recipe.method.{part}.", ": recipe.method.")
-    message = message.replace(": recipe.method: name:", ".method:").replace(": recipe.method: ", ".")
-    for setting, flat in _RULE_AXES.items():
-        message = message.replace(f": timeline.rule: {setting}:", f".{flat}:")
-    message = message.replace(": the whole document: timeline.rule: ", ".rule: ")
-    message = (
-        message.replace(": timeline.rule: ", ".").replace(": timeline: ", ".").replace(": recipe: online", ".online")
-    )
-    for name, axis in sorted(AXES.items(), key=lambda item: -len(item[1].path)):
-        message = message.replace(f": {'.'.join(axis.path)}:", f".{name}:")
-    return message.replace(": recipe.mixture:", ": pool_share, new_share, buffer_share:")
+def _axis_at(path: tuple[str, ...]) -> str:
+    """What users call a place in a config: the axis that sets it; the keys where none does."""
+    if len(path) > 3 and path[:2] == ("recipe", "method") and path[2] in _PARTS_OF_METHOD:
+        path = (*path[:2], *path[3:])  # users write what belongs to a part beside the name of the method
+    if path == ("recipe", "mixture"):
+        return f": {', '.join(_SHARES)}"
+    axis = _AXIS_AT.get(path) or _AXIS_AT.get((*path, "name"))
+    return f": {'.'.join(path)}" if axis is None else f".{axis}"
+
+
+_AXIS_AT = {axis.path: name for name, axis in AXES.items()}
+_SHARES = [name for name, axis in AXES.items() if axis.type is float and axis.path[:2] == ("recipe", "mixture")]

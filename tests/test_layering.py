@@ -48,6 +48,7 @@ CONFIG = {
     "trainables.merging.rule",
     "trainables.merging.timeline",
     "trainables.methods.method",
+    "trainables.streams.orderings",
 }
 """What a trial is, as values."""
 

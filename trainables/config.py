@@ -5,13 +5,16 @@ in the variant that it belongs to (`rank` in `LowRank`), or is None where it doe
 config has one form.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from trainables.frozen import Frozen, digest
+from trainables.frozen import FieldError, Frozen, OneOf, digest
 from trainables.merging.timeline import Timeline, timeline
 from trainables.methods.method import Ewc, Method, named
+from trainables.streams.buffers import Policy
+from trainables.streams.orderings import BOTH_WAYS, forward
 
 
 class Optimiser(Frozen):
@@ -25,17 +28,37 @@ class Optimiser(Frozen):
     clip_norm: float = Field(default=1.0, gt=0, description="largest norm of the whole gradient")
 
 
-SCHEDULES: dict[str, tuple[str, ...]] = {
-    "cosine": ("peaks",),
-    "rsqrt": ("peaks", "cooldown"),
-    "constant": ("peaks",),
-    "autoregressive_cosine": (),
-    "autoregressive_cosine_continued": (),
-    "autoregressive_rsqrt": ("cooldown",),
-    "matched_rsqrt": ("cooldown",),
-    "continued_rsqrt": ("cooldown",),
+@dataclass(frozen=True, kw_only=True)
+class ScheduleRow:
+    """A named schedule.
+
+    Attributes:
+        within: the schedule of a task that has nothing to look back at.
+        peak: for a meta-schedule, what a task's peak follows: one cosine or one rsqrt over all tasks so far, or the
+            rsqrt of the first task; None where the peak is that of the task alone.
+        goes_on: whether a task goes on with what its peak follows, rather than start `within` from there.
+    """
+
+    within: Literal["cosine", "rsqrt", "constant"]
+    peak: Literal["one cosine", "one rsqrt", "first rsqrt"] | None = None
+    goes_on: bool = False
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The settings that not all schedules have; a meta-schedule sets its peaks itself."""
+        return (*(("peaks",) if self.peak is None else ()), *(("cooldown",) if self.within == "rsqrt" else ()))
+
+
+SCHEDULES: dict[str, ScheduleRow] = {
+    "cosine": ScheduleRow(within="cosine"),
+    "rsqrt": ScheduleRow(within="rsqrt"),
+    "constant": ScheduleRow(within="constant"),
+    "autoregressive_cosine": ScheduleRow(within="cosine", peak="one cosine"),
+    "autoregressive_cosine_continued": ScheduleRow(within="cosine", peak="one cosine", goes_on=True),
+    "autoregressive_rsqrt": ScheduleRow(within="rsqrt", peak="one rsqrt"),
+    "matched_rsqrt": ScheduleRow(within="rsqrt", peak="first rsqrt"),
+    "continued_rsqrt": ScheduleRow(within="rsqrt", peak="first rsqrt", goes_on=True),
 }
-"""The schedules, and the settings that not all of them have. One that takes no peaks sets its own: a meta-schedule."""
 
 
 class Schedule(Frozen):
@@ -45,16 +68,7 @@ class Schedule(Frozen):
     schedule over all tasks would, or go on with one.
     """
 
-    name: Literal[
-        "cosine",
-        "rsqrt",
-        "constant",
-        "autoregressive_cosine",
-        "autoregressive_cosine_continued",
-        "autoregressive_rsqrt",
-        "matched_rsqrt",
-        "continued_rsqrt",
-    ] = "cosine"
+    name: Annotated[str, OneOf(SCHEDULES)] = "cosine"
     warmup: float = Field(default=0.1, ge=0, lt=1, description="share of the steps that warm up linearly")
     cooldown: float | None = Field(
         default=None, ge=0, lt=1, description="share of the steps that cool down linearly, of rsqrt (0.1)"
@@ -67,7 +81,8 @@ class Schedule(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _with_cooldown(cls, value: Any) -> Any:
-        if isinstance(value, dict) and "cooldown" in SCHEDULES.get(str(value.get("name")), ()):
+        row = SCHEDULES.get(str(value.get("name"))) if isinstance(value, dict) else None
+        if row is not None and "cooldown" in row.settings:
             return {"cooldown": 0.1, **{key: one for key, one in value.items() if one is not None}}
         return value
 
@@ -79,12 +94,17 @@ class Schedule(Frozen):
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
         for setting in ("cooldown", "peaks"):
-            if getattr(self, setting) is not None and setting not in SCHEDULES[self.name]:
-                having = ", ".join(name for name, settings in SCHEDULES.items() if setting in settings)
-                raise ValueError(f"{setting}: the schedule {self.name} takes none; those that do: {having}")
+            if getattr(self, setting) is not None and setting not in self.row.settings:
+                having = ", ".join(name for name, row in SCHEDULES.items() if setting in row.settings)
+                raise FieldError(setting, f"the schedule {self.name} takes none; those that do: {having}")
         if min(self.peak_factors, default=1.0) < self.final:
-            raise ValueError(f"peaks: {self.peaks} given; each is a factor of lr, {self.final:g} at least (final)")
+            raise FieldError("peaks", f"{self.peaks} given; each is a factor of lr, {self.final:g} at least (final)")
         return self
+
+    @property
+    def row(self) -> ScheduleRow:
+        """What the schedule does."""
+        return SCHEDULES[self.name]
 
     @property
     def peak_factors(self) -> tuple[float, ...]:
@@ -94,13 +114,12 @@ class Schedule(Frozen):
     @property
     def looks_back(self) -> bool:
         """Whether the steps of earlier tasks count."""
-        return "peaks" not in SCHEDULES[self.name]
+        return self.row.peak is not None
 
     def of_task(self, index: int) -> "Schedule":
         """What one task sees of it (from 1): of the peaks its own."""
         if self.looks_back and index == 1:  # it has nothing to look back at, so it is the schedule that it is made of
-            name = "cosine" if "cosine" in self.name else "rsqrt"
-            return self.model_copy(update={"name": name})
+            return self.model_copy(update={"name": self.row.within})
         if self.peaks is None:
             return self
         peak = self.peak_factors[index - 1]
@@ -136,7 +155,7 @@ class Mixture(Frozen):
     buffer_size: int | None = Field(
         default=None, description="samples that the buffer of earlier tasks holds; default: all"
     )
-    buffer_policy: Literal["reservoir", "balanced"] | None = Field(
+    buffer_policy: Policy | None = Field(
         default=None, description="what a buffer of limited size keeps: reservoir, balanced (alike of every concept)"
     )
 
@@ -160,9 +179,9 @@ class Mixture(Frozen):
     @model_validator(mode="after")
     def _limits_act(self) -> Self:
         if self.buffer_policy is not None and self.buffer_size is None:
-            raise ValueError("buffer_policy: it acts on a buffer of limited size; give a buffer_size, or remove it")
+            raise FieldError("buffer_policy", "it acts on a buffer of limited size; give a buffer_size, or remove it")
         if self.buffer_size is not None and self.buffer == 0:
-            raise ValueError("buffer_size: the share of the buffer is 0, so its size has no effect; remove it")
+            raise FieldError("buffer_size", "the share of the buffer is 0, so its size has no effect; remove it")
         return self
 
     @model_validator(mode="after")
@@ -171,6 +190,9 @@ class Mixture(Frozen):
         if abs(total - 1) > 1e-9:
             raise ValueError(f"the shares pool + new + buffer must sum to 1, not {total:g}")
         return self
+
+
+Precision = Literal["fp32", "bf16"]
 
 
 class Recipe(Frozen):
@@ -182,7 +204,7 @@ class Recipe(Frozen):
     mixture: Mixture = Mixture()
     batch_size: int = Field(default=512, ge=2, le=10**8, description="samples per optimiser step")
     steps: int = Field(ge=1, description="optimiser steps per task")
-    precision: Literal["fp32", "bf16"] = Field(default="fp32", description="type of the matrix products in training")
+    precision: Precision = Field(default="fp32", description="type of the matrix products in training")
     temperature: float | None = Field(
         default=None,
         ge=0.01,
@@ -222,17 +244,19 @@ class Recipe(Frozen):
     @model_validator(mode="after")
     def _averages_weights(self) -> Self:
         if self.online_ema is not None and self.method.adapter is not None:
-            raise ValueError(
-                f"online_ema: it averages weights, and {self.method.name} trains factors, whose averages make other "
-                "weights; use a method without an adapter, or a timeline that merges"
+            raise FieldError(
+                "online_ema",
+                f"it averages weights, and {self.method.name} trains factors, whose averages make other "
+                "weights; use a method without an adapter, or a timeline that merges",
             )
         return self
 
     @model_validator(mode="after")
     def _keeps_its_temperature(self) -> Self:
         if self.temperature is not None and self.method.adapter is not None and not self.method.logit_scale:
-            raise ValueError(
-                f"temperature: {self.method.name} stores its adapter alone; add logit_scale: true, which trains it, too"
+            raise FieldError(
+                "temperature",
+                f"{self.method.name} stores its adapter alone; add logit_scale: true, which trains it, too",
             )
         return self
 
@@ -269,13 +293,13 @@ class Model(Frozen):
     def _says_its_weights(self) -> Self:
         brings_its_own = self.name.startswith(("hf-hub:", "local-dir:"))
         if self.pretrained is None and not brings_its_own:
-            raise ValueError(
-                "pretrained: missing; a tag of open_clip, a checkpoint file, or random for weights that know nothing"
+            raise FieldError(
+                "pretrained", "missing; a tag of open_clip, a checkpoint file, or random for weights that know nothing"
             )
         if self.pretrained is not None and brings_its_own:
-            raise ValueError(f"pretrained: {self.pretrained} given; {self.name} brings its own weights; remove it")
+            raise FieldError("pretrained", f"{self.pretrained} given; {self.name} brings its own weights; remove it")
         if self.seed and self.pretrained != "random":
-            raise ValueError("seed: only random weights have one; remove it")
+            raise FieldError("seed", "only random weights have one; remove it")
         return self
 
 
@@ -322,30 +346,11 @@ Learnt = Annotated[
 """A workload: a model, and the data that it learns from."""
 
 
-ORDERINGS = ("random", "easy_to_hard", "frequency", "similarity", "time", "time_mixed", "dataset")
-"""Each also reversed, under its name after "reversed_"; `streams.orderings` says what they are."""
-
-
 class Stream(Frozen):
     """How the concepts become tasks: an ordering of all adaptation concepts, cut into contiguous chunks."""
 
     tasks: int = Field(default=6, ge=1, description="updates in the stream")
-    ordering: Literal[
-        "random",
-        "easy_to_hard",
-        "frequency",
-        "similarity",
-        "time",
-        "time_mixed",
-        "dataset",
-        "reversed_random",
-        "reversed_easy_to_hard",
-        "reversed_frequency",
-        "reversed_similarity",
-        "reversed_time",
-        "reversed_time_mixed",
-        "reversed_dataset",
-    ] = "random"
+    ordering: Annotated[str, OneOf(BOTH_WAYS)] = "random"
     embedding: Literal["text", "image"] | None = Field(
         default=None, description="what concepts are alike by, for ordering similarity: text, image"
     )
@@ -359,7 +364,7 @@ class Stream(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _with_embedding(cls, value: Any) -> Any:
-        if isinstance(value, dict) and str(value.get("ordering")).removeprefix("reversed_") == "similarity":
+        if isinstance(value, dict) and forward(str(value.get("ordering"))) == "similarity":
             return {"embedding": "text", **{key: one for key, one in value.items() if one is not None}}
         return value
 
@@ -372,13 +377,13 @@ class Stream(Frozen):
     def _path_of_similarity(self) -> Self:
         for setting in ("embedding", "start_concept"):
             if getattr(self, setting) is not None and not self.is_by_similarity:
-                raise ValueError(f"{setting}: the ordering {self.ordering} has none; it belongs to similarity")
+                raise FieldError(setting, f"the ordering {self.ordering} has none; it belongs to similarity")
         return self
 
     @property
     def is_by_similarity(self) -> bool:
         """Whether the ordering is a path through embeddings."""
-        return self.ordering.removeprefix("reversed_") == "similarity"
+        return forward(self.ordering) == "similarity"
 
     @property
     def factors(self) -> tuple[float, ...]:
@@ -392,7 +397,9 @@ class Stream(Frozen):
     @model_validator(mode="after")
     def _steps_for_each_task(self) -> Self:
         if len(self.factors) != self.tasks:
-            raise ValueError(f"steps_factors: {self.steps_factors} given; one for each of {self.tasks} tasks is needed")
+            raise FieldError(
+                "steps_factors", f"{self.steps_factors} given; one for each of {self.tasks} tasks is needed"
+            )
         return self
 
 
@@ -410,7 +417,7 @@ class TrialConfig(Frozen):
     def _a_peak_for_each_task(self) -> Self:
         peaks, tasks = self.recipe.schedule.peak_factors, self.stream.tasks
         if peaks and len(peaks) != tasks:
-            raise ValueError(f"recipe.schedule.peaks: {len(peaks)} given; one for each of {tasks} tasks is needed")
+            raise FieldError("recipe.schedule.peaks", f"{len(peaks)} given; one for each of {tasks} tasks is needed")
         return self
 
     @model_validator(mode="after")
@@ -418,26 +425,30 @@ class TrialConfig(Frozen):
         penalty, timeline = self.recipe.method.penalty, self.timeline
         merges_fishers = timeline.rule is not None and timeline.rule.name == "fisher"
         if merges_fishers and not isinstance(penalty, Ewc):
-            raise ValueError(
-                "timeline.rule: fisher needs Fisher matrices, which updates with the penalty ewc keep; compose it "
-                "(penalty: ewc; with strength: 0 it keeps them and pulls nowhere)"
+            raise FieldError(
+                "timeline.rule",
+                "fisher needs Fisher matrices, which updates with the penalty ewc keep; compose it "
+                "(penalty: ewc; with strength: 0 it keeps them and pulls nowhere)",
             )
         if penalty is None:
             return self
         if self.recipe.method.adapter is not None and not self.continues_adapters:
-            raise ValueError(
-                f"recipe.method.penalty: {penalty.name} remembers parameters, and an adapter that is folded after each "
-                "task leaves none; use the timeline finetune with lifetime continue, or another method"
+            raise FieldError(
+                "recipe.method.penalty",
+                f"{penalty.name} remembers parameters, and an adapter that is folded after each "
+                "task leaves none; use the timeline finetune with lifetime continue, or another method",
             )
         if merges_fishers and self.recipe.method.adapter is not None:
-            raise ValueError(
-                "timeline.rule: fisher needs Fisher matrices of weights, and an adapter has those of its factors; use "
-                "a method without an adapter"
+            raise FieldError(
+                "timeline.rule",
+                "fisher needs Fisher matrices of weights, and an adapter has those of its factors; use "
+                "a method without an adapter",
             )
         if penalty.name != "l2init" and timeline.start == "base" and not merges_fishers:
-            raise ValueError(
-                f"recipe.method.penalty: {penalty.name} would do nothing: with the timeline {timeline.name} every task "
-                "starts from the base; use finetune, ema or ft"
+            raise FieldError(
+                "recipe.method.penalty",
+                f"{penalty.name} would do nothing: with the timeline {timeline.name} every task "
+                "starts from the base; use finetune, ema or ft",
             )
         return self
 

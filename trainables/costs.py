@@ -19,14 +19,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainables.config import Optimiser
+from trainables.config import Optimiser, Precision
 from trainables.methods.attach import adapt
 from trainables.methods.galore import GaloreAdamW, state_numbers
 from trainables.methods.method import Ewc, Method, Si, named
 from trainables.metrics import Cost
 from trainables.workloads.workload import Batch, Workload
-
-Precision = Literal["fp32", "bf16"]
 
 
 class StepCost(NamedTuple):

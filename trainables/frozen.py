@@ -6,16 +6,34 @@ All that is wrong with a value is said at once: which key of which file, what wa
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 
 class ConfigError(ValueError):
     """A config that cannot be used; the message names the key, what was given and what is allowed."""
+
+
+class FieldError(ValueError):
+    """What a validator says of one key of the value that it checks; `parse` names the key as the user wrote it.
+
+    Args:
+        key: from the value on, such as "recipe.schedule.peaks".
+        message: all but the key.
+    """
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(key, message)
+        self.keys, self.message = tuple(key.split(".")), message
+
+    def __str__(self) -> str:
+        return f"{'.'.join(self.keys)}: {self.message}"
 
 
 class Frozen(BaseModel):
@@ -37,6 +55,25 @@ class Frozen(BaseModel):
             found = _text({name: getattr(self, name) for name in type(self).model_fields})
             object.__setattr__(self, "_text", found)
         return found
+
+
+class OneOf:
+    """The type of a field that takes the names in a table, `Annotated[str, OneOf(TABLE)]`: a new row is one, too."""
+
+    def __init__(self, table: Collection[str]) -> None:
+        self._table = table
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._known)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"enum": list(self._table), "type": "string"}
+
+    def _known(self, value: object) -> str:
+        if isinstance(value, str) and value in self._table:
+            return value
+        *most, last = (repr(name) for name in self._table)
+        raise PydanticKnownError("literal_error", {"expected": " or ".join([*filter(None, [", ".join(most)]), last])})
 
 
 _FEW = 4
@@ -77,37 +114,57 @@ def suggestion(name: object, known: Iterable[str]) -> str:
     return f"did you mean {by_lower[close[0]]}? " if close else ""
 
 
-def parse(model: type[_Model], value: object, *, source: str) -> _Model:
-    """Validate `value` as `model`; raise ConfigError that names each wrong key of `source`."""
+def parse(
+    model: type[_Model], value: object, *, source: str, named: Callable[[tuple[str, ...]], str] | None = None
+) -> _Model:
+    """Validate `value` as `model`; raise ConfigError that names each wrong key of `source`.
+
+    Args:
+        model: what the value becomes.
+        value: what a user wrote, or what was made of it.
+        source: what a user calls the value, such as the name of a file.
+        named: what a user calls a place in the model, given by its keys; it follows the source. By default the user
+            wrote a document with the same keys.
+    """
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(model, error, source))) from error
+        raise ConfigError("\n".join(source + line for line in _explain(model, error, named))) from error
 
 
-def _explain(model: type[BaseModel], error: ValidationError, source: str) -> Iterator[str]:
+def _explain(
+    model: type[BaseModel], error: ValidationError, named: Callable[[tuple[str, ...]], str] | None
+) -> Iterator[str]:
     for problem in error.errors():
         keys, node = _locate(model, problem["loc"])
-        where = ".".join(keys) or "the whole document"
-        given = problem["input"]
+        given, wrong = problem["input"], problem.get("ctx", {}).get("error")
+        of_field = wrong.keys if isinstance(wrong, FieldError) else ()
+        where = named((*keys, *of_field)) if named else _in_document(keys, of_field)
         if problem["type"] == "extra_forbidden":
             allowed = sorted(node.get("properties", {}))
             meant = suggestion(keys[-1], allowed)
-            yield f"{source}: {where}: unknown key; {meant}allowed here: {', '.join(allowed)}"
+            yield f"{where}: unknown key; {meant}allowed here: {', '.join(allowed)}"
         elif problem["type"] == "missing":
-            yield f"{source}: {where}: missing; it has no default"
+            yield f"{where}: missing; it has no default"
+        elif isinstance(wrong, FieldError):
+            yield f"{where}: {wrong.message}"
         elif problem["type"] in ("union_tag_invalid", "union_tag_not_found"):
             context = problem.get("ctx", {})
             name = given.get("name") if isinstance(given, Mapping) else given
             tags = context.get("expected_tags", "an object with a key 'name'")
             meant = suggestion(name, _quoted(tags))
-            yield f"{source}: {where}.name: {name!r} is unknown; {meant}allowed: {tags}"
+            yield f"{where}.name: {name!r} is unknown; {meant}allowed: {tags}"
         else:
             message = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
             shown = "" if isinstance(given, Mapping) else f"{given!r} given; "
             if problem["type"] == "literal_error" and len(choices := _quoted(message)) > _FEW:
                 shown += suggestion(given, choices)
-            yield f"{source}: {where}: {shown}{_allowed(problem['type'], message, _inner(model, keys, node))}"
+            yield f"{where}: {shown}{_allowed(problem['type'], message, _inner(model, keys, node))}"
+
+
+def _in_document(keys: Sequence[str], of_field: Sequence[str]) -> str:
+    """A place by its keys, those first under which the validator found the others."""
+    return f": {': '.join('.'.join(some) for some in (keys, of_field) if some) or 'the whole document'}"
 
 
 def _allowed(kind: str, message: str, node: Mapping[str, Any]) -> str:

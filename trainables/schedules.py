@@ -40,7 +40,7 @@ def factor(schedule: Schedule, *, step: int, steps: int, earlier: Sequence[int] 
         earlier: steps of all earlier tasks; schedules that do not look back take none.
     """
     own, past = span(schedule, steps), [span(schedule, one) for one in earlier]
-    shape = _SHAPES[schedule.name]
+    shape = _SHAPES[schedule.row.within, schedule.row.goes_on]
     peak = _peak(schedule, own, past)
     if step < own.warm:
         return peak * (step + 1) / own.warm
@@ -74,26 +74,28 @@ def scaled(lr: float, *, batch_size: int, reference: int, rule: str) -> tuple[fl
 def _peak(schedule: Schedule, own: Span, past: Sequence[Span]) -> float:
     if schedule.peaks is not None:
         return schedule.peak_factors[0]
-    return _above(schedule, _PEAKS[schedule.name](own, past)) if past and schedule.looks_back else 1.0
+    if not past or schedule.row.peak is None:
+        return 1.0
+    return _above(schedule, _PEAKS[schedule.row.peak](own, past))
 
 
 def _half_cosine(done: int, of: int) -> float:
     return (1 + math.cos(math.pi * (done / of))) / 2 if of else 1.0
 
 
-def _autoregressive_cosine(own: Span, past: Sequence[Span]) -> float:
+def _of_one_cosine(own: Span, past: Sequence[Span]) -> float:
     """Of one cosine over all tasks so far, right after the warm-up of this one."""
     done = sum(one.body for one in past)
     return _half_cosine(min(done + 1, done + own.body), done + own.body)
 
 
-def _autoregressive_rsqrt(own: Span, past: Sequence[Span]) -> float:
+def _of_one_rsqrt(own: Span, past: Sequence[Span]) -> float:
     """Of one rsqrt over all tasks so far, whose warm-up is as long as all of theirs, right after that of this one."""
     warm = max(1, sum(one.warm for one in [*past, own]))
     return math.sqrt(warm / max(warm, sum(one.steps for one in past) + own.warm))
 
 
-def _continued_rsqrt(_: Span, past: Sequence[Span]) -> float:
+def _of_first_rsqrt(_: Span, past: Sequence[Span]) -> float:
     """Of the first task's rsqrt, gone on without the warm-ups and cooldowns of later tasks."""
     return math.sqrt(_first(past) / _seen(past))
 
@@ -107,11 +109,9 @@ def _seen(past: Sequence[Span]) -> int:
 
 
 _PEAKS: dict[str, Callable[[Span, Sequence[Span]], float]] = {
-    "autoregressive_cosine": _autoregressive_cosine,
-    "autoregressive_cosine_continued": _autoregressive_cosine,
-    "autoregressive_rsqrt": _autoregressive_rsqrt,
-    "matched_rsqrt": _continued_rsqrt,
-    "continued_rsqrt": _continued_rsqrt,
+    "one cosine": _of_one_cosine,
+    "one rsqrt": _of_one_rsqrt,
+    "first rsqrt": _of_first_rsqrt,
 }
 
 # -- shapes ------------------------------------------------------------------------------------------------------------
@@ -160,13 +160,11 @@ def _cooled(schedule: Schedule, step: int, own: Span, body: Callable[[int], floa
     return floor + (top - floor) * (own.steps - step) / (own.cool + 1)
 
 
-_SHAPES: dict[str, Callable[..., float]] = {
-    "constant": _constant,
-    "cosine": _cosine,
-    "autoregressive_cosine": _cosine,
-    "autoregressive_cosine_continued": _cosine_over_all,
-    "rsqrt": _rsqrt,
-    "autoregressive_rsqrt": _rsqrt,
-    "matched_rsqrt": _rsqrt,
-    "continued_rsqrt": _rsqrt_gone_on,
+_SHAPES: dict[tuple[str, bool], Callable[..., float]] = {
+    ("constant", False): _constant,
+    ("cosine", False): _cosine,
+    ("cosine", True): _cosine_over_all,
+    ("rsqrt", False): _rsqrt,
+    ("rsqrt", True): _rsqrt_gone_on,
 }
+"""By the schedule within a task, and whether it goes on with what its peak follows."""

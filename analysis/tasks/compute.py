@@ -159,19 +159,6 @@ def anytime(
     return tuple(found)
 
 
-def gains_per_cost(paths: Paths, unit: Unit) -> tuple[Estimate | None, ...]:
-    """Final gain of every config per large unit of its cost (see `LARGE`); None for one that costs nothing.
-
-    Raises:
-        ValueError: there is no Z-J line.
-    """
-    if paths.joint is None:
-        raise ValueError("no gain without a Z-J line")
-    reading = read_at(paths, unit, np.finfo(float).max)
-    gains = jackknife(reading.points, lambda means: means.gain)
-    return tuple(_per_cost(gains, reading, row, unit) for row in range(len(paths.x)))
-
-
 def _at_budget(
     method: str, rows: IntArray, paths: Paths, reading: Reading, gains: Jackknife | None, unit: Unit
 ) -> MethodAtBudget:

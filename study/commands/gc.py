@@ -9,7 +9,7 @@ import typer
 from study.commands.report import FolderArgument
 from study.commands.run import warn
 from study.definition.study import KEEPS
-from study.folder.folder import Folder, held
+from study.folder.folder import Folder, folder_lock
 from study.folder.retention import Holdings, look
 from trainables.frozen import ConfigError
 
@@ -37,7 +37,7 @@ def gc(
     chosen = next((one for one in KEEPS if one == (keep or definition.keep)), None)
     if chosen is None:
         raise ConfigError(f"--keep: {keep!r} given; allowed: {', '.join(KEEPS)}")
-    with held(folder):
+    with folder_lock(folder):
         store = home.store(warn)
         store.check(writable=yes)
         holdings = look(store, home, definition)

@@ -21,13 +21,12 @@ def rule_named(name: str, **settings: object) -> MergeRule:
         ConfigError: an unknown rule, or a setting that it has not or that is not allowed.
     """
     given = {key: value for key, value in settings.items() if value is not None}
-    try:
-        return parse(MergeRule, {"name": name, **given}, source=_WHERE)
-    except ConfigError as error:
-        message = str(error).replace(": the whole document: ", ": ").replace(f"{_WHERE}: name:", f"{_WHERE}: --rule:")
-        for key in settings:
-            message = message.replace(f"{_WHERE}: {key}:", f"{_WHERE}: --{key.replace('_', '-')}:")
-        raise ConfigError(message) from error
+    return parse(MergeRule, {"name": name, **given}, source=_WHERE, named=_option)
+
+
+def _option(keys: tuple[str, ...]) -> str:
+    """The option that sets a key of a rule."""
+    return f": --{'rule' if key == 'name' else key.replace('_', '-')}" if (key := ".".join(keys)) else ""
 
 
 def merge_named(

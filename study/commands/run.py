@@ -23,7 +23,7 @@ from study.running.run import Executor, RunError, end_children, gentle_end, run_
 from study.search.check import check_search
 from study.search.start import source_of
 from study.tracking.companion import tracked
-from study.tracking.tracker import require_libraries
+from study.tracking.trackers import require_libraries
 from trainables.config import Clip
 from trainables.frozen import ConfigError
 from trainables.runtime import cache_folder

@@ -5,7 +5,6 @@ One file that needs no other, no network and no scripts. It stays below about 5 
 
 import base64
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from PIL import Image
 from study.data.check import Counts, counts
 from study.data.importers.rows import shown
 from study.data.inspection import sources
+from trainables.files import whole
 from trainables.frozen import ConfigError
 from trainables.randomness import generator
 from trainables.workloads.clip.data import manifest
@@ -79,9 +79,8 @@ def write_page(path: Path, out: Path, *, samples: int, seed: int) -> int:
     if out.suffix not in (".html", ".htm"):
         raise ConfigError(f"--out: {out} given; a page is written as .html")
     page = render(manifest.read(path), path, samples=samples, seed=seed).encode("utf-8", "replace")
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(page)
-    temporary.replace(out)
+    with whole(out) as file:
+        file.write_bytes(page)
     return len(page)
 
 

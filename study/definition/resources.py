@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from trainables.frozen import Frozen, suggestion
+from trainables.frozen import FieldError, Frozen, suggestion
 from trainables.methods.method import METHODS
 from trainables.runtime import Runtime
 
@@ -70,11 +70,11 @@ class Resources(Frozen):
         for method in self.by_method:
             if method not in METHODS:
                 meant = suggestion(method, METHODS)
-                raise ValueError(f"by_method: {method!r} is no method; {meant}allowed: {', '.join(METHODS)}")
+                raise FieldError("by_method", f"{method!r} is no method; {meant}allowed: {', '.join(METHODS)}")
         for custom in (self.custom, *(held.custom or {} for held in self.by_method.values())):
             for name in custom:
                 if name in _OWN:
-                    raise ValueError(f"custom: {name} has a key of its own; write {_OWN[name]} instead")
+                    raise FieldError("custom", f"{name} has a key of its own; write {_OWN[name]} instead")
         return self
 
     @model_validator(mode="after")
@@ -83,9 +83,10 @@ class Resources(Frozen):
         none = [key for key, gpus in said.items() if gpus == 0]
         some = [key for key, gpus in said.items() if gpus]
         if self.device != "cpu" and none and (some or self.device == "cuda"):
-            raise ValueError(
-                f"{none[0]}: 0 given beside {some[0] if some else 'device: cuda'}; methods share updates, so all "
-                "trials of a study compute on one device: give each some of a GPU, or none, or set device: cpu"
+            raise FieldError(
+                none[0],
+                f"0 given beside {some[0] if some else 'device: cuda'}; methods share updates, so all "
+                "trials of a study compute on one device: give each some of a GPU, or none, or set device: cpu",
             )
         return self
 

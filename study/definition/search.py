@@ -1,16 +1,15 @@
 """What a user says of a search and of early stopping: the keys `search` and `early_stopping` of a study."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from trainables.frozen import Frozen, suggestion
+from study.search.sampler import SAMPLERS
+from trainables.frozen import FieldError, Frozen, OneOf, suggestion
 
 Objective = Literal["aka", "azs", "gm", "gain"]
 OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
-Sampler = Literal["tpe", "nsga2", "gp", "random"]
-SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
 
 
 class Constraints(Frozen):
@@ -79,7 +78,7 @@ class Search(Frozen):
     """
 
     spaces: list[dict[str, Any]]
-    sampler: Sampler = "tpe"
+    sampler: Annotated[str, OneOf(SAMPLERS)] = "tpe"
     objectives: list[Objective] = Field(default_factory=lambda: list(OBJECTIVES[:2]))
     constraints: Constraints = Constraints()
     first_blocks: int = Field(default=1, ge=1)
@@ -97,7 +96,7 @@ class Search(Frozen):
     @field_validator("sampler", mode="before")
     @classmethod
     def _known_sampler(cls, value: object) -> object:
-        return _one_of(value, SAMPLERS)
+        return _one_of(value, tuple(SAMPLERS))
 
     @field_validator("objectives", mode="before")
     @classmethod
@@ -133,5 +132,5 @@ class EarlyStopping(Frozen):
     @model_validator(mode="after")
     def _at_tasks(self) -> Self:
         if not self.at or sorted(set(self.at)) != self.at or self.at[0] < 1:
-            raise ValueError(f"at: {self.at} given; tasks in rising order, from 1, such as [2, 4]")
+            raise FieldError("at", f"{self.at} given; tasks in rising order, from 1, such as [2, 4]")
         return self

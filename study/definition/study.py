@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import Field, field_validator, model_validator
@@ -12,8 +12,9 @@ from pydantic import Field, field_validator, model_validator
 from search_spaces.space import Scalar, Values
 from study.definition.resources import Resources
 from study.definition.search import EarlyStopping, Search
+from study.tracking.trackers import TRACKERS
 from trainables.config import Clip, Learnt, Pocket, Subset
-from trainables.frozen import ConfigError, Frozen, parse, suggestion
+from trainables.frozen import ConfigError, FieldError, Frozen, OneOf, parse, suggestion
 from trainables.store.store import is_address
 
 PRESETS = resources.files("search_spaces.presets")
@@ -74,9 +75,6 @@ class LrScaling(Frozen):
 Keep = Literal["needed", "final", "all"]
 KEEPS: tuple[Keep, ...] = get_args(Keep)
 
-Tracker = Literal["tensorboard", "mlflow", "wandb"]
-TRACKERS: tuple[Tracker, ...] = get_args(Tracker)
-
 
 class StudyDefinition(Frozen):
     """A grid of configs or a search through them, all on the same blocks, and the anchors they are compared with.
@@ -121,7 +119,7 @@ class StudyDefinition(Frozen):
     keep: Keep = "needed"
     resources: Resources = Resources()
     retries: int = Field(default=1, ge=0)
-    tracking: list[Tracker] = Field(default_factory=list)
+    tracking: list[Annotated[str, OneOf(TRACKERS)]] = Field(default_factory=list)
 
     @field_validator("fixed", "joint", mode="before")
     @classmethod
@@ -129,7 +127,7 @@ class StudyDefinition(Frozen):
         """One value each; said here because the union of allowed types would say it once for each of them."""
         for name, one in value.items() if isinstance(value, Mapping) else ():
             if not _is_value(name, one):
-                raise ValueError(f"{name}: {one!r} given; one value is needed here, lists belong in grid")
+                raise FieldError(name, f"{one!r} given; one value is needed here, lists belong in grid")
         return value
 
     @field_validator("grid", mode="before")
@@ -162,9 +160,9 @@ class StudyDefinition(Frozen):
     @model_validator(mode="after")
     def _grid_or_search(self) -> Self:
         if self.grid is None and self.search is None:
-            raise ValueError("grid: missing; give a grid of configs, or a search through them")
+            raise FieldError("grid", "missing; give a grid of configs, or a search through them")
         if self.grid is not None and self.search is not None:
-            raise ValueError("search: given beside a grid; a study has one of the two")
+            raise FieldError("search", "given beside a grid; a study has one of the two")
         return self
 
     @model_validator(mode="after")
@@ -172,32 +170,33 @@ class StudyDefinition(Frozen):
         if self.search is None:
             return self
         if self.search.first_blocks > len(self.blocks):
-            raise ValueError(
-                f"search.first_blocks: {self.search.first_blocks} given; the study has {len(self.blocks)} blocks"
+            raise FieldError(
+                "search.first_blocks", f"{self.search.first_blocks} given; the study has {len(self.blocks)} blocks"
             )
         if "gain" in self.search.objectives and self.joint is None:
-            raise ValueError(
-                "search.objectives: gain is measured from the line between the zero-shot and the joint point, and "
-                "`joint: null` leaves the joint anchor out; remove it, or search for [aka, azs]"
+            raise FieldError(
+                "search.objectives",
+                "gain is measured from the line between the zero-shot and the joint point, and "
+                "`joint: null` leaves the joint anchor out; remove it, or search for [aka, azs]",
             )
         return self
 
     @model_validator(mode="after")
     def _trackers_differ(self) -> Self:
         if len(set(self.tracking)) < len(self.tracking):
-            raise ValueError(f"tracking: {', '.join(self.tracking)} given; name each once")
+            raise FieldError("tracking", f"{', '.join(self.tracking)} given; name each once")
         return self
 
     @model_validator(mode="after")
     def _within_tasks(self) -> Self:
         if not all(0 < at < 1 for at in self.evaluate_at):
-            raise ValueError(f"evaluate_at: {self.evaluate_at} given; fractions of a task, above 0 and below 1")
+            raise FieldError("evaluate_at", f"{self.evaluate_at} given; fractions of a task, above 0 and below 1")
         return self
 
     @model_validator(mode="after")
     def _blocks_differ(self) -> Self:
         if not self.blocks or len(set(self.blocks)) < len(self.blocks):
-            raise ValueError("blocks: give at least one block, and each pair of seed and order once")
+            raise FieldError("blocks", "give at least one block, and each pair of seed and order once")
         return self
 
 

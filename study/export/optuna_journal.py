@@ -7,7 +7,6 @@ that Optuna gives to the writing process is a fixed one. Nothing ever reads it b
 
 import contextlib
 import json
-import os
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from study.results.reader import Results
 from study.results.tables import Row
 from study.status.observer import Observer
 from study.status.status import TrialStatus
+from trainables.files import whole
 from trainables.metrics import Summary
 from trainables.quiet_logs import silenced
 from trainables.store.store import StoreError
@@ -58,14 +58,9 @@ def export_study(folder: Folder, out: Path) -> dict[str, int]:
         distributions=distributions([one.params for one in exported]),
         attributes=_attributes(observer.anchors),
     )
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text("".join(lines), encoding="utf-8")
-            temporary.replace(out)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole(out) as file:
+            file.write_text("".join(lines), encoding="utf-8")
     except OSError as error:
         raise StoreError(f"{out}: cannot be written ({error.strerror})") from error
     return dict(Counter(one.state for one in exported))

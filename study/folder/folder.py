@@ -16,6 +16,7 @@ from study.definition.study import StudyDefinition, differences, dump, read, rec
 from study.planning.decisions import DecisionFile, Decisions
 from study.planning.plan import Plan, make_plan
 from study.planning.searched import request
+from trainables.files import leftovers, whole
 from trainables.frozen import ConfigError
 from trainables.store.store import Store, StoreError, open_store
 
@@ -60,7 +61,8 @@ class Folder:
     def name_anew(self) -> str:
         """Give it a random name, which a folder that was copied must not share."""
         name = secrets.token_hex(16)
-        (self.path / _NAME).write_text(name)
+        with whole(self.path / _NAME) as file:
+            file.write_text(name)
         return name
 
     @cached_property
@@ -153,10 +155,11 @@ def claim(path: Path, definition: StudyDefinition, source: str) -> Iterator[tupl
     folder = Folder(path=path)
     if path.exists() and not path.is_dir():
         raise ConfigError(f"{path}: a file; give --dir a folder")
-    others = {p.name for p in path.iterdir()} - {_LOCK, _DRAFT} if path.is_dir() else set()
+    ours = {_LOCK, *(one.name for one in leftovers(folder.definition_file))}
+    others = {one.name for one in path.iterdir()} - ours if path.is_dir() else set()
     if others and not others & {"store", folder.log_file.name} and not folder.definition_file.exists():
         raise ConfigError(f"{path}: not empty and not a study's folder; give --dir an empty or a new folder")
-    with held(path):
+    with folder_lock(path):
         changed = _changes(folder, definition, source)
         try:
             _write_definition(folder, definition)
@@ -166,7 +169,7 @@ def claim(path: Path, definition: StudyDefinition, source: str) -> Iterator[tupl
 
 
 @contextlib.contextmanager
-def held(path: Path) -> Iterator[None]:
+def folder_lock(path: Path) -> Iterator[None]:
     """Hold a study's folder for this process, so that no run works on it.
 
     Raises:
@@ -195,7 +198,7 @@ def is_held(folder: Folder) -> bool:
     return False
 
 
-_LOCK, _DRAFT, _NAME, _DECISIONS = ".lock", ".study.yaml.tmp", ".name", "decisions.jsonl"
+_LOCK, _NAME, _DECISIONS = ".lock", ".name", "decisions.jsonl"
 _PATIENCE_SECONDS = 1.0
 
 
@@ -239,12 +242,8 @@ def _changes(folder: Folder, definition: StudyDefinition, source: str) -> list[s
 
 
 def _write_definition(folder: Folder, definition: StudyDefinition) -> None:
-    draft = folder.path / _DRAFT
-    with draft.open("w") as file:
-        file.write(dump(definition))
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(folder.definition_file)
+    with whole(folder.definition_file) as file:
+        file.write_text(dump(definition))
 
 
 def _continues(old: StudyDefinition, new: StudyDefinition, source: str, decisions: Decisions) -> bool:

@@ -10,7 +10,8 @@ from typing import cast, get_args
 import torch
 
 from study.planning.affordable import MOST_STEPS, affordable_steps
-from trainables.costs import Accounting, Precision, StepCost, measured_peak, paper_step_cost, step_cost
+from trainables.config import Precision
+from trainables.costs import Accounting, StepCost, measured_peak, paper_step_cost, step_cost
 from trainables.frozen import ConfigError, suggestion
 from trainables.methods.method import METHODS, Ewc, Method, hyperparameters, named
 from trainables.methods.scope import refusal

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import platform
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ import torch
 
 from trainables.config import Recipe, Schedule
 from trainables.costs import step_cost
+from trainables.files import whole
 from trainables.frozen import digest
 from trainables.nodes import Base, Update, cost_key
 from trainables.runtime import Runtime
@@ -162,7 +162,5 @@ def memory_bytes() -> int:
 
 
 def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    with whole(path) as file:
+        file.write_text(text)

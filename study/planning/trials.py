@@ -163,8 +163,8 @@ def _joint_values(asked: Mapping[str, Scalar], definition: StudyDefinition, firs
     values = {**own, **fixed(definition), **asked}
     values = {name: value for name, value in values.items() if not _is_of_updates(name)} | _JOINT
     values = {name: value for name, value in values.items() if name not in _OF_STREAMS}
-    if "peaks" not in SCHEDULES.get(str(values["schedule"]), ("peaks",)):  # one task has nothing to look back at
-        values["schedule"] = "cosine" if "cosine" in str(values["schedule"]) else "rsqrt"
+    if (schedule := SCHEDULES.get(str(values["schedule"]))) is not None:  # one task has nothing to look back at
+        values["schedule"] = schedule.within
     pool = values["pool_share"]
     return {**values, "new_share": 1 - pool if isinstance(pool, int | float) else values["new_share"]}
 

@@ -3,7 +3,6 @@
 Measured times are in columns that end in `_s`; everything else is a pure function of the study.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 from search_spaces.space import AXES, axis_values
 from study.planning.plan import Plan, PlannedTrial
 from study.results.reader import Evaluation, Results
+from trainables.files import whole
 from trainables.store.store import Store, StoreError
 
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
@@ -147,7 +147,6 @@ def write(tables: Tables, folder: Path) -> None:
 
 
 def _write(tables: Tables, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for name, schema, parts in (
         ("trials", TRIALS, [pa.Table.from_pylist(tables.trials, schema=TRIALS)]),
         ("tasks", TASKS, [tables.tasks]),
@@ -156,14 +155,9 @@ def _write(tables: Tables, folder: Path) -> None:
         ("full", FULL, [tables.full]),
         ("full_scores", SCORES, _score_rows(tables.full_scores)),
     ):
-        temporary = folder / f".{name}.parquet.{os.getpid()}.tmp"
-        try:
-            with pq.ParquetWriter(temporary, schema) as file:
-                for part in parts:
-                    file.write_table(part)
-            temporary.replace(folder / f"{name}.parquet")
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole(folder / f"{name}.parquet") as file, pq.ParquetWriter(file, schema) as writer:
+            for part in parts:
+                writer.write_table(part)
 
 
 _ROWS_AT_ONCE = 1 << 20

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from search_spaces.domain import Choices, Domain
 from search_spaces.search import Point, SearchSpace
 from search_spaces.space import Scalar
-from study.definition.search import Sampler
 from trainables.frozen import digest
 
 if TYPE_CHECKING:
@@ -67,9 +66,7 @@ class Asked(NamedTuple):
     generation: int | None
 
 
-def ask(
-    space: SearchSpace, history: Sequence[Told], *, sampler: Sampler, objectives: int, seed: int, number: int
-) -> Asked:
+def ask(space: SearchSpace, history: Sequence[Told], *, sampler: str, objectives: int, seed: int, number: int) -> Asked:
     """Suggestion `number` of a search; `objectives` are so many."""
     import optuna
 
@@ -109,7 +106,7 @@ def _random(seed: int) -> "BaseSampler":
     return RandomSampler(seed=seed)
 
 
-SAMPLERS: Mapping[Sampler, Callable[[int], "BaseSampler"]] = {
+SAMPLERS: Mapping[str, Callable[[int], "BaseSampler"]] = {
     "tpe": _tpe,
     "nsga2": _nsga2,
     "gp": _gp,

@@ -10,9 +10,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import cast
 
-from study.definition.study import Tracker
 from study.folder.folder import Folder
 from study.tracking.companion import END, PATIENCE_SECONDS
 from study.tracking.feed import Feed
@@ -34,7 +32,7 @@ _QUIET = {
 """Settings of the trackers' own, where the user has said nothing."""
 
 
-def main(folder: Path, trackers: list[Tracker]) -> None:
+def main(folder: Path, trackers: list[str]) -> None:
     """Feed the trackers until the study's run ends."""
     for name in (signal.SIGINT, signal.SIGTERM):  # they are for the study, which says when to end
         signal.signal(name, signal.SIG_IGN)
@@ -47,7 +45,7 @@ def main(folder: Path, trackers: list[Tracker]) -> None:
     place.mkdir(exist_ok=True)
     told = _output_to(place / "output.log")
 
-    def off(tracker: Tracker, error: str) -> None:
+    def off(tracker: str, error: str) -> None:
         first = error.strip().splitlines()[0]
         home.log("tracking_off", tracker=tracker, error=error)
         message = f"warning: tracking: {tracker} is off for this run: {first}; the same command writes what it lacks"
@@ -79,4 +77,4 @@ def _output_to(path: Path) -> int:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), [cast("Tracker", name) for name in sys.argv[2:]])
+    main(Path(sys.argv[1]), sys.argv[2:])

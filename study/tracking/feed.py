@@ -8,9 +8,9 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from study.definition.study import Tracker
 from study.tracking.points import Source
-from study.tracking.tracker import Point, Sink, open_sink
+from study.tracking.tracker import Point, Sink
+from study.tracking.trackers import TRACKERS
 from study.tracking.written import GAIN, Record
 
 
@@ -26,7 +26,7 @@ class Feed(threading.Thread):
     """
 
     def __init__(
-        self, tracker: Tracker, source: Source, folder: Path, *, study: str, off: Callable[[Tracker, str], None]
+        self, tracker: str, source: Source, folder: Path, *, study: str, off: Callable[[str, str], None]
     ) -> None:
         super().__init__(name=tracker, daemon=True)
         self.tracker, self._source, self._folder, self._study, self._off = tracker, source, folder, study, off
@@ -40,7 +40,7 @@ class Feed(threading.Thread):
     def run(self) -> None:
         """The whole life of the tracker in this run of the study."""
         try:
-            sink = open_sink(self.tracker, self._folder, self._study)
+            sink = TRACKERS[self.tracker].open(self._folder, self._study)
             record = Record(self._folder / "written.jsonl", sink.where)
             self._write_all(sink, record, self._source.catch_up())
             while not self._ending.wait(_SECONDS):

@@ -2,13 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Literal, Protocol
 
 from search_spaces.space import Scalar
-from study.definition.study import TRACKERS, Tracker
-from trainables.frozen import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,39 +64,3 @@ class Sink(Protocol):
 
     def close(self, *, finished: bool) -> None:
         """The run of the study ends; `finished` if nothing is left of it to do."""
-
-
-_LIBRARIES: Mapping[Tracker, str] = {"tensorboard": "tensorboardX", "mlflow": "mlflow", "wandb": "wandb"}
-"""What each is written with."""
-
-
-def require_libraries(trackers: Sequence[Tracker], source: str) -> None:
-    """Raises: ConfigError: the library of a tracker is not installed."""
-    for name in trackers:
-        if find_spec(_LIBRARIES[name]) is None:
-            raise ConfigError(
-                f"{source}: tracking: {name} needs the library {_LIBRARIES[name]}, which is not installed; install it "
-                f'with: pip install "retune[{name}]", or remove {name} there'
-            )
-
-
-def open_sink(name: Tracker, folder: Path, study: str) -> Sink:
-    """The sink of a tracker.
-
-    Args:
-        name: of the tracker.
-        folder: where its files go unless its own settings in the environment say otherwise.
-        study: name of the study.
-    """
-    assert name in TRACKERS
-    if name == "tensorboard":
-        from study.tracking.tensorboard import TensorBoard
-
-        return TensorBoard(folder)
-    if name == "mlflow":
-        from study.tracking.mlflow import MLflow
-
-        return MLflow(folder, study)
-    from study.tracking.wandb import WeightsAndBiases
-
-    return WeightsAndBiases(folder)

@@ -18,9 +18,9 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.config import ORDERINGS, Stream
-from trainables.streams.orderings import ordered
-from trainables.streams.paths import length
+from tests.trainables.streams.test_paths import length
+from trainables.config import Stream
+from trainables.streams.orderings import ORDERINGS, ordered
 
 CONCEPTS, DATASETS, WIDTH = 18_381, 41, 512
 

@@ -203,6 +203,7 @@ WRONG: dict[str, tuple[list[dict[str, Values]], str]] = {
         [{"method": "lora", "online_ema": 0.9}],
         "s.yaml: grid[0].online_ema: it averages weights, and lora trains factors",
     ),
+    "timeline that is a number": ([{"timeline": 3}], "s.yaml: grid[0].timeline: 3 is unknown; allowed: finetune, "),
     "schedule": ([{"schedule": "linear"}], "s.yaml: grid[0].schedule: 'linear' given; allowed: 'cosine', 'rsqrt', "),
 }
 

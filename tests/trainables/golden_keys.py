@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -21,14 +20,15 @@ import pytest
 
 from search_spaces.space import AXES, Scalar
 from tests.trainables.toys import IDENTITY, NEW, trial
-from trainables.config import ORDERINGS, SCHEDULES, Clip, Model, Noop, Pocket, Subset, TrialConfig
+from trainables.config import SCHEDULES, Clip, Model, Noop, Pocket, Subset, TrialConfig
 from trainables.cycle import lineage
 from trainables.frozen import digest
 from trainables.lineages import Shared
 from trainables.merging.rule import LINES, ROWS
-from trainables.merging.timeline import TIMELINES, Recency
+from trainables.merging.timeline import RECENCIES, TIMELINES
 from trainables.methods.method import METHODS, PENALTIES, PROJECTIONS
 from trainables.nodes import cost_key, scores_key
+from trainables.streams.orderings import BOTH_WAYS
 from trainables.workloads.clip.data import manifest
 from trainables.workloads.clip.opening import identify_clip
 from trainables.workloads.identity import Identity
@@ -130,11 +130,11 @@ def configs() -> Iterator[tuple[str, tuple[Axes, ...]]]:
         yield f"lines/{name}", ({"timeline": "ema", "rule": "dare", "lines": name},)
     for name in ("merge", "base", "latest"):
         yield f"logit-scales/{name}", ({"timeline": "offline", "merge_logit_scale": name},)
-    for name in get_args(Recency):
+    for name in RECENCIES:
         yield f"recencies/{name}", ({"timeline": "all-all", "recency": name, "tasks": 4},)
     for name in SCHEDULES:
         yield f"schedules/{name}", ({"schedule": name},)
-    for name in (*ORDERINGS, *(f"reversed_{one}" for one in ORDERINGS)):
+    for name in BOTH_WAYS:
         yield f"orderings/{name}", ({"ordering": name}, {"ordering": name, "order": 1})
     for name in PENALTIES:
         yield f"penalties/{name}", ({"method": "lnfit", "penalty": name}, {"method": "lora", "penalty": name})

@@ -60,7 +60,7 @@ def test_factors_rise_then_fall_and_stay_in_range(warmup: float, final: float, s
 
 # -- over tasks --------------------------------------------------------------------------------------------------------
 
-META = [name for name, settings in SCHEDULES.items() if "peaks" not in settings]
+META = [name for name, row in SCHEDULES.items() if "peaks" not in row.settings]
 RSQRT = [name for name in SCHEDULES if name.endswith("rsqrt")]
 LONG = 1420
 """Steps of a task of full fine-tuning in arXiv 2408.14471."""
@@ -174,3 +174,11 @@ def test_scaled_rates_say_what_was_done(rule: str, expected: float) -> None:
     lr, said = scaled(1e-5, batch_size=2048, reference=512, rule=rule)
     assert lr == pytest.approx(expected)
     assert said == f"lr 1e-05 at batch 512 became {expected:g} at batch 2048 ({rule} scaling)"
+
+
+@pytest.mark.parametrize("name", META)
+def test_a_meta_schedule_is_in_its_first_task_the_schedule_that_its_row_says(name: str) -> None:
+    first = Schedule(name=name).of_task(1)
+    assert first.name == SCHEDULES[name].within == ("cosine" if "cosine" in name else "rsqrt")
+    assert not first.looks_back
+    assert Schedule(name=name).of_task(2).name == name

@@ -1,8 +1,8 @@
 """Merge rules: pure functions on state dicts, oldest weights first. The inputs are never changed.
 
 Weights are combined in fp32 whatever their storage type, and the result stays fp32: an average that is kept in bf16
-between merges loses small updates altogether. `stored` gives it the storage type. States may be lazy mappings, such as
-files: one tensor at a time is read of each. The formulas stand at their functions, the settings in `rule`.
+between merges loses small updates altogether. States may be lazy mappings, such as files: one tensor at a time is read
+of each. The formulas stand at their functions, the settings in `rule`.
 """
 
 import math
@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from trainables.merging.rule import MergeRule
+from trainables.merging.rule import LINES, MergeRule
 from trainables.merging.sparsify import Large, crumbs, dropped, pieces, thresholds
 from trainables.randomness import entropy
 
@@ -91,11 +91,6 @@ def merged(rule: MergeRule, sources: Sources) -> Iterator[tuple[str, Tensor]]:
         if name in repeated:
             shared[name] = tensor
         yield name, tensor
-
-
-def stored(state: State, like: State) -> dict[str, Tensor]:
-    """Merged weights in the storage types of `like`."""
-    return {name: tensor.to(like[name].dtype) for name, tensor in state.items()}
 
 
 def combination(rule: MergeRule, sources: Sources) -> "Combine":
@@ -375,7 +370,6 @@ _CONSENSUS: dict[str, Callable[[MergeRule, torch.Generator], Consensus]] = {
 # -- LiNeS -------------------------------------------------------------------------------------------------------------
 
 _BLOCK = re.compile(r"(?P<tower>.*?)\b(?:resblocks|blocks|layers|layer|h)\.(?P<index>\d+)\.")
-_POWERS = {"linear": 1.0, "quadratic": 2.0, "sqrt": 0.5}
 
 
 def _factors(rule: MergeRule, names: Sequence[str]) -> dict[str, float]:
@@ -390,7 +384,7 @@ def _factors(rule: MergeRule, names: Sequence[str]) -> dict[str, float]:
     depth: dict[str, int] = {}
     for match in places.values():
         depth[match["tower"]] = max(depth.get(match["tower"], 0), int(match["index"]))
-    first, more, power = rule.lines_first or 0.0, rule.lines_more or 0.0, _POWERS[rule.lines]
+    first, more, power = rule.lines_first or 0.0, rule.lines_more or 0.0, LINES[rule.lines]
 
     def factor(name: str) -> float:
         if name not in places or not depth[places[name]["tower"]]:

@@ -22,6 +22,7 @@ from zipfile import is_zipfile
 import torch
 from torch import Tensor
 
+from trainables.files import whole
 from trainables.merging.merge import (
     Combine,
     MergeError,
@@ -139,8 +140,8 @@ def merge_files(
         wall_seconds=time.perf_counter() - began,
     )
     try:
-        with _replacing(record_of(out)) as temporary:
-            temporary.write_text(record.as_json())
+        with whole(record_of(out)) as file:
+            file.write_text(record.as_json())
     except OSError as error:
         raise MergeError(f"{record_of(out)}: cannot be written: {error.strerror}") from error
     return record
@@ -286,7 +287,7 @@ def _write(rule: MergeRule, sources: Sources, out: Path) -> dict[str, Move]:
     header, size = _header(latest, rule)
     moved: dict[str, Move] = {}
     try:
-        with _replacing(out) as temporary, temporary.open("w+b") as file:
+        with whole(out) as made, made.open("w+b") as file:
             file.write(header)
             file.flush()
             os.posix_fallocate(file.fileno(), 0, len(header) + size)  # a full disk is told here, not by a signal
@@ -307,21 +308,9 @@ def _write(rule: MergeRule, sources: Sources, out: Path) -> dict[str, Move]:
                     del target
                 _give_back(pages, at, end)
                 at = end
-            os.fsync(file.fileno())
     except OSError as error:
         raise MergeError(f"{out}: cannot be written: {error.strerror}") from error
     return moved
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A file beside `path` that takes its place when all went well, and is gone if not."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _header(latest: State, rule: MergeRule) -> tuple[bytes, int]:

@@ -6,11 +6,11 @@ Rules that need no base (weighted average, SLERP, Fisher) combine the weights th
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from trainables.frozen import Frozen
+from trainables.frozen import FieldError, Frozen, OneOf
 
 Sparsify = Literal["none", "magnitude", "drop", "breadcrumbs"]
 Consensus = Literal["sum", "elect", "largest", "mask", "random"]
@@ -96,7 +96,9 @@ ROWS: dict[str, Row] = {
 }
 """The named rules. TIES keeps 30 % (the reference of arXiv 2408.14471 prunes .7); 2306.01708 recommends 20 %."""
 
-LINES = ("linear", "quadratic", "sqrt")
+LINES = {"linear": 1.0, "quadratic": 2.0, "sqrt": 0.5}
+"""Exponents of LiNeS by name, see `MergeRule`."""
+
 SETTINGS = ("density", "prune_top", "mask_strength", "agree", "scale", "lines", "lines_first", "lines_more")
 
 
@@ -108,21 +110,7 @@ class MergeRule(Frozen):
     block makes the share `lines_first` (as in the reference of 2412.06712). It takes the place of `scale`.
     """
 
-    name: Literal[
-        "lerp",
-        "slerp",
-        "fisher",
-        "model_stock",
-        "task_arithmetic",
-        "ties",
-        "dare",
-        "dare_ties",
-        "breadcrumbs",
-        "breadcrumbs_ties",
-        "magmax",
-        "tall_masks",
-        "random",
-    ] = "lerp"
+    name: Annotated[str, OneOf(ROWS)] = "lerp"
     density: float | None = Field(default=None, gt=0, le=1, description="share of a task vector's entries that stay")
     prune_top: float | None = Field(
         default=None, ge=0, lt=1, description="share of the largest entries that breadcrumbs drops"
@@ -130,8 +118,8 @@ class MergeRule(Frozen):
     mask_strength: float | None = Field(default=None, ge=0, description="lambda of TALL masks")
     agree: int | None = Field(default=None, ge=1, description="how many TALL masks an entry needs to stay")
     scale: float | None = Field(default=None, description="factor of the merged task vector")
-    lines: Literal["linear", "quadratic", "sqrt"] | None = Field(
-        default=None, description="LiNeS, in place of the scale: linear, quadratic, sqrt"
+    lines: Annotated[str, OneOf(LINES)] | None = Field(
+        default=None, description=f"LiNeS, in place of the scale: {', '.join(LINES)}"
     )
     lines_first: float | None = Field(default=None, description="LiNeS: factor of the first block, and outside blocks")
     lines_more: float | None = Field(default=None, description="LiNeS: what the last block has on top")
@@ -155,16 +143,17 @@ class MergeRule(Frozen):
             if key not in defaults and key != "lines":
                 allowed = ", ".join([*defaults, "lines", "logit_scale"])
                 instead = "lines takes its place" if key == "scale" and "lines" in defaults else f"allowed: {allowed}"
-                raise ValueError(f"{key}: the rule {name} has none; {instead}")
+                raise FieldError(key, f"the rule {name} has none; {instead}")
         own = {key: one for key, one in value.items() if key not in SETTINGS}
         return {**own, **defaults, **given}
 
     @model_validator(mode="after")
     def _breadcrumbs_stay(self) -> Self:
         if self.density is not None and self.prune_top is not None and self.density + self.prune_top > 1:
-            raise ValueError(
-                f"density: {self.density:g} stay and prune_top drops {self.prune_top:g}: together more than all; "
-                "lower one of them"
+            raise FieldError(
+                "density",
+                f"{self.density:g} stay and prune_top drops {self.prune_top:g}: together more than all; "
+                "lower one of them",
             )
         return self
 

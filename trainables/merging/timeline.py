@@ -13,11 +13,11 @@ initialisations and deployments of 2412.06712 (TIME). `history` makes weights of
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from trainables.frozen import Frozen, suggestion
+from trainables.frozen import FieldError, Frozen, OneOf, suggestion
 from trainables.merging.rule import ROWS, MergeRule, Row
 
 Place = Literal["base", "last", "ema", "patched", "all"]
@@ -37,19 +37,17 @@ TIMELINES: dict[str, tuple[str, str]] = NAMED | {
 }
 """All timelines by name."""
 
-Recency = Literal[
-    "uniform",
-    "linear",
-    "sqrt",
-    "quadratic",
-    "exponential",
-    "log",
-    "reversed_linear",
-    "reversed_sqrt",
-    "reversed_quadratic",
-    "reversed_exponential",
-    "reversed_log",
-]
+_WEIGHTS: dict[str, Callable[[int, int], float]] = {
+    "uniform": lambda _, __: 1.0,
+    "linear": lambda i, _: float(i),
+    "sqrt": lambda i, _: math.sqrt(i),
+    "quadratic": lambda i, _: float(i * i),
+    "exponential": lambda i, count: 2.0 ** (i - count),  # 2^i of hundreds of tasks is beyond floats
+    "log": lambda i, _: math.log(i + 1),
+}
+_REVERSED = "reversed_"
+RECENCIES = (*_WEIGHTS, *(f"{_REVERSED}{name}" for name in _WEIGHTS if name != "uniform"))
+"""Weightings of the updates that `all` merges, from the oldest; reversed ones weigh old updates as others weigh new."""
 
 
 class Timeline(Frozen):
@@ -68,7 +66,7 @@ class Timeline(Frozen):
     chain: Literal["base", "first"] | None = Field(
         default=None, description="where the chain of ema begins: base, first (the first update)"
     )
-    recency: Recency | None = Field(default=None, description="weights of `all`")
+    recency: Annotated[str, OneOf(RECENCIES)] | None = Field(default=None, description="weights of `all`")
     wise_ft: float | None = Field(
         default=None, ge=0, le=1, description="weight of the base in what is served; the next task does not see it"
     )
@@ -93,9 +91,9 @@ class Timeline(Frozen):
         for key in ("rule", "w", "chain", "recency", "lifetime"):
             if key in given and key not in needed:
                 with_rule = f" with rule {_rule_name(given)}" if "rule" in needed else ""
-                raise ValueError(f"{key}: has no effect in the timeline {_name(start, serve)}{with_rule}; remove it")
+                raise FieldError(key, f"has no effect in the timeline {_name(start, serve)}{with_rule}; remove it")
         if "w" in needed and "w" not in given:
-            raise ValueError("w: missing; it has no default: the merge weight of the OLD weights, 0 to 1")
+            raise FieldError("w", "missing; it has no default: the merge weight of the OLD weights, 0 to 1")
         defaults: dict[str, Any] = {
             "rule": {},
             "chain": "first" if _refuses_base(row) else "base",
@@ -111,16 +109,19 @@ class Timeline(Frozen):
             return self
         row, name = self.rule.row, self.rule.name
         if row.most is not None and "all" in self.places:
-            raise ValueError(f"rule: {name} merges {row.most}, and `all` is any number of updates; lerp takes them all")
+            raise FieldError(
+                "rule", f"{name} merges {row.most}, and `all` is any number of updates; lerp takes them all"
+            )
         if self.rule.row.consensus == "mask" and (self.rule.agree or 1) > 1 and self.places & {"ema", "patched"}:
-            raise ValueError(
-                f"rule: {name} with agree {self.rule.agree} cannot merge two: an entry of the old that is masked to 0 "
-                "never agrees again, and all of the base's are; start and serve with all, or use agree 1"
+            raise FieldError(
+                "rule",
+                f"{name} with agree {self.rule.agree} cannot merge two: an entry of the old that is masked to 0 "
+                "never agrees again, and all of the base's are; start and serve with all, or use agree 1",
             )
         why = _refuses_base(row)
         if why and (self.chain == "base" or "patched" in self.places):
-            raise ValueError(
-                f"rule: {name} cannot merge with the base: {why}; use `chain: first` with ema, or lerp with patched"
+            raise FieldError(
+                "rule", f"{name} cannot merge with the base: {why}; use `chain: first` with ema, or lerp with patched"
             )
         return self
 
@@ -164,45 +165,36 @@ def needs(start: str, serve: str, row: Row) -> frozenset[str]:
     return frozenset(found)
 
 
-def recency_weights(recency: Recency, count: int) -> tuple[float, ...]:
+def recency_weights(recency: str, count: int) -> tuple[float, ...]:
     """Weights of `count` updates, oldest first, with sum 1: i, sqrt(i), i^2, 2^i or ln(i + 1) of update i from 1.
 
     Source: the weightings of arXiv 2412.06712 for offline merging.
     """
-    kind = recency.removeprefix("reversed_")
+    kind = recency.removeprefix(_REVERSED)
     raw = [_WEIGHTS[kind](i, count) for i in range(1, count + 1)]
     if recency != kind:
         raw.reverse()
     return tuple(one / math.fsum(raw) for one in raw)
 
 
-_WEIGHTS: dict[str, Callable[[int, int], float]] = {
-    "uniform": lambda _, __: 1.0,
-    "linear": lambda i, _: float(i),
-    "sqrt": lambda i, _: math.sqrt(i),
-    "quadratic": lambda i, _: float(i * i),
-    "exponential": lambda i, count: 2.0 ** (i - count),  # 2^i of hundreds of tasks is beyond floats
-    "log": lambda i, _: math.log(i + 1),
-}
-
-
 def _places(value: dict[str, Any]) -> tuple[str, str]:
     name, start, serve = (value.get(key) for key in ("name", "start", "serve"))
     if name is not None and name not in TIMELINES:
         allowed = f"allowed: {', '.join(NAMED)}, or a start and a serve such as last-all"
-        raise ValueError(f"name: {name!r} is unknown; {suggestion(name, NAMED)}{allowed}")
+        raise FieldError("name", f"{name!r} is unknown; {suggestion(name, NAMED)}{allowed}")
     if name is None and (start is None or serve is None):
-        raise ValueError("name: missing; give a name, or both start and serve")
+        raise FieldError("name", "missing; give a name, or both start and serve")
     named = (None, None) if name is None else TIMELINES[name]
     start, serve = start or named[0], serve or named[1]
     if name is not None and (start, serve) != named:
-        raise ValueError(
-            f"name: {name} starts from {named[0]} and serves {named[1]}; give it, or start and serve, not both"
+        raise FieldError(
+            "name", f"{name} starts from {named[0]} and serves {named[1]}; give it, or start and serve, not both"
         )
     if serve == "base":
-        raise ValueError(
-            "serve: 'base' would serve the pretrained weights for ever, which is the anchor zeroshot; to serve each "
-            "update merged with the base say patched, or wise_ft"
+        raise FieldError(
+            "serve",
+            "'base' would serve the pretrained weights for ever, which is the anchor zeroshot; to serve each "
+            "update merged with the base say patched, or wise_ft",
         )
     return str(start), str(serve)
 

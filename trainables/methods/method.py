@@ -8,15 +8,24 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
-from trainables.frozen import Frozen, suggestion
+from trainables.frozen import FieldError, Frozen, suggestion
 
-TARGETS = ("q", "k", "v", "out", "mlp_in", "mlp_out")
+_Part = TypeVar("_Part", bound=Frozen)
+
+Target = Literal["q", "k", "v", "out", "mlp_in", "mlp_out"]
+TARGETS: tuple[Target, ...] = get_args(Target)
 _TARGET_GROUPS = {"all": TARGETS, "attention": TARGETS[:4], "mlp": TARGETS[4:]}
+
+
+def _by_name(*parts: type[_Part]) -> dict[str, type[_Part]]:
+    """Types of parts by the names that their configs have."""
+    return {name: part for part in parts for name in get_args(part.model_fields["name"].annotation)}
+
 
 # -- what trains ------------------------------------------------------------------------------------------------------
 
@@ -242,7 +251,7 @@ class L2Init(Frozen):
 
 
 Penalty = Annotated[Ewc | Si | L2Init, Field(discriminator="name")]
-PENALTIES: dict[str, type[Ewc | Si | L2Init]] = {"ewc": Ewc, "si": Si, "l2init": L2Init}
+PENALTIES = _by_name(Ewc, Si, L2Init)
 
 # -- projection of the gradient ----------------------------------------------------------------------------------------
 
@@ -264,7 +273,7 @@ class Galore(Frozen):
     )
 
 
-PROJECTIONS: dict[str, type[Galore]] = {"galore": Galore}
+PROJECTIONS = _by_name(Galore)
 
 # -- methods -----------------------------------------------------------------------------------------------------------
 
@@ -290,8 +299,8 @@ class Method(Frozen):
         if self.row is None:
             raise ValueError("no method trains parameters of the model beside an adapter; write it by its name")
         if self.adapter is not None and self.projection is not None:
-            raise ValueError(
-                "projection: galore projects gradients of the model's weights, and an adapter freezes these"
+            raise FieldError(
+                "projection", "galore projects gradients of the model's weights, and an adapter freezes these"
             )
         if self.is_frozen and (self.penalty or self.projection or self.logit_scale):
             raise ValueError("zeroshot trains nothing: no penalty, projection or logit scale has a meaning beside it")
@@ -347,8 +356,11 @@ def _selective(meaning: str, source: str, train: str, *, logit_scale: bool = Tru
     return Row(group="parameter-selective", meaning=meaning, source=source, train=train, logit_scale=logit_scale)
 
 
-def _adapter(name: str, meaning: str, source: str) -> Row:
-    return Row(group="adapter", meaning=meaning, source=source, train="nothing", adapter=name, logit_scale=False)
+def _adapters(found: Mapping[str, tuple[str, str]]) -> dict[str, Row]:
+    return {
+        name: Row(group="adapter", meaning=meaning, source=source, train="nothing", adapter=name, logit_scale=False)
+        for name, (meaning, source) in found.items()
+    }
 
 
 METHODS: dict[str, Row] = {
@@ -364,17 +376,21 @@ METHODS: dict[str, Row] = {
     "freeze_last_layers": _selective("all but the last n blocks", "2401.03129", "all_but_last_layers"),
     "freeze_attention": _selective("all but attention", "2401.03129", "all_but_attention"),
     "freeze_mlp": _selective("all but the MLPs", "2401.03129", "all_but_mlp"),
-    "lora": _adapter("lora", "low-rank adaptation", "2106.09685"),
-    "dora": _adapter("dora", "LoRA of directions, and magnitudes", "2402.09353"),
-    "vera": _adapter("vera", "scales of random low-rank matrices", "2310.11454"),
-    "ia3": _adapter("ia3", "factors of keys, values, activations", "2205.05638"),
-    "rslora": _adapter("rslora", "LoRA scaled by 1 / sqrt(rank)", "2312.03732"),
-    "pissa": _adapter("pissa", "LoRA from leading singular vectors", "2404.02948"),
-    "oft": _adapter("oft", "block-diagonal rotations", "2306.07280"),
-    "loha": _adapter("loha", "low-rank Hadamard products", "2108.06098"),
-    "lokr": _adapter("lokr", "Kronecker products", "2212.10650"),
-    "fourierft": _adapter("fourierft", "sparse Fourier spectra", "2405.03003"),
-    "peft": _adapter("peft", "any adapter of peft by its type", "2409.15371"),
+    **_adapters(
+        {
+            "lora": ("low-rank adaptation", "2106.09685"),
+            "dora": ("LoRA of directions, and magnitudes", "2402.09353"),
+            "vera": ("scales of random low-rank matrices", "2310.11454"),
+            "ia3": ("factors of keys, values, activations", "2205.05638"),
+            "rslora": ("LoRA scaled by 1 / sqrt(rank)", "2312.03732"),
+            "pissa": ("LoRA from leading singular vectors", "2404.02948"),
+            "oft": ("block-diagonal rotations", "2306.07280"),
+            "loha": ("low-rank Hadamard products", "2108.06098"),
+            "lokr": ("Kronecker products", "2212.10650"),
+            "fourierft": ("sparse Fourier spectra", "2405.03003"),
+            "peft": ("any adapter of peft by its type", "2409.15371"),
+        }
+    ),
     "galore": Row(
         group="gradient projection",
         meaning="every parameter, low-rank gradients",
@@ -387,10 +403,7 @@ METHODS: dict[str, Row] = {
 }
 """The named methods. A penalty or a projection can also be composed with any of them."""
 
-_ADAPTERS: dict[str, type[Scope]] = {
-    **dict.fromkeys(("lora", "dora", "rslora", "pissa", "loha", "lokr"), LowRank),
-    **{"vera": Vera, "ia3": Ia3, "oft": Oft, "fourierft": FourierFt, "peft": Peft},
-}
+_ADAPTERS = _by_name(LowRank, Vera, Ia3, Oft, FourierFt, Peft)
 COMPOSED = {"penalty": tuple(PENALTIES), "projection": tuple(PROJECTIONS)}
 """Parts that can be added to a named method, with their names."""
 
@@ -431,21 +444,21 @@ def _parts(value: Mapping[str, Any]) -> dict[str, Any]:
     values = {key: given for key, given in value.items() if not (key in COMPOSED and given in (None, "none"))}
     name = values.pop("name")
     if name not in METHODS:
-        raise ValueError(f"name: {name!r} is unknown; {suggestion(name, METHODS)}allowed: {', '.join(METHODS)}")
+        raise FieldError("name", f"{name!r} is unknown; {suggestion(name, METHODS)}allowed: {', '.join(METHODS)}")
     row = METHODS[name]
     composed = {key: values.pop(key) for key in COMPOSED if key in values}
     for key, given in composed.items():
         if given not in COMPOSED[key]:
             meant = suggestion(given, COMPOSED[key])
-            raise ValueError(f"{key}: {given!r} is unknown; {meant}allowed: none, {', '.join(COMPOSED[key])}")
+            raise FieldError(key, f"{given!r} is unknown; {meant}allowed: none, {', '.join(COMPOSED[key])}")
         if getattr(row, key) not in (None, given):
-            raise ValueError(f"{key}: {given!r} given, but {name} is a {key} itself; compose it with another method")
+            raise FieldError(key, f"{given!r} given, but {name} is a {key} itself; compose it with another method")
     types = part_types(name, **composed)
     allowed = hyperparameters(name, **composed)
     for key in values:
         if key not in allowed:
             meant = suggestion(key, allowed)
-            raise ValueError(f"{key}: unknown for {name}; {meant}allowed: {', '.join([*allowed, *COMPOSED])}")
+            raise FieldError(key, f"unknown for {name}; {meant}allowed: {', '.join([*allowed, *COMPOSED])}")
     names = {"adapter": row.adapter, "penalty": row.penalty, "projection": row.projection, **composed}
     parts: dict[str, Any] = {"logit_scale": values.pop("logit_scale", row.logit_scale)}
     for place, kind in types.items():

@@ -14,13 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from trainables.files import draft, sweep, sync, whole
 from trainables.frozen import ConfigError
 from trainables.store.envelope import ENVELOPE_BYTES, Value, is_sealed, parts_of, seal, unseal
 
 Kind = Literal["updates", "records", "scores", "costs"]
-KINDS: tuple[Kind, ...] = ("updates", "records", "scores", "costs")
-
-_STALE_SECONDS = 3600
 
 
 class StoreError(RuntimeError):
@@ -230,20 +228,14 @@ class LocalStore:
         path = self._path(kind, key)
         if self.has(kind, key):
             return
-        temporary = _temporary(path)
-        with _explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with temporary.open("wb") as file:
-                    file.write(seal(value))
-                    for part in parts_of(value):
-                        file.write(part)
-                    file.flush()
-                    os.fsync(file.fileno())
-                _link_unless_taken(temporary, path)
-                _sync_folder(path.parent)
-            finally:
-                temporary.unlink(missing_ok=True)
+        with _explained(path), draft(path) as made:
+            with made.path.open("wb") as file:
+                file.write(seal(value))
+                for part in parts_of(value):
+                    file.write(part)
+            sync(made.path)
+            _link_unless_taken(made.path, path)
+            sync(path.parent)
 
     def get(self, kind: Kind, key: str) -> bytes | None:
         """The value, or None when it is absent or damaged; damaged files move to `damaged/`."""
@@ -301,14 +293,8 @@ class LocalStore:
     def write_note(self, name: str, content: bytes) -> None:
         """Write to a temporary name, then rename."""
         path = self.folder / name
-        temporary = _temporary(path)
-        with _explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                temporary.write_bytes(seal(content) + content)
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
+        with _explained(path), whole(path) as file:
+            file.write_bytes(seal(content) + content)
 
     def read_note(self, name: str) -> bytes | None:
         """A note."""
@@ -332,10 +318,7 @@ class LocalStore:
     def sweep(self) -> None:
         """Delete temporary files of writers that were killed an hour ago or more."""
         for pattern in ("*/??/.*.tmp", "*/.*.tmp"):
-            for path in self.folder.glob(pattern):
-                with contextlib.suppress(FileNotFoundError):
-                    if time.time() - path.stat().st_mtime > _STALE_SECONDS:
-                        path.unlink()
+            sweep(self.folder.glob(pattern))
 
     def _files(self, kind: Kind) -> "Iterator[os.DirEntry[str]]":
         for folder in _listed(self.folder / kind):
@@ -361,10 +344,6 @@ def _listed(folder: Path) -> "Iterator[os.DirEntry[str]]":
         yield from (entry for entry in entries if not entry.name.startswith("."))
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-
-
 def _link_unless_taken(temporary: Path, path: Path) -> None:
     try:
         os.link(temporary, path)
@@ -374,15 +353,6 @@ def _link_unless_taken(temporary: Path, path: Path) -> None:
         if error.errno not in (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP):
             raise
         temporary.replace(path)  # a file system without hard links: still atomic, and both values are equal
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name itself durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextlib.contextmanager

@@ -12,14 +12,17 @@ and each of them reversed ("reversed_time"). Source: arXiv 2408.14471, section 6
 """
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.config import Stream
 from trainables.frozen import ConfigError, suggestion
 from trainables.randomness import generator
 from trainables.streams.paths import short_path
+
+if TYPE_CHECKING:
+    from trainables.config import Stream
 
 Facts = Callable[[str], NDArray[np.generic]]
 """What is known of all concepts, in canonical order: "loss" [N], "count" [N], "image" and "text" [N, D], "year" [N]."""
@@ -27,7 +30,7 @@ Facts = Callable[[str], NDArray[np.generic]]
 Indices = NDArray[np.int64]
 
 
-def ordered(stream: Stream, order: int, *, concepts: Sequence[str], facts: Facts) -> tuple[str, ...]:
+def ordered(stream: "Stream", order: int, *, concepts: Sequence[str], facts: Facts) -> tuple[str, ...]:
     """The concepts in the order of a stream.
 
     Args:
@@ -39,30 +42,32 @@ def ordered(stream: Stream, order: int, *, concepts: Sequence[str], facts: Facts
     Raises:
         ConfigError: the data lack what the ordering needs, or the starting concept is unknown.
     """
-    name = stream.ordering.removeprefix("reversed_")
-    if name == "similarity":
-        indices = _similarity(stream, concepts, facts, order)
-    else:
-        indices = _ORDERS[name](concepts, facts, generator("ordering", name, order))
+    name = forward(stream.ordering)
+    indices = ORDERINGS[name](concepts, facts, generator("ordering", name, order), stream, order)
     if stream.ordering != name:
         indices = indices[::-1]
     return tuple(concepts[i] for i in indices)
 
 
-def _random(concepts: Sequence[str], _: Facts, rng: np.random.Generator) -> Indices:
+def forward(ordering: str) -> str:
+    """An ordering without what says that it is reversed."""
+    return ordering.removeprefix(_REVERSED)
+
+
+def _random(concepts: Sequence[str], _: Facts, rng: np.random.Generator, *__: object) -> Indices:
     return rng.permutation(len(concepts))
 
 
-def _easy_to_hard(_: Sequence[str], facts: Facts, __: np.random.Generator) -> Indices:
+def _easy_to_hard(_: Sequence[str], facts: Facts, *__: object) -> Indices:
     """Equal losses in canonical order. Losses are rounded, so that another machine's last bit moves no concept."""
     return np.argsort(np.round(facts("loss").astype(float), 4), kind="stable")
 
 
-def _frequency(concepts: Sequence[str], facts: Facts, rng: np.random.Generator) -> Indices:
+def _frequency(concepts: Sequence[str], facts: Facts, rng: np.random.Generator, *_: object) -> Indices:
     return np.lexsort((rng.permutation(len(concepts)), facts("count")))
 
 
-def _similarity(stream: Stream, concepts: Sequence[str], facts: Facts, order: int) -> Indices:
+def _similarity(concepts: Sequence[str], facts: Facts, _: np.random.Generator, stream: "Stream", order: int) -> Indices:
     if stream.start_concept is None:
         start = int(generator("ordering", "similarity").permutation(len(concepts))[order % len(concepts)])
     elif stream.start_concept in concepts:
@@ -75,17 +80,17 @@ def _similarity(stream: Stream, concepts: Sequence[str], facts: Facts, order: in
     return short_path(facts(stream.embedding or "text").astype(np.float32), start)
 
 
-def _time(concepts: Sequence[str], facts: Facts, rng: np.random.Generator) -> Indices:
+def _time(concepts: Sequence[str], facts: Facts, rng: np.random.Generator, *_: object) -> Indices:
     dataset = _dataset_numbers(concepts)
     place = rng.permutation(dataset.max() + 1)[dataset]  # data sets of one year in a shuffled order
     return np.lexsort((rng.permutation(len(concepts)), place, facts("year")))
 
 
-def _time_mixed(concepts: Sequence[str], facts: Facts, rng: np.random.Generator) -> Indices:
+def _time_mixed(concepts: Sequence[str], facts: Facts, rng: np.random.Generator, *_: object) -> Indices:
     return np.lexsort((rng.permutation(len(concepts)), facts("year")))
 
 
-def _dataset(concepts: Sequence[str], _: Facts, rng: np.random.Generator) -> Indices:
+def _dataset(concepts: Sequence[str], _: Facts, rng: np.random.Generator, *__: object) -> Indices:
     dataset = _dataset_numbers(concepts)
     place = rng.permutation(dataset.max() + 1)[dataset]
     return np.lexsort((rng.permutation(len(concepts)), place))
@@ -96,11 +101,14 @@ def _dataset_numbers(concepts: Sequence[str]) -> Indices:
     return np.unique([concept.partition("/")[0] for concept in concepts], return_inverse=True)[1].astype(np.int64)
 
 
-_ORDERS: dict[str, Callable[[Sequence[str], Facts, np.random.Generator], Indices]] = {
+ORDERINGS: dict[str, Callable[[Sequence[str], Facts, np.random.Generator, "Stream", int], Indices]] = {
     "random": _random,
     "easy_to_hard": _easy_to_hard,
     "frequency": _frequency,
+    "similarity": _similarity,
     "time": _time,
     "time_mixed": _time_mixed,
     "dataset": _dataset,
 }
+_REVERSED = "reversed_"
+BOTH_WAYS = (*ORDERINGS, *(f"{_REVERSED}{name}" for name in ORDERINGS))

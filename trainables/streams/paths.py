@@ -36,12 +36,6 @@ def short_path(points_ND: Floats, start: int) -> Indices:
     return path
 
 
-def length(points_ND: Floats, path: Indices) -> float:
-    """Sum of the cosine distances along a path."""
-    points = points_ND / np.maximum(np.linalg.norm(points_ND, axis=1, keepdims=True), 1e-12)
-    return float((1 - np.einsum("nd,nd->n", points[path[:-1]], points[path[1:]])).sum())
-
-
 def _nearest(points: Floats, count: int) -> Indices:
     """The `count` nearest of each point, nearest first."""
     found = np.empty((len(points), count), dtype=np.int64)

@@ -1,13 +1,12 @@
 """Facts about concepts (`Identity.facts`), found once and kept in the cache under what they follow from."""
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.files import locked
+from trainables.files import locked, whole
 from trainables.frozen import digest
 
 _VERSION = 1
@@ -32,9 +31,8 @@ def kept(
             known = _known(path)
             if known is None:
                 known = find()
-                temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp.npy")
-                np.save(temporary, known)
-                temporary.replace(path)
+                with whole(path) as made, made.open("wb") as file:
+                    np.save(file, known)
     return known
 
 

@@ -16,6 +16,7 @@ import pandas as pd
 
 from study.data.importers.rows import Found, Skipped, shown
 from study.data.inspection import Meter, inspect, sources
+from trainables.files import whole
 from trainables.frozen import ConfigError
 from trainables.workloads.clip.data import manifest
 from trainables.workloads.clip.data.images import Source
@@ -242,9 +243,8 @@ def _write_list(skipped: Sequence[Skipped], target: Target, earlier: str) -> Non
     if not skipped and not earlier:
         target.skipped.unlink(missing_ok=True)
         return
-    temporary = target.skipped.with_name(f".{target.skipped.name}.{os.getpid()}.tmp")
-    temporary.write_text(earlier + text.getvalue(), encoding="utf-8", newline="")
-    temporary.replace(target.skipped)
+    with whole(target.skipped) as file:
+        file.write_text(earlier + text.getvalue(), encoding="utf-8", newline="")
 
 
 def _writable(text: str) -> str:

@@ -14,7 +14,7 @@ from analysis import pareto
 from analysis.frontier import build_frontier
 from analysis.pareto import FloatArray
 from analysis.tables.loading import Tables, make_tables
-from analysis.tasks.compute import SLACK, STEPS, anytime, at_budget, common_budget, gains_per_cost
+from analysis.tasks.compute import SLACK, STEPS, anytime, at_budget, common_budget
 from analysis.tasks.costs import LARGE, Paths, paths_of, read_at
 from tests.analysis.worlds import Frames, World, frames
 
@@ -95,8 +95,6 @@ def test_without_a_line_gm_decides() -> None:
     assert found["dear"].row == 1
     assert found["dear"].gain is None
     assert found["dear"].honest_gain is None
-    with pytest.raises(ValueError, match="Z-J line"):
-        gains_per_cost(two_methods(line=False), "cost_flops")
 
 
 def test_budgets_that_differ_by_rounding_of_steps_read_the_last_task() -> None:
@@ -149,10 +147,10 @@ def test_what_is_gained_per_cost_is_by_the_mean_cost() -> None:
     one = paths([[0.4, 0.5]], [[0.7, 0.68]], [[0, 1]], blocks=3)
     one = replace(one, y=one.y + np.array([[[0, -0.01], [0, 0.0], [0, 0.01]]]))
     one = replace(one, costs={"wall_s": one.cost("cost_flops") * np.array([[[1800.0], [3600.0], [5400.0]]]) * 2})
-    (found,) = gains_per_cost(one, "wall_s")
-    assert found is not None
-    assert found.value == pytest.approx(0.03 / 2)
-    assert found.se == pytest.approx(0.01 / np.sqrt(3) / 2)
+    (best,) = at_budget(one, "wall_s", METHODS[:1]).methods
+    assert best.gain_per_cost is not None
+    assert best.gain_per_cost.value == pytest.approx(0.03 / 2)
+    assert best.gain_per_cost.se == pytest.approx(0.01 / np.sqrt(3) / 2)
 
 
 def test_unknown_costs_are_refused_with_the_reason() -> None:
@@ -262,8 +260,10 @@ def test_paths_end_where_the_frontier_is(data: Frames) -> None:
     assert [float(ends.mean()) for ends in found.ends("cost_mafs")] == pytest.approx(
         [result.cost_mafs for result in frontier.results]
     )
-    at_end = gains_per_cost(found, "cost_flops")
-    for result, one in zip(frontier.results, at_end, strict=True):
+    methods = [result.config.config_id for result in frontier.results]  # each config on its own
+    at_end = {one.method: one.gain_per_cost for one in at_budget(found, "cost_flops", methods, budget=np.inf).methods}
+    for result in frontier.results:
+        one = at_end[result.config.config_id]
         assert result.gain is not None
         assert result.cost_flops is not None
         assert one is not None

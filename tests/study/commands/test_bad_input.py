@@ -160,7 +160,7 @@ def test_a_kill_before_the_definition_was_written_leaves_a_usable_folder(
     study = command.write_study(tmp_path, _ONE_TRIAL)
     folder = tmp_path / "run"
     folder.mkdir()
-    for name in (".lock", ".study.yaml.tmp"):
+    for name in (".lock", ".study.yaml.0123abcd.tmp"):
         (folder / name).write_text("12")
     assert invoke(capsys, monkeypatch, "run", study, "--dir", folder, "--inline")[0] == 0
 

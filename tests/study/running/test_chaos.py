@@ -10,13 +10,14 @@ import random
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import psutil
 import pytest
 
 from tests import s3
 from tests.study import command
-from trainables.store.store import KINDS, LocalStore, open_store
+from trainables.store.store import Kind, LocalStore, open_store
 
 pytestmark = pytest.mark.slow
 
@@ -100,7 +101,7 @@ def test_damaged_files_of_every_kind(undisturbed: Path, tmp_path: Path, dice: ra
     command.ok("run", study, "--dir", folder, "--inline")
     before = trained(folder)
     damaged = 0
-    for kind in KINDS:
+    for kind in get_args(Kind):
         files = sorted((folder / "store" / kind).glob("??/*"))
         for file, harm in zip(
             dice.sample(files, min(6, len(files))), 2 * ["truncated", "empty", "flipped"], strict=False

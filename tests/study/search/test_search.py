@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from study.definition.search import SAMPLERS
 from study.planning.plan import PlannedTrial, known
 from study.planning.searched import request
+from study.search.sampler import SAMPLERS
 from study.search.search import FAILURES, SearchSource
 from study.search.search_bounds import most_trials
 from study.search.spending import cost_of, passes

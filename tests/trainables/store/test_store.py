@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -24,7 +25,7 @@ from tests.s3 import Server
 from trainables.frozen import digest
 from trainables.store.envelope import ENVELOPE_BYTES, seal, unseal
 from trainables.store.objects import ObjectStore
-from trainables.store.store import KINDS, Kind, LocalStore, MemoryStore, Store, StoreError
+from trainables.store.store import Kind, LocalStore, MemoryStore, Store, StoreError
 
 KEY, OTHER = digest("one"), digest("other")
 
@@ -150,12 +151,12 @@ class TestContract:
 
     def test_kinds_do_not_meet(self, make: Make) -> None:
         with make() as case:
-            for kind in KINDS:
+            for kind in get_args(Kind):
                 case.store.put(kind, KEY, kind.encode())
             case.store.put("costs", OTHER, b"")
-            assert [case.store.get(kind, KEY) for kind in KINDS] == [kind.encode() for kind in KINDS]
-            assert {kind: case.store.keys(kind) for kind in KINDS} == {
-                **{kind: {KEY} for kind in KINDS},
+            assert [case.store.get(kind, KEY) for kind in get_args(Kind)] == [kind.encode() for kind in get_args(Kind)]
+            assert {kind: case.store.keys(kind) for kind in get_args(Kind)} == {
+                **{kind: {KEY} for kind in get_args(Kind)},
                 "costs": {KEY, OTHER},
             }
 
@@ -233,7 +234,7 @@ class TestContract:
             assert case.store.notes("leases") == ["leases/b.1"]
             assert case.store.create_note("leases/a.1", b"")
             assert not case.store.create_note("leases/a.1", b"more")
-            assert not [key for kind in KINDS for key in case.store.keys(kind)]
+            assert not [key for kind in get_args(Kind) for key in case.store.keys(kind)]
 
     def test_of_many_that_make_a_note_at_once_one_does(self, make: Make) -> None:
         with make() as case, ThreadPoolExecutor(4) as pool:

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trainables.streams.paths import length, short_path
+from trainables.streams.paths import Floats, Indices, short_path
+
+
+def length(points_ND: Floats, path: Indices) -> float:
+    """Sum of the cosine distances along a path."""
+    points = points_ND / np.maximum(np.linalg.norm(points_ND, axis=1, keepdims=True), 1e-12)
+    return float((1 - np.einsum("nd,nd->n", points[path[:-1]], points[path[1:]])).sum())
 
 
 def points(count: int, width: int, seed: int, clusters: int = 4) -> NDArray[np.float32]:

@@ -6,12 +6,10 @@ its SHA-256 is the digest of the base model: equal weights under another activat
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from trainables.config import Model
-from trainables.files import locked
+from trainables.files import draft, locked, whole
 from trainables.frozen import ConfigError, digest
 from trainables.randomness import torch_seed
 from trainables.workloads.anatomy import Anatomy
@@ -296,29 +294,17 @@ def _keep(model: nn.Module, config: Mapping[str, Any], folder: Path, note: Path)
         name: (tensor.float() if tensor.is_floating_point() else tensor).detach().clone().contiguous()
         for name, tensor in model.state_dict().items()
     }
-    note.parent.mkdir(parents=True, exist_ok=True)
     # One entry: the order of several differs from process to process, and would change the digest.
     header = {"model_cfg": json.dumps(config, sort_keys=True)}
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".making-") as making:
-        made = Path(making) / "weights"
+    with draft(folder / "weights") as made:
         try:
-            save_file(state, made, metadata=header)
+            save_file(state, made.path, metadata=header)
         except OSError as error:
             raise ConfigError(f"{folder}: the weights cannot be kept: {error}; free some space") from error
-        with made.open("rb") as file:
-            os.fsync(file.fileno())
-            name = _sha256(file)
+        with made.path.open("rb") as file:
+            name = file_digest(file, "sha256").hexdigest()
         path = folder / f"{name}.safetensors"
-        written = Path(making) / "note"
-        written.write_text(json.dumps({"digest": name, "bytes": made.stat().st_size}))
-        made.chmod(written.stat().st_mode)  # safetensors makes it private
         made.replace(path)
-        written.replace(note)
+    with whole(note) as file_of_note:
+        file_of_note.write_text(json.dumps({"digest": name, "bytes": path.stat().st_size}))
     return path
-
-
-def _sha256(file: Any) -> str:
-    made = sha256()
-    while block := file.read(1 << 20):
-        made.update(block)
-    return made.hexdigest()

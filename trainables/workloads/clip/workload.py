@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from trainables.config import Subset
+from trainables.files import whole
 from trainables.frozen import digest
 from trainables.metrics import Score
 from trainables.workloads.clip import attention, text
@@ -242,9 +243,8 @@ class ClipWorkload:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in {**files, "open_clip_config.json": json.dumps(config, indent=2)}.items():
             (folder / name).write_text(content)
-        weights = folder / "open_clip_model.safetensors"
-        save_file({name: tensor.contiguous() for name, tensor in state.items()}, weights)
-        weights.chmod((folder / "open_clip_config.json").stat().st_mode)  # safetensors makes it private
+        with whole(folder / "open_clip_model.safetensors") as weights:
+            save_file({name: tensor.contiguous() for name, tensor in state.items()}, weights)
 
     def _normalised(self, images_BCHW: Tensor, crops_B4: Tensor = EVERYTHING) -> Tensor:
         pixels_BCHW = images_BCHW.float()

@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import platform
 import time
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from trainables.files import whole
 from trainables.workloads.pocket import WEIGHTS_FILE
 from trainables.workloads.pocket.drawing import SIDE
 from trainables.workloads.pocket.model import CARD_FILE, build, normalise
@@ -225,10 +225,8 @@ def _restore(path: Path, recipe: Pretraining, model: CLIP, optimizer: torch.opti
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    save_file({name: value.detach().contiguous() for name, value in tensors.items()}, partial, metadata=metadata)
-    partial.chmod(0o644)  # safetensors writes files that only their owner can read
-    os.replace(partial, path)
+    with whole(path) as file:
+        save_file({name: value.detach().contiguous() for name, value in tensors.items()}, file, metadata=metadata)
 
 
 if __name__ == "__main__":

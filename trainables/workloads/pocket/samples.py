@@ -7,8 +7,6 @@ processes may race; each file has a digest of its content beside it, and one tha
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import features
 
-from trainables.files import locked
+from trainables.files import locked, whole
 from trainables.workloads.pocket.drawing import SIDE
 from trainables.workloads.pocket.world import DATASETS, WORLD_VERSION, Split, pool_sample, render
 
@@ -121,7 +119,6 @@ def _load(stem: Path) -> _Entry | None:
 
 
 def _store(stem: Path, entry: _Entry) -> None:
-    stem.parent.mkdir(parents=True, exist_ok=True)
     said = json.dumps(entry.captions).encode()
     _replace(Path(f"{stem}.json"), lambda file: file.write(said))
     _replace(Path(f"{stem}.npy"), lambda file: np.save(file, entry.images, allow_pickle=False))
@@ -129,10 +126,8 @@ def _store(stem: Path, entry: _Entry) -> None:
 
 
 def _replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    with os.fdopen(handle, "wb") as file:
+    with whole(path) as made, made.open("wb") as file:
         write(file)
-    os.replace(name, path)
 
 
 def _content(images: NDArray[np.uint8], said: bytes) -> bytes:

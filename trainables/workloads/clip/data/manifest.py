@@ -19,7 +19,6 @@ wrong, with the rows.
 """
 
 import json
-import os
 import re
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trainables.files import whole
 from trainables.frozen import ConfigError
 
 REQUIRED = ("image", "caption", "concept", "dataset", "split", "group")
@@ -123,13 +123,8 @@ def write(frame: pd.DataFrame, path: Path) -> None:
     for name in ("offset", "size"):
         if name in table:
             table[name] = table[name].astype("Int64")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        table.to_parquet(temporary, index=False)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path) as file:
+        table.to_parquet(file, index=False)
 
 
 def problems(frame: pd.DataFrame) -> tuple[Problem, ...]:

@@ -8,8 +8,6 @@ put in its place at once, so several processes may make one.
 import hashlib
 import itertools
 import json
-import os
-import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pyarrow import feather
 
-from trainables.files import locked
+from trainables.files import draft_folder, locked
 from trainables.frozen import ConfigError, digest
 from trainables.workloads.clip.data import manifest, stamps
 from trainables.workloads.clip.data.images import ImageError, Source, encoded
@@ -168,19 +166,13 @@ def pack(path: Path, *, seen_as: Mapping[str, object], tokenize: Tokenize, cut: 
 def _make(path: Path, folder: Path, *, seen_as: Mapping[str, object], tokenize: Tokenize, cut: Cut) -> None:
     frame = manifest.read(path)
     manifest.require_usable(frame, str(path))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    making = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir()
-    try:
+    with draft_folder(folder) as making:
         _Maker(frame, path, making, seen_as=seen_as, tokenize=tokenize, cut=cut).make()
         try:
             making.rename(folder)
         except OSError:  # another process was first, with the same content
             if not (folder / "pack.json").is_file():
                 raise
-    finally:
-        shutil.rmtree(making, ignore_errors=True)
 
 
 _HELD = "bytes.bin"

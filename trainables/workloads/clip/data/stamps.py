@@ -12,6 +12,8 @@ from typing import NamedTuple
 import pandas as pd
 from pyarrow import feather
 
+from trainables.files import whole
+
 _FILE = "files.arrow"
 _UNKNOWN = (-1, -1)
 
@@ -63,6 +65,5 @@ def _read(folder: Path) -> dict[str, tuple[int, int]]:
 def _write(folder: Path, stamps: dict[str, tuple[int, int]]) -> None:
     rows = [(name, *stamp) for name, stamp in stamps.items()]
     table = pd.DataFrame(rows, columns=["path", "size", "mtime_ns"]).astype({"path": object})
-    temporary = folder / f".{_FILE}.{os.getpid()}.tmp"
-    feather.write_feather(table, temporary, compression="uncompressed")
-    temporary.replace(folder / _FILE)
+    with whole(folder / _FILE) as file:
+        feather.write_feather(table, file, compression="uncompressed")
