@@ -6,18 +6,17 @@ from functools import cached_property
 
 import numpy as np
 
+from analysis.advice.decision import Decision, decide
 from analysis.advice.recommend import Recommendation, recommend
 from analysis.configs import AxisValue, Config
-from analysis.decision import Decision, decide
-from analysis.drawing.looks import shown_methods
 from analysis.findings.findings import Finding, evaluate_findings
-from analysis.frontier import Frontier, MethodSummary, Result, build_frontier, honest_values
+from analysis.frontier import Frontier, MethodSummary, Result, build_frontier, honest_values, shown_methods
 from analysis.importance import Importances, importances
 from analysis.plane.areas import Areas, areas_of, box_of
 from analysis.plane.dials import Dial, Path, dials_of, path_of
 from analysis.plane.dominance import MethodMatrix, compare_methods
 from analysis.plane.knee import Knee, knee_of
-from analysis.tables.loading import JOINT, Tables
+from analysis.tables.tables import JOINT, Tables
 from analysis.tasks.accuracies import Changes, OverBlocks, changes_of, metrics_of
 from analysis.tasks.compute import AtBudget, Curve, anytime, at_budget
 from analysis.tasks.costs import Paths, Unit, paths_of

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from analysis import pareto
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.configs import PLAIN, AxisValue, Config, configs_of, family_name
-from analysis.pareto import FloatArray
 from analysis.plane.anchors import Anchor, anchors_of
 from analysis.plane.points import Points, jackknife
-from analysis.tables.loading import Tables
+from analysis.tables.tables import Tables
 from analysis.uncertainty import Estimate, estimate, honest_choice, leave_one_out_means
 
 MIN_SLIDE = 0.1
@@ -121,7 +121,7 @@ class Samples:
     gm: FloatArray
     gain: FloatArray | None
     zero_shot: FloatArray
-    learned: pareto.BoolArray | None
+    learned: BoolArray | None
     paths: FloatArray | None = None
 
 
@@ -229,6 +229,11 @@ def axes_in_use(frontier: Frontier) -> Mapping[str, tuple[AxisValue, ...]]:
     return {name: tuple(values) for name, values in found.items() if values}
 
 
+def shown_methods(frontier: Frontier) -> tuple[MethodSummary, ...]:
+    """The methods that train (all, if none does): what trains nothing is the zero-shot point."""
+    return tuple(method for method in frontier.methods if method.best.config.trained) or frontier.methods
+
+
 def _final_rows(tables: Tables) -> pd.DataFrame:
     """Each trial's last task, with what the trial was."""
     last = tables.ends.loc[tables.ends.groupby("trial")["task"].idxmax()]
@@ -244,7 +249,7 @@ def _matrix(rows: pd.DataFrame, column: str, ids: Sequence[str], blocks: Sequenc
     return values_CS
 
 
-def _places(values: "pd.Series[str]", names: Sequence[str]) -> pareto.IntArray:
+def _places(values: "pd.Series[str]", names: Sequence[str]) -> IntArray:
     """Where each value stands among the names, -1 where it does not."""
     return np.asarray(pd.Index(names).get_indexer(pd.Index(values)), dtype=np.int64)
 
@@ -262,7 +267,7 @@ def _paths(tables: Tables, ids: Sequence[str]) -> FloatArray | None:
     return paths if np.isfinite(paths).all() else None
 
 
-def _learned(points: Points) -> pareto.BoolArray:
+def _learned(points: Points) -> BoolArray:
     """Whether each config (C, S) reached the least slide, judged without the block (with one block: on it)."""
     assert points.joint is not None
     x_CS, z_S, j_S = points.x, points.zero_shot[:, 0], points.joint[:, 0]
@@ -272,7 +277,7 @@ def _learned(points: Points) -> pareto.BoolArray:
     return np.asarray((x_CS - z_S) / (j_S - z_S) >= MIN_SLIDE)
 
 
-def _on_front(points: Points) -> pareto.BoolArray:
+def _on_front(points: Points) -> BoolArray:
     """Not dominated by another config's means nor by the zero-shot point, which costs nothing."""
     x = np.append(points.x.mean(axis=1), points.zero_shot[:, 0].mean())
     y = np.append(points.y.mean(axis=1), points.zero_shot[:, 1].mean())

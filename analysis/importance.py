@@ -16,9 +16,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from analysis.arrays import FloatArray
 from analysis.configs import Config, short
 from analysis.frontier import Frontier
-from analysis.pareto import FloatArray
 from analysis.surfaces.encoding import Axis, axes_of, crossed, encode
 from analysis.surfaces.forest import grow
 from analysis.surfaces.sobol import FLAT, Function, sobol

@@ -6,15 +6,15 @@
 import json
 from pathlib import Path
 
-from analysis.decision import answers
 from analysis.drawing.figure_process import FigureProcess
 from analysis.drawing.looks import look_of
 from analysis.drawing.page import render
 from analysis.drawing.views import gains_of, paths_of, plane_of
 from analysis.evaluation import Evaluation
-from analysis.one_thread import on_one_thread
-from analysis.tables.loading import Tables
-from analysis.writing import latex, wording
+from analysis.surfaces.one_thread import on_one_thread
+from analysis.tables.tables import Tables
+from analysis.writing import latex, sentences, wording
+from analysis.writing.answers import decision_sentences
 from analysis.writing.report_json import record_of, table_rows, to_csv
 
 
@@ -45,11 +45,11 @@ def write_report(
             figures.draw(folder / "figures" / "gains", gains)
         figures.draw(folder / "figures" / "plane", plane_of(frontier, look, evaluation.dials))
         figures.draw(folder / "figures" / "paths", paths_of(frontier, evaluation.trajectories, look))
-        said = answers(
+        said = decision_sentences(
             frontier,
             evaluation.decision,
-            deciding=wording.deciding(evaluation.recommendation),
-            following=wording.following(evaluation.recommendation),
+            deciding=sentences.deciding(evaluation.recommendation),
+            following=sentences.following(evaluation.recommendation),
         )
         _write(folder / "report.json", json.dumps(record_of(evaluation, said), indent=1, allow_nan=False) + "\n")
         for name, rows in table_rows(evaluation).items():

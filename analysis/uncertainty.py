@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from analysis.pareto import FloatArray, IntArray
+from analysis.arrays import FloatArray, IntArray
 
 LEVEL = 0.95
 MIN_BLOCKS = 3

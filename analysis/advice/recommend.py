@@ -14,15 +14,15 @@ import numpy as np
 
 from analysis import pareto
 from analysis.advice.repeats import undecided
+from analysis.arrays import FloatArray
 from analysis.configs import Config
 from analysis.frontier import Frontier, Result
-from analysis.one_thread import on_one_thread
-from analysis.pareto import FloatArray
 from analysis.plane.areas import box_of, hull_area
 from analysis.plane.points import estimate_of
 from analysis.surfaces.acquisition import expected_improvement, routed
 from analysis.surfaces.candidates import Axes, candidates, describe, groups
 from analysis.surfaces.encoding import Axis, axes_of, encode
+from analysis.surfaces.one_thread import on_one_thread
 from analysis.surfaces.surrogate import Surrogate, surrogate
 from analysis.uncertainty import Estimate
 

@@ -12,8 +12,8 @@ import numpy as np
 from scipy import special
 
 from analysis import pareto
+from analysis.arrays import FloatArray
 from analysis.frontier import Frontier
-from analysis.pareto import FloatArray
 from analysis.plane.areas import box_of
 from analysis.plane.points import Means, jackknife
 from analysis.surfaces.acquisition import expected_improvement, routed

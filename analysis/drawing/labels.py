@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.pareto import FloatArray
+from analysis.arrays import FloatArray
 
 NEAR = (1.0, 1.9)
 FAR = (1.0, 1.9, 2.8, 4.0, 5.5, 7.0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from analysis.configs import GROUP_NAMES, OTHER, PLAIN, Config
 from analysis.drawing.marks import Entry
-from analysis.frontier import Frontier, MethodSummary, Result
+from analysis.frontier import Frontier, Result, shown_methods
 
 COLOURS = 8
 MARKERS = ("circle", "diamond", "square", "triangle", "down", "cross", "star")
@@ -55,11 +55,6 @@ class Look:
             return str(result.number)
         config = result.config
         return config.approach if config.timeline in (None, PLAIN) else f"{config.approach}, {config.timeline_name}"
-
-
-def shown_methods(frontier: Frontier) -> tuple[MethodSummary, ...]:
-    """The methods that train (all, if none does): what trains nothing is the zero-shot point."""
-    return tuple(method for method in frontier.methods if method.best.config.trained) or frontier.methods
 
 
 def look_of(frontier: Frontier) -> Look:

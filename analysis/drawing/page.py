@@ -12,7 +12,6 @@ import jinja2
 from markupsafe import Markup
 
 from analysis.configs import short
-from analysis.decision import Answer
 from analysis.drawing import charts
 from analysis.drawing.looks import Look
 from analysis.drawing.marks import Gains, Plane
@@ -26,7 +25,8 @@ from analysis.plane.dominance import MethodPair
 from analysis.plane.knee import Knee
 from analysis.tasks.accuracies import Changes
 from analysis.uncertainty import Estimate
-from analysis.writing import wording
+from analysis.writing import sentences, wording
+from analysis.writing.answers import Answer
 
 HERE = Path(__file__).parent
 TEMPLATE = "report.html.j2"
@@ -106,10 +106,9 @@ def render(evaluation: Evaluation, look: Look, answers: Sequence[Answer], defini
         cost=wording.cost,
         share=wording.share,
         seconds=wording.seconds,
-        price=wording.price,
         prices=wording.prices,
-        sentence=wording.comparison_sentence,
-        levels=wording.levels,
+        sentence=sentences.comparison_sentence,
+        levels=sentences.levels,
         upper_first=wording.upper,
     )
     script = (HERE / "report.js").read_text(encoding="ascii")

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.drawing.looks import COLOURS, Look, shown_methods
+from analysis.drawing.looks import COLOURS, Look
 from analysis.drawing.marks import AnchorMark, Anytime, GainRow, Gains, Line, Mark, NamedLine, Path, Paths, Plane
 from analysis.drawing.ticks import nice_ticks
 from analysis.evaluation import DialPath, Evaluation
-from analysis.frontier import Frontier, Result
+from analysis.frontier import Frontier, Result, shown_methods
 from analysis.plane.anchors import Anchor
 from analysis.plane.attainment import surfaces
 from analysis.tasks.compute import Curve

@@ -15,10 +15,10 @@ from typing import Literal
 
 import numpy as np
 
+from analysis.arrays import FloatArray, IntArray
 from analysis.configs import matched
 from analysis.findings.evidence import OWN_AXES, Comparison, Evidence, Quantity, by_context, by_family
 from analysis.findings.pairs import Party, comparison_of, party, plus, values_of
-from analysis.pareto import FloatArray, IntArray
 from analysis.uncertainty import leave_one_out_means, pseudo_values
 
 Pick = Literal["mean", "highest", "lowest"]

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from analysis.arrays import BoolArray, FloatArray, IntArray
 from analysis.configs import METHOD_AXES, Config, context
 from analysis.frontier import Frontier
-from analysis.pareto import BoolArray, FloatArray, IntArray
-from analysis.tables.loading import Tables
+from analysis.tables.tables import Tables
 from analysis.uncertainty import MIN_BLOCKS, Estimate, honest_choice
 
 Verdict = Literal["held", "did not hold", "undecided", "not tested"]

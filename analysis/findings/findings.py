@@ -38,7 +38,7 @@ from analysis.findings.streams import buffer_matters_more_than_pool, every_data_
 from analysis.findings.times import advantage_grows, offline_merging_is_worse, places_change_much, rules_change_little
 from analysis.findings.verdicts import ALPHA, decide, more_blocks
 from analysis.frontier import Frontier
-from analysis.tables.loading import Tables
+from analysis.tables.tables import Tables
 from analysis.uncertainty import MAX_BLOCKS, holm
 
 SHOWN_CONFIGS = 3

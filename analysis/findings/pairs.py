@@ -8,9 +8,9 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from analysis.arrays import FloatArray
 from analysis.configs import Config
 from analysis.findings.evidence import Comparison, Evidence, Missing, Quantity, by_context
-from analysis.pareto import FloatArray
 from analysis.uncertainty import estimate
 
 Contest = tuple[list[int], list[int]]

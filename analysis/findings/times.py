@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from analysis.arrays import FloatArray, IntArray
 from analysis.configs import PLAIN
 from analysis.findings.evidence import (
     AVERAGE,
@@ -23,7 +24,6 @@ from analysis.findings.evidence import (
 from analysis.findings.merges import DIFFER
 from analysis.findings.pairs import Contest, comparison_of, ends_of, lacks, of_best, placeless, trained_alike, values_of
 from analysis.findings.sizes import SIZE_AXES, TWO_SIZES, model_size, steps_of
-from analysis.pareto import FloatArray, IntArray
 from analysis.uncertainty import honest_choice
 
 CONTROL = "random"

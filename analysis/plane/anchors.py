@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.pareto import FloatArray
-from analysis.tables.loading import JOINT, Tables
+from analysis.arrays import FloatArray
+from analysis.tables.tables import JOINT, Tables
 from analysis.uncertainty import Estimate, estimate, leave_one_out_means
 
 MIN_LEARNED = 0.01

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis import pareto
-from analysis.pareto import FloatArray
+from analysis.arrays import FloatArray
 from analysis.plane.points import Means, Points, jackknife
 from analysis.plane.subsets import expected_hull_area, expected_staircase_area
 from analysis.uncertainty import Estimate, estimate

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.pareto import FloatArray
+from analysis.arrays import FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.pareto import BoolArray, FloatArray
+from analysis.arrays import BoolArray, FloatArray
 from analysis.plane.points import Means, Points
 from analysis.uncertainty import Estimate, estimate
 

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from analysis.arrays import FloatArray
 from analysis.configs import PLAIN, AxisValue, Config, context, family_name, short, timeline_name
-from analysis.pareto import FloatArray
 from analysis.plane.points import Means, Points, jackknife
 
 Fit = Literal["quadratic", "interpolated"]

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from analysis.pareto import FloatArray
+from analysis.arrays import FloatArray
 from analysis.uncertainty import MIN_BLOCKS, Estimate, estimate, holm
 
 ALPHA = 0.05

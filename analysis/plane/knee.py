@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis import pareto
+from analysis.arrays import FloatArray
 from analysis.plane.points import Means, Points, jackknife
 from analysis.uncertainty import Estimate, estimate
 
@@ -60,9 +61,9 @@ def _elected(means: Means) -> int:
     return int(vertices[np.argmax(_gains(means)[vertices])])
 
 
-def _with_zero_shot(means: Means) -> tuple[pareto.FloatArray, pareto.FloatArray]:
+def _with_zero_shot(means: Means) -> tuple[FloatArray, FloatArray]:
     return np.append(means.zero_shot[0], means.x), np.append(means.zero_shot[1], means.y)
 
 
-def _gains(means: Means) -> pareto.FloatArray:
+def _gains(means: Means) -> FloatArray:
     return np.append(0.0, means.gain)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from analysis import pareto
-from analysis.pareto import FloatArray
+from analysis.arrays import FloatArray
 from analysis.uncertainty import Estimate, estimate, pseudo_values
 
 

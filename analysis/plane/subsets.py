@@ -11,7 +11,7 @@ from math import comb
 import numpy as np
 import numpy.typing as npt
 
-from analysis.pareto import FloatArray, IntArray
+from analysis.arrays import FloatArray, IntArray
 
 TOLERANCE = 1e-12
 """Share of the plane's extent within which three points count as collinear."""

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from analysis.pareto import FloatArray, hull, nondominated
+from analysis.arrays import FloatArray
+from analysis.pareto import hull, nondominated
 
 STEPS = 200
 

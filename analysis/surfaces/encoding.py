@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 
+from analysis.arrays import FloatArray
 from analysis.configs import SWITCHES, AxisValue, Config
-from analysis.pareto import FloatArray
 
 LOGARITHMIC = frozenset({"lr", "rank"})
 LINEAR = frozenset({"w"})

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from analysis.pareto import FloatArray
+from analysis.arrays import FloatArray
 
 TREES = 300
 MIN_LEAF = 2

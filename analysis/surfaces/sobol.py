@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from analysis.pareto import FloatArray
+from analysis.arrays import FloatArray
 
 Function = Callable[[FloatArray], FloatArray]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import linalg
 
-from analysis.pareto import FloatArray
+from analysis.arrays import FloatArray
 
 ROUGH = 1e-4
 """The least variance of the noise, as a share of that of the values."""

@@ -1,54 +1,19 @@
-"""Checked tables, and their balance: every config ran on the same blocks, so that all comparisons are paired."""
+"""The balance of checked tables: they are cut to blocks that all configs have, so that comparisons are paired."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from analysis.tables.contract import SHOWN_ROWS, TableError
+from analysis.tables.tables import LeftOut
 from analysis.uncertainty import MIN_BLOCKS
 
-JOINT = "joint"
 FEW = 3
 """Configs from which on a comparison with intervals is worth more than one of many configs without."""
 
 SUBSET = "Paths over tasks are scored on a subset of the test images; all other numbers are of all images."
-
-
-@dataclass(frozen=True, kw_only=True)
-class LeftOut:
-    """A trial that is in the tables and not in the statistics."""
-
-    trial: str
-    config_id: str
-    block: str
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tables:
-    """Finished trials on common blocks. The frames belong to this object: do not change them.
-
-    `trials` and `tasks` hold the configs AND the joint anchor (if any); `blocks` are those that every config has.
-    `inside` has a row for every evaluation within a task; most studies have none. Where a study scores a subset of the
-    test images during the stream, `tasks` and `scores` are of the subset, and `ends` and `end_scores` of all images:
-    task 0 and the last task. Everywhere else these are rows of `tasks` and `scores`. Names in scores are categories;
-    a study without scores of datasets has no rows there.
-    """
-
-    name: str
-    trials: pd.DataFrame
-    tasks: pd.DataFrame
-    scores: pd.DataFrame
-    inside: pd.DataFrame
-    ends: pd.DataFrame
-    end_scores: pd.DataFrame
-    blocks: tuple[str, ...]
-    counts: Mapping[str, int]
-    left_out: tuple[LeftOut, ...]
-    warnings: tuple[str, ...]
 
 
 class Balanced(NamedTuple):

@@ -10,9 +10,10 @@ from typing import Literal
 
 import pandas as pd
 
-from analysis.tables.balance import SUBSET, LeftOut, Tables, balance, ends_of, in_order
+from analysis.tables.balance import SUBSET, balance, ends_of, in_order
 from analysis.tables.contract import Series, TableError
 from analysis.tables.suites import at_ends, of_trials, until
+from analysis.tables.tables import LeftOut, Tables
 
 Unit = Literal["flops", "mafs", "seconds"]
 COST_OF: Mapping[Unit, tuple[str, str]] = {

@@ -13,18 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.configs import KNOWN_AXES, NOT_AXES
-from analysis.tables.balance import (
-    JOINT,
-    SUBSET,
-    LeftOut,
-    Tables,
-    balance,
-    common_blocks,
-    ends_of,
-    in_order,
-    left_out_of,
-    records,
-)
+from analysis.tables.balance import SUBSET, balance, ends_of, in_order, left_out_of, records
 from analysis.tables.contract import (
     CONTRACT,
     COSTS,
@@ -35,22 +24,8 @@ from analysis.tables.contract import (
     with_columns,
     with_values,
 )
-from analysis.tables.cuts import at_task, within_budget
 from analysis.tables.suites import NAMES, at_ends, checked_scores, no_scores, of_trials
-from analysis.tables.two_studies import merge_studies
-
-__all__ = [
-    "JOINT",
-    "LeftOut",
-    "TableError",
-    "Tables",
-    "at_task",
-    "common_blocks",
-    "load_tables",
-    "make_tables",
-    "merge_studies",
-    "within_budget",
-]
+from analysis.tables.tables import JOINT, Tables
 
 KINDS = ("trial", "anchor")
 STATUSES = ("done", "stopped", "failed", "waiting")

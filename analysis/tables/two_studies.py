@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import pandas as pd
 
-from analysis.tables.balance import JOINT, LeftOut, Tables, in_order
+from analysis.tables.balance import in_order
 from analysis.tables.contract import TableError, stacked
 from analysis.tables.suites import of_trials, ordered, suite_of
+from analysis.tables.tables import JOINT, LeftOut, Tables
 
 STUDY = "study"
 """The axis that says which study a config is of."""

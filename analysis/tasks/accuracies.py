@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.pareto import FloatArray
-from analysis.tables.loading import Tables
+from analysis.arrays import FloatArray
+from analysis.tables.tables import Tables
 from analysis.tasks.learning import METRICS, OF_ENDS, Stream, Value, stream, worst
 from analysis.uncertainty import Estimate, estimate
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis import pareto
+from analysis.arrays import FloatArray, IntArray
 from analysis.frontier import MIN_SLIDE
-from analysis.pareto import FloatArray, IntArray
 from analysis.plane.points import Jackknife, Means, estimate_of, jackknife
 from analysis.tasks.costs import LARGE, Paths, Reading, Unit, read_at
 from analysis.uncertainty import Estimate, estimate, honest_choice

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.pareto import FloatArray, IntArray
+from analysis.arrays import FloatArray, IntArray
 from analysis.plane.anchors import Anchors, anchors_of
 from analysis.plane.points import Points
-from analysis.tables.loading import Tables
+from analysis.tables.tables import Tables
 
 Unit = Literal["cost_flops", "cost_mafs", "wall_s"]
 

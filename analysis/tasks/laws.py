@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from analysis.pareto import FloatArray
+from analysis.arrays import FloatArray
 from analysis.tasks.costs import Paths, Unit
 
 Kind = Literal["retention", "accumulation"]

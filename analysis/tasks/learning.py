@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from analysis.pareto import BoolArray, FloatArray
+from analysis.arrays import BoolArray, FloatArray
 
 WORSE = 0.01
 """A fall that counts is larger: one point."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.frontier import Frontier, Result
-from analysis.tables.loading import Tables
+from analysis.tables.tables import Tables
 from analysis.uncertainty import Estimate, estimate
 
 MAX_SHOWN = 12

@@ -7,8 +7,8 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 
+from analysis.advice.decision import Against, Decision
 from analysis.advice.recommend import Advice, Recommendation
-from analysis.decision import Against, Answer, Decision
 from analysis.evaluation import DialPath, Evaluation, Followed
 from analysis.findings.findings import Finding
 from analysis.frontier import MIN_SLIDE, Frontier, Result, Vertex, axes_in_use
@@ -21,6 +21,7 @@ from analysis.tasks.accuracies import Changes
 from analysis.tasks.compute import AtBudget, MethodAtBudget
 from analysis.tasks.trajectories import StabilityGap
 from analysis.uncertainty import LEVEL, Estimate
+from analysis.writing.answers import Answer
 
 SCHEMA = 3
 Json = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]

@@ -19,7 +19,7 @@ from study.status.observer import failures
 from trainables.frozen import ConfigError
 
 if TYPE_CHECKING:
-    from analysis.tables.loading import Tables
+    from analysis.tables.tables import Tables
 
 Unit = Literal["flops", "mafs", "seconds"]
 
@@ -106,7 +106,7 @@ def findings(folder: FolderArgument, as_json: JsonOption = False) -> None:
     from analysis.frontier import build_frontier
     from analysis.tables.loading import load_tables
     from analysis.writing.report_json import findings_record
-    from analysis.writing.wording import finding_lines
+    from analysis.writing.sentences import finding_lines
 
     _derive(folder)
     with _as_wrong_input():
@@ -139,7 +139,7 @@ def recommend(
     from analysis.frontier import build_frontier
     from analysis.tables.loading import load_tables
     from analysis.writing.report_json import recommendation_record
-    from analysis.writing.wording import advice_lines
+    from analysis.writing.sentences import advice_lines
 
     _derive(folder)
     with _as_wrong_input():
@@ -228,7 +228,7 @@ def _definition(folder: Path) -> str | None:
 
 @contextmanager
 def _as_wrong_input() -> Iterator[None]:
-    from analysis.tables.loading import TableError
+    from analysis.tables.contract import TableError
 
     try:
         yield

@@ -17,7 +17,7 @@ from analysis import pareto
 from analysis.plane.dominance import compare_methods, dominance
 from analysis.plane.points import Means, Points, estimate_of, jackknife
 from analysis.uncertainty import Estimate, honest_choice
-from tests.analysis.arrays import (
+from tests.analysis.array_worlds import (
     BOX,
     JOINT,
     REFERENCE,

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesRegressor
 
+from analysis.arrays import FloatArray
 from analysis.frontier import Frontier
 from analysis.importance import EVERYWHERE, MIN_CONFIGS, Importance, Importances, importances
-from analysis.pareto import FloatArray
 from analysis.surfaces.encoding import axes_of, encode
 from analysis.surfaces.sobol import sobol
 from tests.analysis.curves import Axes, place, study_of

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from analysis.drawing import charts, svg
 from analysis.drawing.labels import Box, place, spread
-from analysis.drawing.looks import look_of, shown_methods
+from analysis.drawing.looks import look_of
 from analysis.drawing.svg import Frame
 from analysis.drawing.ticks import log_ticks, nice_ticks
 from analysis.drawing.views import anytime_of, gains_of, paths_of, plane_of
 from analysis.evaluation import Evaluation
-from analysis.frontier import Frontier, build_frontier
+from analysis.frontier import Frontier, build_frontier, shown_methods
 from analysis.tables.loading import make_tables
 from analysis.tasks.accuracies import changes_of
 from analysis.tasks.trajectories import MAX_SHOWN, shown_results, trajectories

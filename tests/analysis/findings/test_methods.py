@@ -11,7 +11,7 @@ from analysis.findings.evidence import evidence_of
 from analysis.findings.findings import Finding, evaluate_findings
 from analysis.frontier import Frontier, build_frontier
 from analysis.tables.loading import make_tables
-from analysis.writing.wording import comparison_sentence, levels
+from analysis.writing.sentences import comparison_sentence, levels
 from tests.analysis.worlds import MORE_KINDS, Frames, Kind, World, method_frames
 
 WORLD = World(noise_sd=0.0004, tasks=1)

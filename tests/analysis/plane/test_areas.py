@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from analysis.arrays import FloatArray
 from analysis.frontier import Frontier
-from analysis.pareto import FloatArray
 from analysis.plane.areas import Areas, areas_of, box_of, hull_area, line_area, scores_of
 from analysis.plane.points import Means, Points
 from analysis.uncertainty import Estimate

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from analysis.arrays import FloatArray
 from analysis.frontier import Frontier
-from analysis.pareto import FloatArray
 from analysis.plane.choices import least_lost, most_learned
 from analysis.plane.points import Points
 

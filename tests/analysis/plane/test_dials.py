@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy.interpolate import PchipInterpolator
 
+from analysis.arrays import FloatArray
 from analysis.configs import Config, configs_of
 from analysis.frontier import Frontier
-from analysis.pareto import FloatArray
 from analysis.plane.dials import Dial, Path, dials_of, path_of
 from analysis.plane.points import Points
 

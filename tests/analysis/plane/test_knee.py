@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis import pareto
+from analysis.arrays import FloatArray
 from analysis.frontier import Frontier
-from analysis.pareto import FloatArray
 from analysis.plane.knee import knee_of
 from analysis.plane.points import Points
 

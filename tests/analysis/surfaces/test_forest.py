@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesRegressor
 
-from analysis.pareto import FloatArray
+from analysis.arrays import FloatArray
 from analysis.surfaces.forest import MIN_LEAF, TREES, Forest, grow
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor, kernels
 
-from analysis.pareto import FloatArray
+from analysis.arrays import FloatArray
 from analysis.surfaces.surrogate import ROUGH, SHORTEST, VARIANCES, Surrogate, surrogate
 
 

@@ -5,7 +5,10 @@ import pandas as pd
 import pytest
 
 from analysis.frontier import build_frontier
-from analysis.tables.loading import TableError, Tables, at_task, make_tables, within_budget
+from analysis.tables.contract import TableError
+from analysis.tables.cuts import at_task, within_budget
+from analysis.tables.loading import make_tables
+from analysis.tables.tables import Tables
 from analysis.tasks.accuracies import changes_of
 from analysis.tasks.trajectories import trajectories
 from tests.analysis.worlds import Frames, World, frames

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 from analysis.frontier import build_frontier
-from analysis.tables.loading import TableError, common_blocks, load_tables, make_tables
+from analysis.tables.balance import common_blocks
+from analysis.tables.contract import TableError
+from analysis.tables.loading import load_tables, make_tables
 from analysis.tasks.accuracies import changes_of
 from analysis.tasks.trajectories import trajectories
 from tests.analysis.worlds import Frames, World, frames, write_study

@@ -7,7 +7,10 @@ import pandas as pd
 import pytest
 
 from analysis.frontier import build_frontier
-from analysis.tables.loading import TableError, Tables, make_tables, merge_studies
+from analysis.tables.contract import TableError
+from analysis.tables.loading import make_tables
+from analysis.tables.tables import Tables
+from analysis.tables.two_studies import merge_studies
 from analysis.tasks.accuracies import changes_of
 from tests.analysis.worlds import Frames, World, frames
 

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from analysis import pareto
+from analysis.arrays import FloatArray
 from analysis.frontier import build_frontier
-from analysis.pareto import FloatArray
-from analysis.tables.loading import Tables, make_tables
+from analysis.tables.loading import make_tables
+from analysis.tables.tables import Tables
 from analysis.tasks.compute import SLACK, STEPS, anytime, at_budget, common_budget
 from analysis.tasks.costs import LARGE, Paths, paths_of, read_at
 from tests.analysis.worlds import Frames, World, frames

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.pareto import FloatArray
+from analysis.arrays import FloatArray
 from analysis.tasks.costs import Paths
 from analysis.tasks.laws import BETTER, FITTED, HELD_OUT, Kind, Law, fit, forecast, forecasts_of
 

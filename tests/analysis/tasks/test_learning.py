@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.frontier import build_frontier
-from analysis.tables.loading import Tables, make_tables
+from analysis.tables.loading import make_tables
+from analysis.tables.tables import Tables
 from analysis.tasks.accuracies import NO_SCORES, Spans, changes_of, metrics_of
 from analysis.tasks.learning import (
     METRICS,

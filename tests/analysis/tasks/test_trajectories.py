@@ -4,7 +4,9 @@ import pandas as pd
 import pytest
 
 from analysis.frontier import build_frontier
-from analysis.tables.loading import TableError, Tables, make_tables
+from analysis.tables.contract import TableError
+from analysis.tables.loading import make_tables
+from analysis.tables.tables import Tables
 from analysis.tasks.trajectories import stability_gaps
 from tests.analysis.worlds import World, frames
 

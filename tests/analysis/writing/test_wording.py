@@ -2,18 +2,9 @@
 
 import pytest
 
-from analysis.frontier import Frontier, build_frontier
-from analysis.tables.loading import make_tables
+from analysis.frontier import Frontier
 from analysis.uncertainty import Estimate, estimate
 from analysis.writing import wording
-from tests.analysis.worlds import World, frames
-
-SMALL = World(learned={("full", None): 0.8, ("lora", 2): 0.5}, timelines=("finetune", "ema"), rates=(1e-4,), tasks=1)
-
-
-def frontier_of(world: World) -> Frontier:
-    tables = frames(world)
-    return build_frontier(make_tables(tables["trials"], tables["tasks"], tables["scores"], name="study"))
 
 
 @pytest.mark.parametrize(
@@ -45,13 +36,6 @@ def test_durations(value: float, expected: str) -> None:
     assert wording.seconds(value) == expected
 
 
-def test_prices_are_read_from_low_to_high() -> None:
-    texts = [wording.price(vertex) for vertex in frontier_of(SMALL).hull]
-    assert texts[0].startswith("less than")
-    assert texts[-1].startswith("more than")
-    assert all(" to " in text for text in texts[1:-1])
-
-
 @pytest.mark.parametrize(("value", "expected"), [(None, "\u2013"), (0.001, "< 0.01"), (0.5, "0.50"), (0.999, "> 0.99")])
 def test_chances(value: float | None, expected: str) -> None:
     assert wording.chance(value) == expected
@@ -68,3 +52,10 @@ def test_chances(value: float | None, expected: str) -> None:
 )
 def test_price_intervals(low: float, high: float | None, expected: str) -> None:
     assert wording.prices(low, high) == expected
+
+
+def test_prices_rise_along_the_hull(study: Frontier) -> None:
+    texts = [wording.prices(vertex.low, vertex.high) for vertex in study.hull]
+    assert texts[0].startswith("less than")
+    assert texts[-1].startswith("more than")
+    assert all(" to " in text for text in texts[1:-1])

@@ -1,13 +1,12 @@
-"""The decision: its numbers against the frontier's, and sentences that stay true where nothing worked."""
+"""Sentences that open a report: all questions are answered, and what is said stays true where nothing worked."""
 
 import re
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from analysis.decision import LEARNED_SHARE, MAX_LOSS, answers, decide
-from analysis.frontier import Frontier
+from analysis.advice.decision import decide
+from analysis.writing.answers import decision_sentences
 from tests.analysis.worlds import World, frames, frontier_of
 
 SMALL = World(learned={("full", None): 0.8, ("lora", 2): 0.5}, timelines=("finetune", "ema"), rates=(1e-4,), tasks=1)
@@ -15,12 +14,14 @@ SMALL = World(learned={("full", None): 0.8, ("lora", 2): 0.5}, timelines=("finet
 
 def answers_of(world: World, deciding: str | None = None) -> dict[str, str]:
     frontier = frontier_of(frames(world))
-    return {answer.question: answer.text for answer in answers(frontier, decide(frontier), deciding=deciding)}
+    return {
+        answer.question: answer.text for answer in decision_sentences(frontier, decide(frontier), deciding=deciding)
+    }
 
 
 def test_the_usual_questions_are_answered() -> None:
     frontier = frontier_of(frames(SMALL))
-    said = answers(frontier, decide(frontier), following="Run that.")
+    said = decision_sentences(frontier, decide(frontier), following="Run that.")
     found = {answer.question: answer.text for answer in said}
     assert [question.split(" you")[0] for question in found] == [
         "Choose",
@@ -34,35 +35,6 @@ def test_the_usual_questions_are_answered() -> None:
     assert "(3 blocks)" in found["Choose"]
     assert "of what joint training learns" in found["Choose"]
     assert "with probability" in found["Against plain fine-tuning"]
-
-
-def test_the_baseline_is_full_fine_tuning_without_merging_at_its_best(study: Frontier) -> None:
-    decision = decide(study)
-    assert decision.baseline is not None
-    plain = [r for r in study.results if r.config.axes["method"] == "full" and r.config.timeline == "finetune"]
-    assert decision.baseline.other is plain[0]
-    headline = study.headline
-    assert headline.gain is not None
-    assert plain[0].gain is not None
-    assert decision.baseline.difference.value == pytest.approx(headline.gain.value - plain[0].gain.value)
-    split = decision.baseline.dominance.split
-    assert split is not None
-    assert split.a_retains_more + split.a_dominates > 0.9
-
-
-def test_choices_keep_their_limits(study: Frontier) -> None:
-    decision = decide(study)
-    z = study.zero_shot
-    assert decision.at_loss.row is not None
-    chosen = study.results[decision.at_loss.row]
-    kept = [result for result in study.results if z.azs.value - result.azs.value <= MAX_LOSS]
-    assert chosen.aka.value == max(result.aka.value for result in kept)
-    assert study.joint is not None
-    assert decision.min_learned is not None
-    assert decision.min_learned == pytest.approx(LEARNED_SHARE * (study.joint.aka.value - z.aka.value))
-    assert decision.at_learning is not None
-    assert decision.at_learning.row is not None
-    assert study.results[decision.at_learning.row].aka.value - z.aka.value >= decision.min_learned
 
 
 def test_the_baseline_is_not_compared_with_itself() -> None:
@@ -101,16 +73,6 @@ def test_few_blocks_have_no_interval(blocks: int) -> None:
     assert not re.search(r"\b(nan|None)\b", " ".join(found.values()))
 
 
-def test_differences_are_paired() -> None:
-    """Noise that all configs of a block share is in no interval of a difference, but for what it does to the line."""
-    decision = decide(frontier_of(frames(replace(SMALL, block_sd=0.02, noise_sd=0.0))))
-    assert decision.baseline is not None
-    assert decision.baseline.difference.se is not None
-    assert decision.headline.aka.se is not None
-    assert decision.baseline.difference.se < 0.1 * decision.headline.aka.se
-    assert np.isfinite(decision.baseline.difference.value)
-
-
 def test_one_config_for_both_limits_is_said_once() -> None:
     world = replace(SMALL, learned={("full", None): 0.8}, timelines=("finetune",), base_lift=0.04)
     questions = list(answers_of(world))
@@ -128,6 +90,6 @@ def test_a_choice_beyond_what_the_study_may_lose_is_said() -> None:
     headline = decide(frontier).headline
     lost = frontier.zero_shot.azs.value - headline.azs.value
     for most, beyond in ((lost / 2, True), (2 * lost, False)):
-        found = answers(frontier, decide(frontier, max_loss=most))
+        found = decision_sentences(frontier, decide(frontier, max_loss=most))
         assert found[1].question.startswith(f"If you may lose at most {100 * most:g} points of AZS")
         assert ("larger loss than" in found[0].text) is beyond

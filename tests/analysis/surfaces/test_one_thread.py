@@ -4,7 +4,7 @@ import numpy as np
 import scipy.linalg
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from analysis.one_thread import on_one_thread
+from analysis.surfaces.one_thread import on_one_thread
 
 
 def threads() -> set[int]:

@@ -1,24 +1,17 @@
-"""What a study decides: the config to choose, what it buys, how sure that is, and what to choose under a limit.
+"""The sentences that open a report: which config to choose, how sure that is, and what to choose under a limit.
 
-First the numbers (`decide`), then the sentences that open the report (`answers`): every sentence says its numbers with
-their intervals, and where blocks cannot decide, it says so and names what would.
+Every sentence says its numbers with their intervals. Where blocks cannot decide, a sentence says so and names what
+would.
 """
 
 from dataclasses import dataclass
 
-from analysis.configs import PLAIN
-from analysis.frontier import FULL, MIN_SLIDE, Frontier, Result
-from analysis.plane.choices import Choice, least_lost, most_learned
-from analysis.plane.dominance import Dominance, dominance
-from analysis.plane.points import jackknife
-from analysis.uncertainty import MAX_BLOCKS, MIN_BLOCKS, Estimate, blocks_for, estimate
-from analysis.writing.wording import amount, named, percent, points, share, upper
-
-MAX_LOSS = 0.01
-"""Retention that many would give: 1 point of AZS."""
-
-LEARNED_SHARE = 0.5
-"""Of what joint training learns: what many would ask for. The report says half."""
+from analysis.advice.decision import MAX_LOSS, Against, Decision
+from analysis.frontier import MIN_SLIDE, Frontier, Result
+from analysis.plane.choices import Choice
+from analysis.uncertainty import MAX_BLOCKS, MIN_BLOCKS, Estimate, blocks_for
+from analysis.writing.sentences import named
+from analysis.writing.wording import amount, percent, points, share, upper
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,62 +22,10 @@ class Answer:
     text: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Against:
-    """The headline's config against another one: gain (GM where there is no line) and place in the plane.
-
-    `relative_cost` is the headline's MAFs as a multiple of the other's.
-    """
-
-    other: Result
-    difference: Estimate
-    dominance: Dominance
-    relative_cost: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Decision:
-    """The config that the report is about, against a baseline and the runner-up, and choices under limits.
-
-    `max_loss` is the AZS that the study may give, None where it does not say; `at_loss` gives no more than that, or
-    than `MAX_LOSS`. `baseline` is full fine-tuning without merging at its best, None if that is not in the study or
-    is the headline itself. `min_learned` is the AKA that `at_learning` asks for, None where there is no line.
-    """
-
-    headline: Result
-    baseline: Against | None
-    runner_up: Against | None
-    max_loss: float | None
-    at_loss: Choice
-    min_learned: float | None
-    at_learning: Choice | None
-
-
-def decide(frontier: Frontier, *, max_loss: float | None = None) -> Decision:
-    """The decision of a study, which may give so much AZS."""
-    headline = frontier.headline
-    others = [method.best for method in frontier.methods if method.best.number != headline.number]
-    plain = next((r for r in others if r.config.approach == FULL and r.config.timeline in (None, PLAIN)), None)
-    second = None if frontier.winner is None else frontier.winner.runner_up
-    if second is None:
-        second = next((result for result in frontier.results if result.number != headline.number), None)
-    joint = frontier.points.joint
-    min_learned = None if joint is None else LEARNED_SHARE * float((joint - frontier.points.zero_shot)[:, 0].mean())
-    return Decision(
-        headline=headline,
-        baseline=None if plain is None else _against(frontier, headline, plain),
-        runner_up=None if second is None else _against(frontier, headline, second),
-        max_loss=max_loss,
-        at_loss=most_learned(frontier.points, max_loss=MAX_LOSS if max_loss is None else max_loss),
-        min_learned=min_learned,
-        at_learning=None if min_learned is None else least_lost(frontier.points, min_learned=min_learned),
-    )
-
-
-def answers(
+def decision_sentences(
     frontier: Frontier, decision: Decision, *, deciding: str | None = None, following: str | None = None
 ) -> tuple[Answer, ...]:
-    """The opening paragraphs.
+    """The paragraphs that open a report.
 
     Args:
         frontier: of the study.
@@ -109,24 +50,6 @@ def answers(
     if following is not None:
         found.append(Answer(question="Next", text=following))
     return tuple(found)
-
-
-def _against(frontier: Frontier, one: Result, other: Result) -> Against:
-    rows = [one.number - 1, other.number - 1]  # results are in the order of their numbers
-    a, b = rows
-    if frontier.points.joint is None:
-        difference = estimate(frontier.samples.gm[a] - frontier.samples.gm[b])
-    else:
-        gains = jackknife(frontier.points.rows(rows), lambda means: means.gain)
-        difference = estimate(gains.pseudo[0] - gains.pseudo[1], value=float(gains.value[0] - gains.value[1]))
-    own, its = one.cost_mafs, other.cost_mafs
-    both = frontier.samples.aka[a] - frontier.samples.aka[b], frontier.samples.azs[a] - frontier.samples.azs[b]
-    return Against(
-        other=other,
-        difference=difference,
-        dominance=dominance(list(zip(*both, strict=True))),
-        relative_cost=None if own is None or not its else own / its,
-    )
 
 
 def _choose(frontier: Frontier, decision: Decision) -> str:
