@@ -9,7 +9,8 @@ import numpy as np
 from analysis.advice.decision import Decision, decide
 from analysis.advice.recommend import Recommendation, recommend
 from analysis.configs import AxisValue, Config
-from analysis.findings.findings import Finding, evaluate_findings
+from analysis.findings.claims import evaluate_findings
+from analysis.findings.findings import Finding
 from analysis.frontier import Frontier, MethodSummary, Result, build_frontier, honest_values, shown_methods
 from analysis.importance import Importances, importances
 from analysis.plane.areas import Areas, areas_of, box_of

@@ -1,4 +1,4 @@
-"""What a claim may look at, and the comparisons that test it; `pairs` and `contests` make these of configs.
+"""What a claim may look at, and the comparisons that test it; `pairs` and `matchups` make these of configs.
 
 A comparison held if its interval lies above zero; it did not hold if all of the interval is below the smallest
 difference worth naming. One of equality asks for an interval within a margin. Rows are places in `Evidence.configs`;
@@ -106,7 +106,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class Test:
     """The comparisons of a claim, which holds if all the decisive ones hold; `further` ones show what stands behind.
 
     `missing` names what the study lacks for parts of the claim: without it the claim can fail, but not hold.
@@ -118,7 +118,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Missing:
+class CannotTest:
     """What a study lacks to test a claim."""
 
     needs: tuple[str, ...]

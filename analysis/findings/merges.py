@@ -1,6 +1,6 @@
 """Findings 9 and 10, merging over a stream (arXiv 2408.14471, section 5.2).
 
-Merging means the weighted average, as there; other rules have a finding of their own in `time_claims`.
+Merging means the weighted average, as there; other rules have a finding of their own in `times`.
 """
 
 from collections.abc import Sequence
@@ -8,17 +8,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.configs import MERGE_AXES, PLAIN, Config, matched, short
-from analysis.findings.evidence import MARGIN, NO_LINE, Case, Comparison, Evidence, Missing, averaging, by_context
+from analysis.findings.evidence import MARGIN, NO_LINE, CannotTest, Comparison, Evidence, Test, averaging, by_context
 from analysis.findings.pairs import (
-    Party,
-    Sides,
+    Side,
+    SideNames,
     comparison_of,
     of_best,
     of_pairs,
     pairs_by,
-    party,
     per_group,
     placeless,
+    side_of,
     trained_alike,
     values_of,
 )
@@ -29,7 +29,7 @@ DIFFER = (*sorted(MERGE_AXES), "lr", "lifetime")
 NAMES = {"ema": "EMA-merge", "zs": "ZS-merge"}
 
 
-def merging_gains_from_the_start(evidence: Evidence) -> Case | Missing:
+def merging_gains_from_the_start(evidence: Evidence) -> Test | CannotTest:
     """EMA- and ZS-merge, each at its best gain: at the end, and after the first task.
 
     At the end: the gain, and AKA against fine-tuning's highest less `MARGIN`. After the first task: AZS against
@@ -51,22 +51,22 @@ def merging_gains_from_the_start(evidence: Evidence) -> Case | Missing:
         else:
             decisive += _after_the_first(evidence, merged, name)
     if not decisive:
-        return Missing(tuple(dict.fromkeys(missing)))
-    return Case(decisive=tuple(decisive), further=_against_finetuning(evidence), missing=tuple(dict.fromkeys(missing)))
+        return CannotTest(tuple(dict.fromkeys(missing)))
+    return Test(decisive=tuple(decisive), further=_against_finetuning(evidence), missing=tuple(dict.fromkeys(missing)))
 
 
-def larger_merge_weight_keeps_more(evidence: Evidence) -> Case | Missing:
+def larger_merge_weight_keeps_more(evidence: Evidence) -> Test | CannotTest:
     """The larger merge weight against the smaller in AZS, and the smaller against the larger in AKA.
 
     Over all pairs that agree on everything else.
     """
     pairs = pairs_by(evidence, "w")
     if not pairs:
-        return Missing(("two merge weights w in configs that agree on everything else",))
+        return CannotTest(("two merge weights w in configs that agree on everything else",))
     turned = [(high, low) for low, high in pairs]
-    raises: Sides = {"left": "the larger w", "right": "the smaller w"}
-    lowers: Sides = {"left": "the smaller w", "right": "the larger w"}
-    return Case(
+    raises: SideNames = {"left": "the larger w", "right": "the smaller w"}
+    lowers: SideNames = {"left": "the smaller w", "right": "the larger w"}
+    return Test(
         decisive=(of_pairs(evidence, turned, "AZS", **raises), of_pairs(evidence, pairs, "AKA", **lowers)),
         further=(
             *per_group(evidence, turned, "AZS", _family_and_timeline, **raises),
@@ -79,20 +79,20 @@ def larger_merge_weight_keeps_more(evidence: Evidence) -> Case | Missing:
 
 
 def _at_the_end(evidence: Evidence, rows: Sequence[int], name: str, missing: list[str]) -> list[Comparison]:
-    contests = trained_alike(evidence, rows, averaging(evidence, PLAIN), DIFFER)
-    groups = [ours for ours, _ in contests] or by_context(evidence, rows, DIFFER)
+    alike = trained_alike(evidence, rows, averaging(evidence, PLAIN), DIFFER)
+    groups = [ours for ours, _ in alike] or by_context(evidence, rows, DIFFER)
     merged = np.array([evidence.best(group) for group in groups])
-    ours = party(evidence, f"{name} at its best", merged, rows)
-    found = [comparison_of(values_of(evidence, "gain", merged), "gain", ours, Party(name="the trade-off line"))]
-    if not contests:
+    ours = side_of(evidence, f"{name} at its best", merged, rows)
+    found = [comparison_of(values_of(evidence, "gain", merged), "gain", ours, Side(name="the trade-off line"))]
+    if not alike:
         missing.append(f"fine-tuning without merging (timeline {PLAIN}) that agrees on everything else")
         return found
-    plain = np.array([evidence.highest(theirs, "AKA") for _, theirs in contests])
-    theirs = party(
+    plain = np.array([evidence.highest(theirs, "AKA") for _, theirs in alike])
+    theirs = side_of(
         evidence,
         f"fine-tuning less {100 * MARGIN:g} point",
         plain,
-        [row for _, theirs in contests for row in theirs],
+        [row for _, theirs in alike for row in theirs],
     )
     difference = values_of(evidence, "AKA", merged) - values_of(evidence, "AKA", plain) + MARGIN
     return [*found, comparison_of(difference, "AKA", ours, theirs)]
@@ -109,14 +109,14 @@ def _after_the_first(evidence: Evidence, rows: Sequence[int], name: str) -> list
         comparison_of(
             azs[..., 1] - azs[..., 0] + MARGIN,
             "AZS",
-            party(evidence, f"{name} after the first task", merged, rows, task=1),
-            Party(name=f"zero-shot less {100 * MARGIN:g} point", point=start),
+            side_of(evidence, f"{name} after the first task", merged, rows, task=1),
+            Side(name=f"zero-shot less {100 * MARGIN:g} point", point=start),
         ),
         comparison_of(
             aka[..., 1] - aka[..., 0] - later,
             "AKA",
             placeless(evidence, f"the rise of {name} over the first task", merged, rows),
-            Party(name="its mean rise over a later one"),
+            Side(name="its mean rise over a later one"),
         ),
     ]
 
@@ -128,16 +128,16 @@ def _against_finetuning(evidence: Evidence) -> tuple[Comparison, ...]:
     ema, plain = averaging(evidence, "ema"), averaging(evidence, PLAIN)
     # Merging folds adapters after each task: its twin is the fine-tuning that folds them, where there is one.
     plain = sorted(plain, key=lambda row: evidence.configs[row].axes.get("lifetime") == "continue")
-    contests = [
+    alike = [
         (left, right[:1])
         for left in by_context(evidence, ema, ("w",))
         if (right := [r for r in plain if _twins(evidence.configs[left[0]], evidence.configs[r])])
     ]
-    if not contests:
+    if not alike:
         return ()
-    pairs = [(row, right[0]) for left, right in contests for row in left]
+    pairs = [(row, right[0]) for left, right in alike for row in left]
     weights = sorted({evidence.configs[a].number("w") or 0.0 for a, _ in pairs})
-    best = of_best(evidence, contests, "gain", left="EMA-merge at its best w", right="fine-tuning at the same lr")
+    best = of_best(evidence, alike, "gain", left="EMA-merge at its best w", right="fine-tuning at the same lr")
     each = (
         of_pairs(
             evidence,

@@ -1,6 +1,6 @@
 """Findings 1 to 8, methods without merging (arXiv 2408.14471, section 5): each method at its own best config.
 
-What "best" means, and why a method that learns nothing cannot profit from it, is said in `contests`.
+What "best" means, and why a method that learns nothing cannot profit from it, is said in `matchups`.
 """
 
 from collections import Counter
@@ -9,178 +9,178 @@ from dataclasses import replace
 from itertools import pairwise
 
 from analysis.configs import PLAIN, method_name, short
-from analysis.findings.contests import (
-    Contest,
+from analysis.findings.evidence import MARGIN, NO_LINE, CannotTest, Comparison, Evidence, Quantity, Test, by_family
+from analysis.findings.matchups import (
+    Contender,
+    Matchup,
     Pick,
-    Side,
     below_the_line,
     compare,
-    contests_of,
     farther_from_zero_shot,
+    matchups_of,
     middle_above,
 )
-from analysis.findings.evidence import MARGIN, NO_LINE, Case, Comparison, Evidence, Missing, Quantity, by_family
 from analysis.findings.pairs import lacks, of_best, of_pairs
 
 SELECTIVE = ("lnfit", "bitfit")
 LOW_RANK = ("lora", "dora")
 AKA_AND_GAIN: tuple[Quantity, ...] = ("AKA", "gain")
-UNALIKE = Missing(("configs of these methods that were trained alike, so on all axes that are no method's own",))
+UNALIKE = CannotTest(("configs of these methods that were trained alike, so on all axes that are no method's own",))
 OTHER_METHOD = "another method without merging"
 
 
-def full_accumulates_most_and_retains_least(evidence: Evidence) -> Case | Missing:
+def full_accumulates_most_and_retains_least(evidence: Evidence) -> Test | CannotTest:
     """Full fine-tuning against the highest AKA and the lowest AZS of all others; these are chosen on other blocks."""
-    full = _side(evidence, "full")
+    full = _contender(evidence, "full")
     others = _others(evidence, full)
     if not full.rows or not others:
         return lacks([(full.rows, _need("full")), (others, OTHER_METHOD)])
     highest, lowest = _pick("the highest of the others", others, "highest"), _pick("the lowest", others, "lowest")
-    contests = contests_of(evidence, full, highest, lowest)
-    if not contests:
+    matchups = matchups_of(evidence, full, highest, lowest)
+    if not matchups:
         return UNALIKE
-    return Case(
+    return Test(
         decisive=(
-            replace(compare(contests, 0, 1, "AKA"), right=_extreme(contests, 1, "AKA", "highest")),
-            replace(compare(contests, 2, 0, "AZS"), left=_extreme(contests, 2, "AZS", "lowest")),
+            replace(compare(matchups, 0, 1, "AKA"), right=_extreme(matchups, 1, "AKA", "highest")),
+            replace(compare(matchups, 2, 0, "AZS"), left=_extreme(matchups, 2, "AZS", "lowest")),
         ),
         further=(*_against_each(evidence, full, others, "AKA"), *_against_lora(evidence, full)),
     )
 
 
-def selective_tuning_retains_most(evidence: Evidence) -> Case | Missing:
+def selective_tuning_retains_most(evidence: Evidence) -> Test | CannotTest:
     """Against the MEAN of the other methods: the nearest of them may be one that learned as little.
 
     Each of the two against the nearest other method is shown, and does not decide.
     """
-    selective = _side(evidence, *SELECTIVE)
+    selective = _contender(evidence, *SELECTIVE)
     others = _others(evidence, selective)
     if not selective.rows or not others:
         return lacks([(selective.rows, _need(*SELECTIVE)), (others, OTHER_METHOD)])
-    contests = contests_of(evidence, selective, _pick("the mean of the others", others, "mean"))
-    if not contests:
+    matchups = matchups_of(evidence, selective, _pick("the mean of the others", others, "mean"))
+    if not matchups:
         return UNALIKE
     further = []
     highest, lowest = _pick("highest", others, "highest"), _pick("lowest", others, "lowest")
     for own in _families(evidence, selective.rows):
-        near = contests_of(evidence, own, highest, lowest)
+        near = matchups_of(evidence, own, highest, lowest)
         if near:
             further.append(replace(compare(near, 0, 1, "AZS"), right=_extreme(near, 1, "AZS", "highest")))
             further.append(replace(compare(near, 2, 0, "AKA"), left=_extreme(near, 2, "AKA", "lowest")))
-    return Case(decisive=(compare(contests, 0, 1, "AZS"), compare(contests, 1, 0, "AKA")), further=tuple(further))
+    return Test(decisive=(compare(matchups, 0, 1, "AZS"), compare(matchups, 1, 0, "AKA")), further=tuple(further))
 
 
-def adapters_lie_between(evidence: Evidence) -> Case | Missing:
+def adapters_lie_between(evidence: Evidence) -> Test | CannotTest:
     """LoRA and DoRA (mean over both and their ranks) against full fine-tuning, LNFit/BitFit and the line."""
-    contests = _contests(evidence, LOW_RANK, ("full",), SELECTIVE)
-    if isinstance(contests, Missing):
-        return contests
+    matchups = _matchups(evidence, LOW_RANK, ("full",), SELECTIVE)
+    if isinstance(matchups, CannotTest):
+        return matchups
     if "gain" not in evidence.values:
-        return Missing((NO_LINE,))
+        return CannotTest((NO_LINE,))
     low_rank, full, selective = 0, 1, 2
-    sides = contests[0].sides
+    contenders = matchups[0].contenders
     further: list[Comparison] = []
-    for own in _families(evidence, sides[low_rank].rows):
-        each = contests_of(evidence, own, *sides[1:])
-        if each and own.name != sides[low_rank].name:
+    for own in _families(evidence, contenders[low_rank].rows):
+        each = matchups_of(evidence, own, *contenders[1:])
+        if each and own.name != contenders[low_rank].name:
             further += [compare(each, full, 0, "AKA"), compare(each, 0, full, "AZS"), below_the_line(each, 0)]
-    return Case(
+    return Test(
         decisive=(
-            compare(contests, full, low_rank, "AKA"),
-            compare(contests, low_rank, selective, "AKA"),
-            compare(contests, low_rank, full, "AZS"),
-            compare(contests, selective, low_rank, "AZS"),
-            below_the_line(contests, low_rank),
+            compare(matchups, full, low_rank, "AKA"),
+            compare(matchups, low_rank, selective, "AKA"),
+            compare(matchups, low_rank, full, "AZS"),
+            compare(matchups, selective, low_rank, "AZS"),
+            below_the_line(matchups, low_rank),
         ),
         further=tuple(further),
     )
 
 
-def rank_moves_along_the_line(evidence: Evidence) -> Case | Missing:
+def rank_moves_along_the_line(evidence: Evidence) -> Test | CannotTest:
     """LoRA of the highest against LoRA of the lowest rank: more AKA, and a gain that is equal to within `MARGIN`."""
     ranks = _ranks(evidence)
     if len(ranks) < 2:
-        return Missing((f"{_need('lora')} of {'another rank' if ranks else 'two ranks'}",))
+        return CannotTest((f"{_need('lora')} of {'another rank' if ranks else 'two ranks'}",))
     if "gain" not in evidence.values:
-        return Missing((NO_LINE,))
-    sides = [_families(evidence, evidence.rows(method="lora", timeline=PLAIN, rank=rank))[0] for rank in ranks]
-    contests = contests_of(evidence, sides[-1], sides[0])
-    if not contests:
+        return CannotTest((NO_LINE,))
+    by_rank = [_families(evidence, evidence.rows(method="lora", timeline=PLAIN, rank=rank))[0] for rank in ranks]
+    matchups = matchups_of(evidence, by_rank[-1], by_rank[0])
+    if not matchups:
         return UNALIKE
-    steps = [contests_of(evidence, high, low) for low, high in pairwise(sides) if len(sides) > 2]
+    steps = [matchups_of(evidence, high, low) for low, high in pairwise(by_rank) if len(by_rank) > 2]
     further = tuple(compare(step, 0, 1, name) for step in steps if step for name in AKA_AND_GAIN)
-    return Case(
-        decisive=(compare(contests, 0, 1, "AKA"), compare(contests, 0, 1, "gain", margin=MARGIN)), further=further
+    return Test(
+        decisive=(compare(matchups, 0, 1, "AKA"), compare(matchups, 0, 1, "gain", margin=MARGIN)), further=further
     )
 
 
-def vera_is_like_selective_tuning(evidence: Evidence) -> Case | Missing:
+def vera_is_like_selective_tuning(evidence: Evidence) -> Test | CannotTest:
     """VeRA lies on LNFit's and BitFit's side of the middle between them and LoRA, in AKA."""
-    contests = _contests(evidence, ("vera",), ("lora",), SELECTIVE)
-    if isinstance(contests, Missing):
-        return contests
-    further = (compare(contests, 1, 0, "AKA"), compare(contests, 0, 2, "AKA"))
-    return Case(decisive=(middle_above(contests, (1, 2), 0),), further=further)
+    matchups = _matchups(evidence, ("vera",), ("lora",), SELECTIVE)
+    if isinstance(matchups, CannotTest):
+        return matchups
+    further = (compare(matchups, 1, 0, "AKA"), compare(matchups, 0, 2, "AKA"))
+    return Test(decisive=(middle_above(matchups, (1, 2), 0),), further=further)
 
 
-def galore_lies_between(evidence: Evidence) -> Case | Missing:
+def galore_lies_between(evidence: Evidence) -> Test | CannotTest:
     """GaLore against the mean of LoRA and DoRA on both axes, and against full fine-tuning in AZS."""
-    contests = _contests(evidence, ("galore",), LOW_RANK, ("full",))
-    if isinstance(contests, Missing):
-        return contests
+    matchups = _matchups(evidence, ("galore",), LOW_RANK, ("full",))
+    if isinstance(matchups, CannotTest):
+        return matchups
     galore, low_rank, full = 0, 1, 2
-    return Case(
+    return Test(
         decisive=(
-            compare(contests, galore, low_rank, "AKA"),
-            compare(contests, galore, full, "AZS"),
-            compare(contests, low_rank, galore, "AZS"),
+            compare(matchups, galore, low_rank, "AKA"),
+            compare(matchups, galore, full, "AZS"),
+            compare(matchups, low_rank, galore, "AZS"),
         ),
-        further=(compare(contests, full, galore, "AKA"),),
+        further=(compare(matchups, full, galore, "AKA"),),
     )
 
 
-def ewc_holds_on(evidence: Evidence) -> Case | Missing:
+def ewc_holds_on(evidence: Evidence) -> Test | CannotTest:
     """EWC against full fine-tuning; with several strengths also its weakest against its strongest, in AKA."""
-    contests = _contests(evidence, ("ewc",), ("full",))
-    if isinstance(contests, Missing):
-        return contests
-    decisive = [compare(contests, 0, 1, "AZS"), farther_from_zero_shot(contests, 1, 0)]
-    ewc = contests[0].sides[0]
+    matchups = _matchups(evidence, ("ewc",), ("full",))
+    if isinstance(matchups, CannotTest):
+        return matchups
+    decisive = [compare(matchups, 0, 1, "AZS"), farther_from_zero_shot(matchups, 1, 0)]
+    ewc = matchups[0].contenders[0]
     strengths = {
         row: strength for row in ewc.rows if (strength := evidence.configs[row].number("strength")) is not None
     }
     if len(set(strengths.values())) > 1:
         weak, strong = (
-            Side(name=name, rows=tuple(row for row, strength in strengths.items() if strength == end))
+            Contender(name=name, rows=tuple(row for row, strength in strengths.items() if strength == end))
             for name, end in (
                 ("EWC of the lowest strength", min(strengths.values())),
                 ("EWC of the highest strength", max(strengths.values())),
             )
         )
-        ends = contests_of(evidence, weak, strong)
+        ends = matchups_of(evidence, weak, strong)
         if ends:
             decisive.append(compare(ends, 0, 1, "AKA"))
-    return Case(decisive=tuple(decisive), further=(compare(contests, 1, 0, "AKA"),))
+    return Test(decisive=tuple(decisive), further=(compare(matchups, 1, 0, "AKA"),))
 
 
-def si_brings_nothing(evidence: Evidence) -> Case | Missing:
+def si_brings_nothing(evidence: Evidence) -> Test | CannotTest:
     """Full fine-tuning plus `MARGIN` against SI on both axes."""
-    contests = _contests(evidence, ("si",), ("full",))
-    if isinstance(contests, Missing):
-        return contests
+    matchups = _matchups(evidence, ("si",), ("full",))
+    if isinstance(matchups, CannotTest):
+        return matchups
     axes: tuple[Quantity, ...] = ("AKA", "AZS")
-    return Case(decisive=tuple(compare(contests, 1, 0, name, allowance=MARGIN) for name in axes))
+    return Test(decisive=tuple(compare(matchups, 1, 0, name, allowance=MARGIN) for name in axes))
 
 
-# -- sides -------------------------------------------------------------------------------------------------------------
+# -- contenders -------------------------------------------------------------------------------------------------------
 
 
-def _contests(evidence: Evidence, *groups: tuple[str, ...]) -> tuple[Contest, ...] | Missing:
-    """Contests of sides that are some methods each, or what the study lacks for one."""
-    sides = [_side(evidence, *methods) for methods in groups]
-    if not all(side.rows for side in sides):
-        return lacks([(side.rows, _need(*methods)) for side, methods in zip(sides, groups, strict=True)])
-    return contests_of(evidence, *sides) or UNALIKE
+def _matchups(evidence: Evidence, *groups: tuple[str, ...]) -> tuple[Matchup, ...] | CannotTest:
+    """Matchups of contenders that are some methods each, or what the study lacks for them."""
+    contenders = [_contender(evidence, *methods) for methods in groups]
+    if not all(one.rows for one in contenders):
+        return lacks([(one.rows, _need(*methods)) for one, methods in zip(contenders, groups, strict=True)])
+    return matchups_of(evidence, *contenders) or UNALIKE
 
 
 def _need(*methods: str) -> str:
@@ -189,28 +189,30 @@ def _need(*methods: str) -> str:
     return f"{names} without merging (method {' or '.join(methods)}, timeline {PLAIN})"
 
 
-def _side(evidence: Evidence, *methods: str) -> Side:
+def _contender(evidence: Evidence, *methods: str) -> Contender:
     """The plain configs of some methods without merging, as far as the study has them."""
     rows = {method: evidence.rows(method=method, timeline=PLAIN) for method in methods}
     present = [method for method in methods if rows[method]]
-    return Side(
+    return Contender(
         name="/".join(method_name(method) for method in present),
         rows=tuple(row for method in present for row in rows[method]),
     )
 
 
-def _others(evidence: Evidence, side: Side) -> tuple[int, ...]:
-    """All trained configs without merging that are not of a side."""
-    return tuple(row for row in evidence.rows(timeline=PLAIN) if row not in side.rows)
+def _others(evidence: Evidence, one: Contender) -> tuple[int, ...]:
+    """All trained configs without merging that are not of a contender."""
+    return tuple(row for row in evidence.rows(timeline=PLAIN) if row not in one.rows)
 
 
-def _pick(name: str, rows: tuple[int, ...], pick: Pick) -> Side:
-    return Side(name=name, rows=rows, pick=pick)
+def _pick(name: str, rows: tuple[int, ...], pick: Pick) -> Contender:
+    return Contender(name=name, rows=rows, pick=pick)
 
 
-def _families(evidence: Evidence, rows: Sequence[int]) -> list[Side]:
-    """One side per family."""
-    return [Side(name=evidence.configs[family[0]].family, rows=tuple(family)) for family in by_family(evidence, rows)]
+def _families(evidence: Evidence, rows: Sequence[int]) -> list[Contender]:
+    """One contender per family."""
+    return [
+        Contender(name=evidence.configs[family[0]].family, rows=tuple(family)) for family in by_family(evidence, rows)
+    ]
 
 
 def _ranks(evidence: Evidence) -> list[float]:
@@ -218,20 +220,22 @@ def _ranks(evidence: Evidence) -> list[float]:
     return sorted({rank for row in rows if (rank := evidence.configs[row].number("rank")) is not None})
 
 
-def _against_each(evidence: Evidence, side: Side, rows: Sequence[int], quantity: Quantity) -> tuple[Comparison, ...]:
-    """A side against every family, unless there is only one."""
+def _against_each(
+    evidence: Evidence, one: Contender, rows: Sequence[int], quantity: Quantity
+) -> tuple[Comparison, ...]:
+    """A contender against every family, unless there is only one."""
     families = _families(evidence, rows)
-    found = [contests_of(evidence, side, family) for family in families]
-    return tuple(compare(contests, 0, 1, quantity) for contests in found if contests and len(families) > 1)
+    found = [matchups_of(evidence, one, family) for family in families]
+    return tuple(compare(matchups, 0, 1, quantity) for matchups in found if matchups and len(families) > 1)
 
 
-def _against_lora(evidence: Evidence, full: Side) -> list[Comparison]:
+def _against_lora(evidence: Evidence, full: Contender) -> list[Comparison]:
     """AKA against LoRA of the lowest rank: each at the learning rate of its highest AKA, then at every common rate."""
     ranks = _ranks(evidence)
     if not ranks:
         return []
     lora = _families(evidence, evidence.rows(method="lora", timeline=PLAIN, rank=ranks[0]))[0]
-    alike = [(contest.rows(0), contest.rows(1)) for contest in contests_of(evidence, full, lora)]
+    alike = [(matchup.rows(0), matchup.rows(1)) for matchup in matchups_of(evidence, full, lora)]
     if not alike:
         return []
     found = [of_best(evidence, alike, "AKA", left=f"{full.name} at its best lr", right=f"{lora.name} at its best lr")]
@@ -247,12 +251,12 @@ def _rate(evidence: Evidence, row: int) -> float:
     return evidence.configs[row].number("lr") or 0.0
 
 
-def _extreme(contests: Sequence[Contest], side: int, quantity: Quantity, kind: str) -> str:
+def _extreme(matchups: Sequence[Matchup], place: int, quantity: Quantity, kind: str) -> str:
     """An extreme of several families by the name of the one that is chosen most often."""
-    evidence = contests[0].evidence
-    chosen = [evidence.configs[int(row)].family for c in contests for row in c.chosen(side, quantity)[0]]
+    evidence = matchups[0].evidence
+    chosen = [evidence.configs[int(row)].family for m in matchups for row in m.chosen(place, quantity)[0]]
     family, times = Counter(chosen).most_common(1)[0]
-    count = max(len(contest.families[side]) for contest in contests)
+    count = max(len(matchup.families[place]) for matchup in matchups)
     if count == 1:
         return family
     if times == len(chosen):

@@ -10,17 +10,17 @@ import numpy.typing as npt
 
 from analysis.arrays import FloatArray
 from analysis.configs import Config
-from analysis.findings.evidence import Comparison, Evidence, Missing, Quantity, by_context
+from analysis.findings.evidence import CannotTest, Comparison, Evidence, Quantity, by_context
 from analysis.uncertainty import estimate
 
-Contest = tuple[list[int], list[int]]
-"""Rows of the left and of the right side that were trained alike."""
+AlikeRows = tuple[list[int], list[int]]
+"""Rows of the left and of the right side, all trained alike."""
 
 ALIKE = "such configs that agree on everything else"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Party:
+class Side:
     """One side of a comparison: its name, the rows that stand for it, all rows they were chosen from, its point.
 
     A side that is no config, such as a line, has a name alone.
@@ -31,22 +31,22 @@ class Party:
     candidates: tuple[int, ...] = ()
     point: tuple[float, float] | None = None
 
-    def renamed(self, name: str) -> "Party":
+    def renamed(self, name: str) -> "Side":
         """The same side by another name."""
-        return Party(name=name, rows=self.rows, candidates=self.candidates, point=self.point)
+        return Side(name=name, rows=self.rows, candidates=self.candidates, point=self.point)
 
 
-class Sides(TypedDict):
+class SideNames(TypedDict):
     """Names of the two sides of a comparison."""
 
     left: str
     right: str
 
 
-def party(
+def side_of(
     evidence: Evidence, name: str, chosen_KS: npt.ArrayLike, candidates: Sequence[int] = (), *, task: int = -1
-) -> Party:
-    """Who stands for a side, (contests, blocks); the point is where they are after a task, by default at the end."""
+) -> Side:
+    """A side from the rows that stand for it (groups, blocks), which are at its point after a task (-1: the last)."""
     rows_KS = np.atleast_2d(np.asarray(chosen_KS, dtype=np.int64))
     rows = tuple(np.unique(rows_KS).tolist())
     if task == -1:
@@ -54,7 +54,7 @@ def party(
     else:
         assert evidence.paths is not None
         aka, azs = np.moveaxis(evidence.paths[rows_KS, np.arange(rows_KS.shape[1]), task], -1, 0)
-    return Party(
+    return Side(
         name=name,
         rows=rows,
         candidates=tuple(sorted({*candidates, *rows})),
@@ -62,14 +62,14 @@ def party(
     )
 
 
-def placeless(evidence: Evidence, name: str, chosen: npt.ArrayLike, candidates: Sequence[int]) -> Party:
-    """Who stands for a side that is itself a difference, and so has no point; `chosen` is (..., blocks)."""
-    known = party(evidence, name, np.reshape(np.asarray(chosen), (-1, evidence.criterion.shape[1])), candidates)
-    return Party(name=name, rows=known.rows, candidates=known.candidates)
+def placeless(evidence: Evidence, name: str, chosen: npt.ArrayLike, candidates: Sequence[int]) -> Side:
+    """A side that is itself a difference, and so has no point; the rows `chosen` for it are (..., blocks)."""
+    known = side_of(evidence, name, np.reshape(np.asarray(chosen), (-1, evidence.criterion.shape[1])), candidates)
+    return Side(name=name, rows=known.rows, candidates=known.candidates)
 
 
 def values_of(evidence: Evidence, quantity: Quantity, chosen_KS: npt.ArrayLike) -> FloatArray:
-    """The quantity of chosen rows, each on its block (contests, blocks)."""
+    """The quantity of chosen rows, each on its block (groups, blocks)."""
     rows_KS = np.asarray(chosen_KS, dtype=np.int64)
     return np.asarray(evidence.values[quantity][rows_KS, np.arange(rows_KS.shape[-1])], dtype=float)
 
@@ -77,13 +77,13 @@ def values_of(evidence: Evidence, quantity: Quantity, chosen_KS: npt.ArrayLike) 
 def comparison_of(
     difference_PS: FloatArray,
     quantity: Quantity,
-    left: Party,
-    right: Party,
+    left: Side,
+    right: Side,
     *,
     scope: str | None = None,
     margin: float | None = None,
 ) -> Comparison:
-    """From the differences (pairs, blocks) and both sides."""
+    """A comparison from the differences (pairs, blocks) and both sides."""
     return Comparison(
         scope=scope,
         left=left.name,
@@ -111,7 +111,7 @@ def of_pairs(
     scope: str | None = None,
     allowance: float = 0.0,
 ) -> Comparison:
-    """Mean over pairs, per block; every pair counts the same. The left may be worse by the allowance."""
+    """The mean over pairs, per block; every pair counts the same. The left may be worse by the allowance."""
     return of_best(
         evidence, [([a], [b]) for a, b in pairs], quantity, left=left, right=right, scope=scope, allowance=allowance
     )
@@ -119,7 +119,7 @@ def of_pairs(
 
 def of_best(
     evidence: Evidence,
-    contests: Sequence[tuple[Sequence[int], Sequence[int]]],
+    alike: Sequence[tuple[Sequence[int], Sequence[int]]],
     quantity: Quantity,
     *,
     left: str,
@@ -128,18 +128,16 @@ def of_best(
     margin: float | None = None,
     allowance: float = 0.0,
 ) -> Comparison:
-    """Best of the left minus best of the right rows of each contest, in the quantity itself.
+    """The best of the left minus the best of the right rows, in the quantity itself, as the mean over what is alike.
 
     Per block, both are chosen on the other blocks. The left may be worse by the allowance.
     """
-    left_KS, right_KS = (
-        np.array([evidence.highest(contest[side], quantity) for contest in contests]) for side in (0, 1)
-    )
+    left_KS, right_KS = (np.array([evidence.highest(rows[side], quantity) for rows in alike]) for side in (0, 1))
     return comparison_of(
         values_of(evidence, quantity, left_KS) - values_of(evidence, quantity, right_KS) + allowance,
         quantity,
-        party(evidence, plus(left, allowance), left_KS, [row for rows, _ in contests for row in rows]),
-        party(evidence, right, right_KS, [row for _, rows in contests for row in rows]),
+        side_of(evidence, plus(left, allowance), left_KS, [row for rows, _ in alike for row in rows]),
+        side_of(evidence, right, right_KS, [row for _, rows in alike for row in rows]),
         scope=scope,
         margin=margin,
     )
@@ -155,8 +153,8 @@ def of_paths(
     return comparison_of(
         np.array([value_CS[a] - value_CS[b] for a, b in pairs]),
         quantity,
-        party(evidence, left, sides[0], task=task),
-        party(evidence, right, sides[1], task=task),
+        side_of(evidence, left, sides[0], task=task),
+        side_of(evidence, right, sides[1], task=task),
     )
 
 
@@ -208,7 +206,7 @@ def between(
 
 def trained_alike(
     evidence: Evidence, left: Sequence[int], right: Sequence[int], differ: Sequence[str]
-) -> list[Contest]:
+) -> list[AlikeRows]:
     """Rows of both sides for every way of training that both have."""
     groups = by_context(evidence, [*left, *right], differ)
     pairs = [([row for row in group if row in left], [row for row in group if row in right]) for group in groups]
@@ -217,7 +215,7 @@ def trained_alike(
 
 def ends_of(
     evidence: Evidence, rows: Sequence[int], size: Callable[[Config], float | None], differ: Sequence[str]
-) -> list[Contest]:
+) -> list[AlikeRows]:
     """For every way of training with two sizes or more: the rows of the largest and those of the smallest."""
     found = []
     for group in by_context(evidence, rows, differ):
@@ -231,14 +229,14 @@ def ends_of(
     return found
 
 
-def lacks(sides: Sequence[tuple[Sequence[object], str]]) -> Missing:
-    """The needs whose rows are empty; where none is, that configs which agree are missing."""
+def lacks(sides: Sequence[tuple[Sequence[object], str]]) -> CannotTest:
+    """What a study lacks: the needs without rows, or configs that agree where every need has some."""
     needs = tuple(dict.fromkeys(need for rows, need in sides if not rows))
-    return Missing(needs or (ALIKE,))
+    return CannotTest(needs or (ALIKE,))
 
 
 def plus(name: str, allowance: float) -> str:
-    """A side with what is added to it; with an allowance it may be worse by that."""
+    """The name of a side with the allowance that is added to it, so that it may be worse by that much."""
     if not allowance:
         return name
     return f"{name} {'plus' if allowance > 0 else 'less'} {100 * abs(allowance):g} point"

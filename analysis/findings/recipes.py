@@ -12,17 +12,17 @@ from analysis.findings.evidence import (
     MARGIN,
     NO_LINE,
     OWN_AXES,
-    Case,
+    CannotTest,
     Comparison,
     Evidence,
-    Missing,
     Quantity,
+    Test,
     averaging,
     by_context,
 )
 from analysis.findings.pairs import (
-    Party,
-    Sides,
+    Side,
+    SideNames,
     between,
     comparison_of,
     ends_of,
@@ -31,9 +31,9 @@ from analysis.findings.pairs import (
     of_pairs,
     of_paths,
     pairs_by,
-    party,
     per_group,
     placeless,
+    side_of,
     trained_alike,
     values_of,
 )
@@ -48,7 +48,7 @@ RESTARTED = ("cosine", "rsqrt")
 """Schedules that begin anew with every task; a meta-schedule is compared with the one it is made of, or the other."""
 
 
-def learning_rates_have_a_middle(evidence: Evidence) -> Case | Missing:
+def learning_rates_have_a_middle(evidence: Evidence) -> Test | CannotTest:
     """Of three rates or more: AZS of the others against the largest's, AKA of those between against the smallest's.
 
     AZS at the end, and after the first task.
@@ -59,7 +59,7 @@ def learning_rates_have_a_middle(evidence: Evidence) -> Case | Missing:
     ]
     groups = [rows for rows in groups if len(rows) > 2]
     if not groups:
-        return Missing(("three learning rates in configs that agree on everything else",))
+        return CannotTest(("three learning rates in configs that agree on everything else",))
     forgets = [(row, rows[-1]) for rows in groups for row in rows[:-1]]
     learns = [(row, rows[0]) for rows in groups for row in rows[1:-1]]
     decisive = [
@@ -67,28 +67,28 @@ def learning_rates_have_a_middle(evidence: Evidence) -> Case | Missing:
         of_pairs(evidence, learns, "AKA", left="a middle lr", right="the smallest lr"),
     ]
     if evidence.tasks > 1:
-        early: Sides = {"left": "a smaller lr after the first task", "right": "the largest lr"}
+        early: SideNames = {"left": "a smaller lr after the first task", "right": "the largest lr"}
         decisive.append(of_paths(evidence, forgets, "AZS", 1, **early))
     pairs = pairs_by(evidence, "lr")
-    sides: Sides = {"left": "the smaller lr", "right": "the larger lr"}
+    sides: SideNames = {"left": "the smaller lr", "right": "the larger lr"}
     every = (of_pairs(evidence, pairs, "AZS", **sides), *per_group(evidence, pairs, "AZS", _way, **sides))
-    return Case(decisive=tuple(decisive), further=every)
+    return Test(decisive=tuple(decisive), further=every)
 
 
-def schedules_within_a_task_are_alike(evidence: Evidence) -> Case | Missing:
+def schedules_within_a_task_are_alike(evidence: Evidence) -> Test | CannotTest:
     """Cosine and reciprocal square root, both restarted at every task, to within `MARGIN` on both axes."""
     pairs = _schedules(evidence, _alone("cosine"), _alone("rsqrt"))
     if not pairs:
         needs = [(_have(evidence, _alone(name)), f"schedule {name}") for name in RESTARTED]
         return lacks(needs)
-    contests = [([a], [b]) for a, b in pairs]
+    alike = [([a], [b]) for a, b in pairs]
     axes: tuple[Quantity, ...] = ("AKA", "AZS")
-    return Case(
-        decisive=tuple(of_best(evidence, contests, name, left="cosine", right="rsqrt", margin=MARGIN) for name in axes)
+    return Test(
+        decisive=tuple(of_best(evidence, alike, name, left="cosine", right="rsqrt", margin=MARGIN) for name in axes)
     )
 
 
-def meta_schedules_retain_more(evidence: Evidence) -> Case | Missing:
+def meta_schedules_retain_more(evidence: Evidence) -> Test | CannotTest:
     """AZS of each family of meta-schedules against a schedule that begins anew with every task."""
     decisive = []
     missing = []
@@ -99,11 +99,11 @@ def meta_schedules_retain_more(evidence: Evidence) -> Case | Missing:
         else:
             missing.append(_need_meta(evidence, base, family))
     if not decisive:
-        return Missing(tuple(missing))
-    return Case(decisive=tuple(decisive), further=_each_schedule(evidence, "AZS"), missing=tuple(missing))
+        return CannotTest(tuple(missing))
+    return Test(decisive=tuple(decisive), further=_each_schedule(evidence, "AZS"), missing=tuple(missing))
 
 
-def rsqrt_keeps_what_cosine_loses(evidence: Evidence) -> Case | Missing:
+def rsqrt_keeps_what_cosine_loses(evidence: Evidence) -> Test | CannotTest:
     """Meta-schedules of cosine lose AKA; those of rsqrt keep it, retain more, and lie above the trade-off line.
 
     AKA: both families against schedules that begin anew, cosine's plus `MARGIN`, and rsqrt's against that less
@@ -111,7 +111,7 @@ def rsqrt_keeps_what_cosine_loses(evidence: Evidence) -> Case | Missing:
     """
     found = {base: _against_restarted(evidence, base, family) for base, family in FAMILIES.items()}
     if not all(pairs for _, pairs in found.values()):
-        return Missing(
+        return CannotTest(
             tuple(_need_meta(evidence, base, FAMILIES[base]) for base, (_, pairs) in found.items() if not pairs)
         )
     (of_cosine, cosine), (of_rsqrt, rsqrt) = found["cosine"], found["rsqrt"]
@@ -127,31 +127,31 @@ def rsqrt_keeps_what_cosine_loses(evidence: Evidence) -> Case | Missing:
     if "gain" in evidence.values:
         groups = by_context(evidence, sorted({a for a, _ in rsqrt}), ("lr",))
         best = np.array([evidence.best(group) for group in groups])
-        left = party(evidence, "a meta-schedule of rsqrt at its best lr", best, [a for a, _ in rsqrt])
+        left = side_of(evidence, "a meta-schedule of rsqrt at its best lr", best, [a for a, _ in rsqrt])
         gains = values_of(evidence, "gain", best)
-        decisive.append(comparison_of(gains, "gain", left, Party(name="the trade-off line")))
+        decisive.append(comparison_of(gains, "gain", left, Side(name="the trade-off line")))
     else:
         missing = (NO_LINE,)
-    return Case(decisive=tuple(decisive), further=_each_schedule(evidence, "AKA"), missing=missing)
+    return Test(decisive=tuple(decisive), further=_each_schedule(evidence, "AKA"), missing=missing)
 
 
-def larger_models_learn_more_and_forget_less(evidence: Evidence) -> Case | Missing:
+def larger_models_learn_more_and_forget_less(evidence: Evidence) -> Test | CannotTest:
     """Of the largest and the smallest model, fine-tuned: the rise in AKA less `MARGIN`, and the change in AZS.
 
     Each from its own zero-shot point, at the learning rate of its highest GM.
     """
-    contests = ends_of(evidence, averaging(evidence, PLAIN), model_size, (*SIZE_AXES, "lr"))
-    if not contests:
-        return Missing((f"fine-tuning of {TWO_SIZES}",))
+    alike = ends_of(evidence, averaging(evidence, PLAIN), model_size, (*SIZE_AXES, "lr"))
+    if not alike:
+        return CannotTest((f"fine-tuning of {TWO_SIZES}",))
     if evidence.paths is None:
-        return Missing(("as many tasks in every config",))
-    rows = [row for sides in contests for side in sides for row in side]
-    chosen = np.array([[evidence.highest(side, "GM") for side in sides] for sides in contests])
+        return CannotTest(("as many tasks in every config",))
+    rows = [row for sides in alike for side in sides for row in side]
+    chosen = np.array([[evidence.highest(side, "GM") for side in sides] for sides in alike])
     change = evidence.paths[:, :, -1] - evidence.paths[:, :, 0]
     moved = change[chosen, np.arange(chosen.shape[-1])]
     difference = moved[:, 0] - moved[:, 1]
     names = "of the largest model", "that of the smallest"
-    return Case(
+    return Test(
         decisive=(
             comparison_of(
                 difference[..., 0] + MARGIN,
@@ -169,7 +169,7 @@ def larger_models_learn_more_and_forget_less(evidence: Evidence) -> Case | Missi
     )
 
 
-def compute_helps_merging_alone(evidence: Evidence) -> Case | Missing:
+def compute_helps_merging_alone(evidence: Evidence) -> Test | CannotTest:
     """Gain at the most steps minus gain at the fewest: of EMA-merge above 0, of fine-tuning `MARGIN` at most."""
     ema, plain = (
         ends_of(evidence, averaging(evidence, timeline), steps_of, ("steps", "w", "lr")) for timeline in ("ema", PLAIN)
@@ -182,11 +182,11 @@ def compute_helps_merging_alone(evidence: Evidence) -> Case | Missing:
             ]
         )
     if "gain" not in evidence.values:
-        return Missing((NO_LINE,))
+        return CannotTest((NO_LINE,))
     turned = [(fewest, most) for most, fewest in plain]
-    fewer: Sides = {"left": "fine-tuning at the fewest steps", "right": "fine-tuning at the most"}
-    merging: Sides = {"left": "EMA-merge at the most steps", "right": "EMA-merge at the fewest"}
-    return Case(
+    fewer: SideNames = {"left": "fine-tuning at the fewest steps", "right": "fine-tuning at the most"}
+    merging: SideNames = {"left": "EMA-merge at the most steps", "right": "EMA-merge at the fewest"}
+    return Test(
         decisive=(
             of_best(evidence, ema, "gain", **merging),
             of_best(evidence, turned, "gain", **fewer, allowance=MARGIN),
@@ -194,7 +194,7 @@ def compute_helps_merging_alone(evidence: Evidence) -> Case | Missing:
     )
 
 
-def both_towers_beat_one(evidence: Evidence) -> Case | Missing:
+def both_towers_beat_one(evidence: Evidence) -> Test | CannotTest:
     """GM of full fine-tuning against that of locked-image and of locked-text tuning, each at its best learning rate."""
     full = evidence.rows(method="full", timeline=PLAIN)
     decisive = []
@@ -202,18 +202,18 @@ def both_towers_beat_one(evidence: Evidence) -> Case | Missing:
     for method, name in (("locked_image", "a locked image tower"), ("locked_text", "a locked text tower")):
         locked = evidence.rows(method=method, timeline=PLAIN)
         group = [row for row in averaging(evidence, PLAIN) if row in full or row in locked]
-        if contests := trained_alike(
+        if alike := trained_alike(
             evidence, [row for row in group if row in full], [row for row in group if row in locked], OWN_AXES
         ):
-            decisive.append(of_best(evidence, contests, "GM", left="both towers", right=name))
+            decisive.append(of_best(evidence, alike, "GM", left="both towers", right=name))
         else:
             missing.append(f"{name} (method {method})" if full else "full fine-tuning without merging (method full)")
     if not decisive:
-        return Missing(tuple(dict.fromkeys(missing)))
-    return Case(decisive=tuple(decisive), missing=tuple(missing))
+        return CannotTest(tuple(dict.fromkeys(missing)))
+    return Test(decisive=tuple(decisive), missing=tuple(missing))
 
 
-def pretrained_temperature_closes_the_gap(evidence: Evidence) -> Case | Missing:
+def pretrained_temperature_closes_the_gap(evidence: Evidence) -> Test | CannotTest:
     """AZS after the first task: from the pretrained temperature minus from a given one."""
 
     def reset(config: Config) -> bool:
@@ -224,13 +224,13 @@ def pretrained_temperature_closes_the_gap(evidence: Evidence) -> Case | Missing:
 
     pairs = between(evidence, ("temperature",), pretrained, reset)
     if not pairs:
-        return Missing(
+        return CannotTest(
             ("a temperature that is reset (such as temperature 0.07) and the pretrained one, all else equal",)
         )
     if evidence.paths is None:
-        return Missing(("as many tasks in every config",))
-    sides: Sides = {"left": "the pretrained temperature, after the first task", "right": "a reset one"}
-    return Case(decisive=(of_paths(evidence, pairs, "AZS", 1, **sides),))
+        return CannotTest(("as many tasks in every config",))
+    sides: SideNames = {"left": "the pretrained temperature, after the first task", "right": "a reset one"}
+    return Test(decisive=(of_paths(evidence, pairs, "AZS", 1, **sides),))
 
 
 # -- schedules ---------------------------------------------------------------------------------------------------------

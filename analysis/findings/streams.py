@@ -8,8 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from analysis.configs import Config
-from analysis.findings.evidence import ALONE, MARGIN, Case, Comparison, Evidence, Missing
-from analysis.findings.pairs import Party, Sides, between, comparison_of, lacks, of_best, of_pairs, placeless
+from analysis.findings.evidence import ALONE, MARGIN, CannotTest, Comparison, Evidence, Test
+from analysis.findings.pairs import Side, SideNames, between, comparison_of, lacks, of_best, of_pairs, placeless
 from analysis.uncertainty import honest_choice
 
 ORDER_AXES = ("ordering", "embedding", "start_concept")
@@ -17,7 +17,7 @@ SHARE_AXES = ("pool_share", "new_share", "buffer_share")
 BUFFER_AXES = (*SHARE_AXES, "buffer_size", "buffer_policy")
 
 
-def orderings_end_alike(evidence: Evidence) -> Case | Missing:
+def orderings_end_alike(evidence: Evidence) -> Test | CannotTest:
     """GM after the whole stream: every ordering equal to the random one to within `MARGIN`.
 
     That the paths there differ is shown by GM after half of the tasks.
@@ -29,17 +29,17 @@ def orderings_end_alike(evidence: Evidence) -> Case | Missing:
         pairs = between(evidence, ORDER_AXES, _ordered(name), _ordered("random"))
         if pairs:
             shown = f"ordering {name.replace('_', ' ')}"
-            contests = [([a], [b]) for a, b in pairs]
-            decisive.append(of_best(evidence, contests, "GM", left=shown, right="random", margin=MARGIN))
+            alike = [([a], [b]) for a, b in pairs]
+            decisive.append(of_best(evidence, alike, "GM", left=shown, right="random", margin=MARGIN))
             further += _half_way(evidence, pairs, shown)
     if not decisive:
         random = [config for config in evidence.configs if config.trained and _ordered("random")(config)]
         others = [name for name in names if name != "None"]
         return lacks([(random, "ordering random"), (others, "another ordering than random")])
-    return Case(decisive=tuple(decisive), further=tuple(further))
+    return Test(decisive=tuple(decisive), further=tuple(further))
 
 
-def buffer_matters_more_than_pool(evidence: Evidence) -> Case | Missing:
+def buffer_matters_more_than_pool(evidence: Evidence) -> Test | CannotTest:
     """GM with both replays against that without a buffer; then without the pool against without a buffer."""
 
     def replays(config: Config) -> bool:
@@ -78,9 +78,9 @@ def buffer_matters_more_than_pool(evidence: Evidence) -> Case | Missing:
         )
     further = [of_pairs(evidence, pool, "GM", left="replay of both", right="no pretraining pool")]
     if kept := between(evidence, BUFFER_AXES, limited, both):
-        sides: Sides = {"left": "a buffer of limited size", "right": "all earlier samples"}
+        sides: SideNames = {"left": "a buffer of limited size", "right": "all earlier samples"}
         further.append(of_pairs(evidence, kept, "GM", **sides))
-    return Case(
+    return Test(
         decisive=(
             of_pairs(evidence, buffer, "GM", left="replay of both", right="no buffer of earlier tasks"),
             of_pairs(evidence, against, "GM", left="no pretraining pool", right="no buffer of earlier tasks"),
@@ -89,10 +89,10 @@ def buffer_matters_more_than_pool(evidence: Evidence) -> Case | Missing:
     )
 
 
-def every_data_set_teaches(evidence: Evidence) -> Case | Missing:
+def every_data_set_teaches(evidence: Evidence) -> Test | CannotTest:
     """Score of each data set after training on it alone minus its zero-shot score, at its best settings."""
     if not evidence.alone:
-        return Missing(
+        return CannotTest(
             (
                 f"configs trained on one data set alone (a column {ALONE} of the trials table that names it; "
                 "outside of a study, retune data verify shows the same)",
@@ -108,9 +108,9 @@ def every_data_set_teaches(evidence: Evidence) -> Case | Missing:
         own_SQ = scores_CSQ[place_S, np.arange(len(place_S))]
         left = placeless(evidence, f"{name}, fine-tuned on it alone,", np.asarray(rows)[place_S], rows)
         decisive.append(
-            comparison_of((own_SQ[:, 1] - own_SQ[:, 0])[np.newaxis], "score", left, Party(name="its zero-shot score"))
+            comparison_of((own_SQ[:, 1] - own_SQ[:, 0])[np.newaxis], "score", left, Side(name="its zero-shot score"))
         )
-    return Case(decisive=tuple(decisive))
+    return Test(decisive=tuple(decisive))
 
 
 def _half_way(evidence: Evidence, pairs: list[tuple[int, int]], name: str) -> list[Comparison]:

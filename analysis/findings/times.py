@@ -13,16 +13,25 @@ from analysis.configs import PLAIN
 from analysis.findings.evidence import (
     AVERAGE,
     MARGIN,
-    Case,
+    CannotTest,
     Comparison,
     Evidence,
-    Missing,
     Quantity,
+    Test,
     averaging,
     by_context,
 )
 from analysis.findings.merges import DIFFER
-from analysis.findings.pairs import Contest, comparison_of, ends_of, lacks, of_best, placeless, trained_alike, values_of
+from analysis.findings.pairs import (
+    AlikeRows,
+    comparison_of,
+    ends_of,
+    lacks,
+    of_best,
+    placeless,
+    trained_alike,
+    values_of,
+)
 from analysis.findings.sizes import SIZE_AXES, TWO_SIZES, model_size, steps_of
 from analysis.uncertainty import honest_choice
 
@@ -34,17 +43,17 @@ FORGETS = ("base", "last")
 EMA, FINETUNING = "EMA-merge (timeline ema)", f"fine-tuning without merging (timeline {PLAIN})"
 
 
-def offline_merging_is_worse(evidence: Evidence) -> Case | Missing:
+def offline_merging_is_worse(evidence: Evidence) -> Test | CannotTest:
     """EMA-merge minus offline merging of all updates; then with weights by recency, and what replay is worth to it."""
     offline, ema = averaging(evidence, "offline"), averaging(evidence, "ema")
-    contests = trained_alike(evidence, ema, offline, DIFFER)
-    if not contests:
+    alike = trained_alike(evidence, ema, offline, DIFFER)
+    if not alike:
         return lacks([(ema, EMA), (offline, "offline merging (timeline offline)")])
     uniform = [row for row in offline if evidence.configs[row].axes.get("recency") in (None, "uniform")]
     recent = [row for row in offline if row not in uniform]
     left, right = "EMA-merge at its best", "offline merging at its best"
     axes: tuple[Quantity, ...] = ("AKA", "AZS")
-    further = [of_best(evidence, contests, name, left=left, right=right) for name in axes]
+    further = [of_best(evidence, alike, name, left=left, right=right) for name in axes]
     if weighted := trained_alike(evidence, recent, uniform, DIFFER):
         further.append(
             of_best(evidence, weighted, "GM", left="offline merging weighted by recency", right="offline, all alike")
@@ -56,32 +65,32 @@ def offline_merging_is_worse(evidence: Evidence) -> Case | Missing:
     ]
     if replay := [(some, none) for some, none in replay if some and none]:
         further.append(of_best(evidence, replay, "GM", left="offline merging with replay", right="without"))
-    return Case(decisive=(of_best(evidence, contests, "GM", left=left, right=right),), further=tuple(further))
+    return Test(decisive=(of_best(evidence, alike, "GM", left=left, right=right),), further=tuple(further))
 
 
-def rules_change_little(evidence: Evidence) -> Case | Missing:
+def rules_change_little(evidence: Evidence) -> Test | CannotTest:
     """With start and serve fixed, the weighted average plus `MARGIN` against the best of all other rules."""
-    contests, rules = _by_rule(evidence)
-    if not contests:
-        return Missing((f"another rule beside {AVERAGE} and the control {CONTROL}, in one timeline with {AVERAGE}",))
-    turned = [(right, left) for left, right in contests]
+    alike, rules = _by_rule(evidence)
+    if not alike:
+        return CannotTest((f"another rule beside {AVERAGE} and the control {CONTROL}, in one timeline with {AVERAGE}",))
+    turned = [(right, left) for left, right in alike]
     best = of_best(evidence, turned, "GM", left="the weighted average", right="the best other rule", allowance=MARGIN)
     further = tuple(
         of_best(evidence, pairs, "GM", left=f"rule {rule}", right="the weighted average")
         for rule in rules
-        if (pairs := [([r for r in left if _rule(evidence, r) == rule], right) for left, right in contests])
+        if (pairs := [([r for r in left if _rule(evidence, r) == rule], right) for left, right in alike])
         and all(left for left, _ in pairs)
     )
-    return Case(decisive=(best,), further=further)
+    return Test(decisive=(best,), further=further)
 
 
-def places_change_much(evidence: Evidence) -> Case | Missing:
+def places_change_much(evidence: Evidence) -> Test | CannotTest:
     """For the weighted average: EMA/EMA against the best other pair of places; their spread against that of rules."""
     cells = _cells(evidence, [row for row in _in_table(evidence) if row in averaging(evidence)])
     if ("ema", "ema") not in cells:
-        return Missing((EMA,))
+        return CannotTest((EMA,))
     if len(cells) < 3:
-        return Missing((f"more pairs of start and serve, by rule {AVERAGE}: it has {len(cells)} of three at least",))
+        return CannotTest((f"more pairs of start and serve, by rule {AVERAGE}: it has {len(cells)} of three at least",))
     ema = cells["ema", "ema"]
     others = [row for cell, rows in cells.items() if cell != ("ema", "ema") for row in rows]
     decisive = [
@@ -89,8 +98,8 @@ def places_change_much(evidence: Evidence) -> Case | Missing:
             evidence, [(ema, others)], "GM", left="start ema, serve ema", right="the best other pair of start and serve"
         )
     ]
-    contests, rules = _by_rule(evidence)
-    in_ema = [(left, right) for left, right in contests if set(right) <= set(ema)]
+    alike, rules = _by_rule(evidence)
+    in_ema = [(left, right) for left, right in alike if set(right) <= set(ema)]
     missing: tuple[str, ...] = ()
     if in_ema:
         left, right = in_ema[0]
@@ -111,24 +120,24 @@ def places_change_much(evidence: Evidence) -> Case | Missing:
         for (start, serve), rows in cells.items()
         if (start, serve) != ("ema", "ema")
     )
-    return Case(decisive=tuple(decisive), further=further, missing=missing)
+    return Test(decisive=tuple(decisive), further=further, missing=missing)
 
 
-def advantage_grows(evidence: Evidence) -> Case | Missing:
+def advantage_grows(evidence: Evidence) -> Test | CannotTest:
     """GM of EMA-merge minus that of fine-tuning, each at its best: with more tasks, more steps, a larger model.
 
     Over tasks: after the last less after half of them, each at its best by then.
     """
     ema, plain = averaging(evidence, "ema"), averaging(evidence, PLAIN)
-    contests = trained_alike(evidence, ema, plain, DIFFER)
-    if not contests:
+    alike = trained_alike(evidence, ema, plain, DIFFER)
+    if not alike:
         return lacks([(ema, EMA), (plain, FINETUNING)])
     missing: list[str] = []
     decisive: list[Comparison] = []
     if evidence.tasks < 4:
         missing.append("four tasks or more, as many in every config")
     else:
-        decisive.append(_lead_over_tasks(evidence, contests))
+        decisive.append(_lead_over_tasks(evidence, alike))
     if found := _lead_by_size(evidence, ends_of(evidence, [*ema, *plain], steps_of, (*DIFFER, "steps")), ema, "steps"):
         decisive.append(found)
     else:
@@ -138,21 +147,21 @@ def advantage_grows(evidence: Evidence) -> Case | Missing:
         decisive.append(found)
     else:
         missing.append(f"EMA-merge and fine-tuning at {TWO_SIZES}")
-    return Case(decisive=tuple(decisive), missing=tuple(missing)) if decisive else Missing(tuple(missing))
+    return Test(decisive=tuple(decisive), missing=tuple(missing)) if decisive else CannotTest(tuple(missing))
 
 
 # -- leads -------------------------------------------------------------------------------------------------------------
 
 
-def _lead_over_tasks(evidence: Evidence, contests: Sequence[Contest]) -> Comparison:
+def _lead_over_tasks(evidence: Evidence, alike: Sequence[AlikeRows]) -> Comparison:
     assert evidence.paths is not None
     gm_CST = np.sqrt(evidence.paths[..., 0] * evidence.paths[..., 1])
     last = evidence.tasks
     half = last // 2
-    rows = [row for sides in contests for side in sides for row in side]
+    rows = [row for sides in alike for side in sides for row in side]
 
     def lead(task: int) -> tuple[FloatArray, list[IntArray]]:
-        chosen = [np.asarray(side)[honest_choice(gm_CST[side, :, task])] for sides in contests for side in sides]
+        chosen = [np.asarray(side)[honest_choice(gm_CST[side, :, task])] for sides in alike for side in sides]
         values = np.array([gm_CST[one, np.arange(len(one)), task] for one in chosen])
         return values[::2] - values[1::2], chosen
 
@@ -165,10 +174,10 @@ def _lead_over_tasks(evidence: Evidence, contests: Sequence[Contest]) -> Compari
     )
 
 
-def _lead_by_size(evidence: Evidence, contests: Sequence[Contest], ema: Sequence[int], word: str) -> Comparison | None:
+def _lead_by_size(evidence: Evidence, alike: Sequence[AlikeRows], ema: Sequence[int], word: str) -> Comparison | None:
     """The lead at the most steps (or parameters) minus that at the fewest, where both sides have both."""
     found: list[list[IntArray]] = []
-    for ends in contests:
+    for ends in alike:
         sides = [[row for row in end if (row in ema) == merges] for end in ends for merges in (True, False)]
         if all(sides):
             found.append([evidence.highest(side, "GM") for side in sides])
@@ -176,7 +185,7 @@ def _lead_by_size(evidence: Evidence, contests: Sequence[Contest], ema: Sequence
         return None
     chosen = np.array(found)
     values = [values_of(evidence, "GM", chosen[:, side]) for side in range(4)]
-    rows = [row for ends in contests for end in ends for row in end]
+    rows = [row for ends in alike for end in ends for row in end]
     return comparison_of(
         values[0] - values[1] - values[2] + values[3],
         "GM",
@@ -209,18 +218,18 @@ def _cells(evidence: Evidence, rows: Sequence[int]) -> dict[tuple[str, str], lis
     return cells
 
 
-def _by_rule(evidence: Evidence) -> tuple[list[Contest], list[str]]:
+def _by_rule(evidence: Evidence) -> tuple[list[AlikeRows], list[str]]:
     """For every pair of places the rows of all other rules and those of the weighted average; the other rules."""
     merged = [row for row in _in_table(evidence) if _rule(evidence, row) is not None]
     averages = averaging(evidence)
     differ = tuple(name for name in DIFFER if name not in ("start", "serve", "timeline"))
-    contests = []
+    alike = []
     for group in by_context(evidence, merged, differ):
         plain = [row for row in group if row in averages]
         others = [row for row in group if _rule(evidence, row) not in (AVERAGE, CONTROL)]
         if plain and others:
-            contests.append((others, plain))
-    return contests, sorted({str(_rule(evidence, row)) for others, _ in contests for row in others})
+            alike.append((others, plain))
+    return alike, sorted({str(_rule(evidence, row)) for others, _ in alike for row in others})
 
 
 def _rule(evidence: Evidence, row: int) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis import uncertainty
-from analysis.findings.evidence import Case, Comparison, Verdict
+from analysis.findings.evidence import Comparison, Test, Verdict
 from analysis.uncertainty import LEVEL, MIN_BLOCKS
 
 ALPHA = 1 - LEVEL
@@ -36,9 +36,9 @@ class More:
     at_least: bool = False
 
 
-def decide(case: Case) -> Decision:
+def decide(test: Test) -> Decision:
     """All parts must hold; one that fails is enough against the claim."""
-    parts = case.decisive
+    parts = test.decisive
     p_values = [part.p_values for part in parts]
     known = [p for p in p_values if p is not None]
     if len(known) < len(parts):
@@ -46,31 +46,31 @@ def decide(case: Case) -> Decision:
         return Decision(verdict="undecided", reason="; ".join(reasons), p_value=None)
     p_held = max(held for held, _ in known)
     p_fell = min(1.0, len(parts) * min(fell for _, fell in known))
-    p_value = p_fell if case.missing else min(p_held, p_fell)
+    p_value = p_fell if test.missing else min(p_held, p_fell)
     if p_fell < ALPHA:
         return Decision(verdict="did not hold", reason=None, p_value=p_value)
-    if p_held < ALPHA and not case.missing:
+    if p_held < ALPHA and not test.missing:
         return Decision(verdict="held", reason=None, p_value=p_value)
-    return Decision(verdict="undecided", reason=_reason(case), p_value=p_value)
+    return Decision(verdict="undecided", reason=_reason(test), p_value=p_value)
 
 
-def more_blocks(case: Case) -> More:
+def more_blocks(test: Test) -> More:
     """The fewest further blocks that would decide an undecided claim if differences and their spread stay as they are.
 
     At that number the half width of an interval equals the distance to its threshold, so the odds are about even.
     """
-    undecided = [part for part in case.decisive if part.verdict != "held"]
-    have = max((part.difference.blocks for part in case.decisive), default=0)
-    if have < MIN_BLOCKS and any(part.difference.se is None for part in case.decisive):
+    undecided = [part for part in test.decisive if part.verdict != "held"]
+    have = max((part.difference.blocks for part in test.decisive), default=0)
+    if have < MIN_BLOCKS and any(part.difference.se is None for part in test.decisive):
         return More(blocks=MIN_BLOCKS - have, configs=_candidates(undecided), at_least=True)
-    level = ALPHA / len(case.decisive)
-    fall = [(n, part) for part in case.decisive if (n := blocks_for(part, held=False, alpha=level)) is not None]
-    hold = [blocks_for(part, held=True, alpha=ALPHA) for part in case.decisive]
+    level = ALPHA / len(test.decisive)
+    fall = [(n, part) for part in test.decisive if (n := blocks_for(part, held=False, alpha=level)) is not None]
+    hold = [blocks_for(part, held=True, alpha=ALPHA) for part in test.decisive]
     options: list[tuple[int, tuple[int, ...]]] = []
     if fall:
         blocks, part = min(fall, key=lambda option: option[0])
         options.append((blocks, _candidates([part])))
-    if not case.missing and None not in hold:
+    if not test.missing and None not in hold:
         options.append((max(n for n in hold if n is not None), _candidates(undecided)))
     if not options:
         return More(blocks=None, configs=_candidates(undecided))
@@ -83,15 +83,15 @@ def blocks_for(part: Comparison, *, held: bool, alpha: float) -> int | None:
     return uncertainty.blocks_for(part.difference, part.distances[0 if held else 1], alpha=alpha)
 
 
-def _reason(case: Case) -> str:
-    reasons = list(dict.fromkeys(part.reason for part in case.decisive if part.reason is not None))
-    failed = sum(part.verdict == "did not hold" for part in case.decisive)
+def _reason(test: Test) -> str:
+    reasons = list(dict.fromkeys(part.reason for part in test.decisive if part.reason is not None))
+    failed = sum(part.verdict == "did not hold" for part in test.decisive)
     if failed:
-        count = len(case.decisive)
+        count = len(test.decisive)
         reasons.insert(0, f"{failed} of {count} parts did not hold, which one of {count} does too often by chance")
-    if case.missing:
+    if test.missing:
         held = "what was tested holds, but " if not reasons else ""
-        reasons.append(f"{held}the study lacks {'; '.join(case.missing)}")
+        reasons.append(f"{held}the study lacks {'; '.join(test.missing)}")
     return "; ".join(reasons)
 
 

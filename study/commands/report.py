@@ -102,7 +102,7 @@ def analyse(
 
 def findings(folder: FolderArgument, as_json: JsonOption = False) -> None:
     """Say which published findings hold in this study, which do not, and what would decide the rest."""
-    from analysis.findings.findings import evaluate_findings
+    from analysis.findings.claims import evaluate_findings
     from analysis.frontier import build_frontier
     from analysis.tables.loading import load_tables
     from analysis.writing.report_json import findings_record

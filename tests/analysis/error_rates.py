@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from analysis.findings.evidence import NEGLIGIBLE, Case
-from analysis.findings.findings import Finding, corrected, evaluate_findings, find
-from analysis.findings.pairs import Party, comparison_of
+from analysis.findings.claims import evaluate_findings, find
+from analysis.findings.evidence import NEGLIGIBLE, Test
+from analysis.findings.findings import Finding, corrected
+from analysis.findings.pairs import Side, comparison_of
 from analysis.findings.verdicts import decide
 from analysis.frontier import build_frontier
 from analysis.tables.loading import make_tables
@@ -76,14 +77,12 @@ def refuted_at_the_threshold(*, parts: int, blocks: int, studies: int, seed: int
     The first is the error rate of `did not hold`, the second what it would be if any part could refute a claim alone.
     """
     rng = np.random.default_rng(seed)
-    cases = []
+    tests = []
     for _ in range(studies):
         values = rng.normal(NEGLIGIBLE, NOISE, (parts, 1, blocks))
-        cases.append(
-            Case(decisive=tuple(comparison_of(one, "AKA", Party(name="a"), Party(name="b")) for one in values))
-        )
-    alone = [any(part.verdict == "did not hold" for part in case.decisive) for case in cases]
-    return float(np.mean([decide(case).verdict == "did not hold" for case in cases])), float(np.mean(alone))
+        tests.append(Test(decisive=tuple(comparison_of(one, "AKA", Side(name="a"), Side(name="b")) for one in values)))
+    alone = [any(part.verdict == "did not hold" for part in test.decisive) for test in tests]
+    return float(np.mean([decide(test).verdict == "did not hold" for test in tests])), float(np.mean(alone))
 
 
 def error_rates(study: Study, *, studies: int, blocks: int) -> dict[int, Rates]:

@@ -1,12 +1,12 @@
 """Evidence made by hand: configs with their whole paths, of which claims about merging, recipes and data are asked."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from analysis.configs import KNOWN_AXES, AxisValue, Config
-from analysis.findings.evidence import Case, Evidence, Missing, Verdict
+from analysis.findings.evidence import CannotTest, Evidence, Test, Verdict
 from analysis.findings.verdicts import decide
 
 BLOCKS, TASKS = 3, 6
@@ -17,6 +17,7 @@ NAMES = {
     ("base", "all"): "offline",
 }
 Way = tuple[Config, Sequence[float], Sequence[float]]
+ClaimTest = Callable[[Evidence], Test | CannotTest]
 
 
 def way(
@@ -68,21 +69,21 @@ def evidence(
     )
 
 
-def case_of(outcome: Case | Missing) -> Case:
-    assert isinstance(outcome, Case), outcome
+def the_test(outcome: Test | CannotTest) -> Test:
+    assert isinstance(outcome, Test), outcome
     return outcome
 
 
-def verdict(outcome: Case | Missing) -> Verdict:
-    return decide(case_of(outcome)).verdict
+def verdict(outcome: Test | CannotTest) -> Verdict:
+    return decide(the_test(outcome)).verdict
 
 
-def parts(outcome: Case | Missing) -> list[Verdict]:
+def parts(outcome: Test | CannotTest) -> list[Verdict]:
     """Verdicts of the decisive comparisons, each alone."""
-    return [part.verdict for part in case_of(outcome).decisive]
+    return [part.verdict for part in the_test(outcome).decisive]
 
 
-def needs(outcome: Case | Missing) -> str:
-    assert isinstance(outcome, Missing), outcome
+def needs(outcome: Test | CannotTest) -> str:
+    assert isinstance(outcome, CannotTest), outcome
     assert outcome.needs
     return "; ".join(outcome.needs)

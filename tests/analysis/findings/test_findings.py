@@ -1,13 +1,13 @@
 """The list of findings: one row each, verdicts with what they rest on, and what would decide the undecided."""
 
-from collections import Counter
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 
-from analysis.findings.findings import CLAIMS, Finding, evaluate_findings, multiplicity_note
+from analysis.findings.claims import evaluate_findings
+from analysis.findings.findings import Finding, multiplicity_note
 from analysis.frontier import Frontier, build_frontier
 from analysis.tables.loading import make_tables
 from tests.analysis.error_rates import TRUE, Study, error_rates, null_methods, null_recipes, null_study
@@ -37,17 +37,6 @@ def frontier_of(world: World) -> Frontier:
 
 def findings_of(frontier: Frontier) -> dict[int, Finding]:
     return {finding.number: finding for finding in evaluate_findings(frontier)}
-
-
-def test_there_are_twenty_five_with_their_sources() -> None:
-    found = findings_of(study_of())
-    assert list(found) == list(range(1, 26))
-    assert len({text for text, _, _ in CLAIMS}) == len({claim for _, _, claim in CLAIMS}) == 25
-    sources = Counter(finding.source.split(",")[0] for finding in found.values())
-    assert sources == {"arXiv 2408.14471": 21, "arXiv 2412.06712": 4}
-    assert all(finding.source == "arXiv 2412.06712" for finding in list(found.values())[21:])
-    assert all("section 5" in finding.source for finding in list(found.values())[:10])
-    assert all("section 6" in finding.source for finding in list(found.values())[10:18])
 
 
 def test_a_usual_study() -> None:

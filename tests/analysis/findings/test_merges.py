@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from analysis.findings.merges import larger_merge_weight_keeps_more, merging_gains_from_the_start
-from tests.analysis.ways import Way, case_of, evidence, needs, parts, verdict, way
+from tests.analysis.ways import Way, evidence, needs, parts, the_test, verdict, way
 
 FINETUNE = way("last", "last", 0.6, 0.6)
 EMA = [way("ema", "ema", 0.65, 0.75, w=0.5), way("ema", "ema", 0.6, 0.78, w=0.9)]
@@ -33,17 +33,17 @@ def test_nine_holds_where_all_parts_do() -> None:
     ],
 )
 def test_nine_falls_with_any_part(ways: list[Way], failed: set[int]) -> None:
-    case = merging_gains_from_the_start(evidence(*ways, noise=0.0003))
-    assert {i for i, part in enumerate(parts(case)) if part == "did not hold"} == failed
-    assert verdict(case) == "did not hold"
+    asked = merging_gains_from_the_start(evidence(*ways, noise=0.0003))
+    assert {i for i, part in enumerate(parts(asked)) if part == "did not hold"} == failed
+    assert verdict(asked) == "did not hold"
 
 
 def test_nine_cannot_hold_without_one_of_its_parts() -> None:
     """EMA-merge alone: all its parts hold, which is not the whole claim; but one that fails is enough against it."""
-    case = case_of(merging_gains_from_the_start(evidence(FINETUNE, *EMA)))
-    assert parts(case) == ["held"] * 4
-    assert verdict(case) == "undecided"
-    assert case.missing == ("ZS-merge (timeline zs)",)
+    asked = the_test(merging_gains_from_the_start(evidence(FINETUNE, *EMA)))
+    assert parts(asked) == ["held"] * 4
+    assert verdict(asked) == "undecided"
+    assert asked.missing == ("ZS-merge (timeline zs)",)
     below = evidence(FINETUNE, way("ema", "ema", 0.65, 0.65, w=0.5))
     assert verdict(merging_gains_from_the_start(below)) == "did not hold"
 
@@ -58,15 +58,15 @@ def test_nine_cannot_hold_without_one_of_its_parts() -> None:
 def test_parts_that_the_study_cannot_test_are_named(
     ways: list[Way], line: float | None, count: int, missing: str
 ) -> None:
-    case = case_of(merging_gains_from_the_start(evidence(*ways, line=line)))
-    assert len(case.decisive) == count
-    assert missing in case.missing[0]
+    asked = the_test(merging_gains_from_the_start(evidence(*ways, line=line)))
+    assert len(asked.decisive) == count
+    assert missing in asked.missing[0]
 
 
 def test_paths_of_unequal_length_leave_the_first_update_untested() -> None:
-    case = case_of(merging_gains_from_the_start(replace(evidence(*GOOD), paths=None)))
-    assert len(case.decisive) == 4
-    assert "as many in every config" in case.missing[0]
+    asked = the_test(merging_gains_from_the_start(replace(evidence(*GOOD), paths=None)))
+    assert len(asked.decisive) == 4
+    assert "as many in every config" in asked.missing[0]
 
 
 def test_nine_says_what_it_needs() -> None:
@@ -91,7 +91,7 @@ def test_ema_merge_is_shown_beside_the_fine_tuning_that_serves_what_it_trained()
     """Gain .08 (w = .9) and .05 (w = .5) above the line against -.1; neither WiSE-FT nor TIES takes part."""
     tempting = [way("last", "last", 0.9, 0.9, wise_ft=0.8), way("ema", "ema", 0.1, 0.1, rule="ties")]
     for ways in ([FINETUNE, *EMA], [*tempting, FINETUNE, *EMA]):
-        further = case_of(merging_gains_from_the_start(evidence(*ways))).further
+        further = the_test(merging_gains_from_the_start(evidence(*ways))).further
         assert [item.left for item in further] == [
             "EMA-merge at its best w",
             "EMA-merge at w=0.5",

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.findings.claims import evaluate_findings
 from analysis.findings.evidence import evidence_of
-from analysis.findings.findings import Finding, evaluate_findings
+from analysis.findings.findings import Finding
 from analysis.frontier import Frontier, build_frontier
 from analysis.tables.loading import make_tables
 from analysis.writing.sentences import comparison_sentence, levels

@@ -1,11 +1,10 @@
 """Findings 11 to 18, on configs whose truth is known: held, turned round part by part, and what they say they need."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from analysis.findings.evidence import Case, Evidence, Missing
+from analysis.findings.evidence import CannotTest
 from analysis.findings.recipes import (
     both_towers_beat_one,
     compute_helps_merging_alone,
@@ -16,7 +15,7 @@ from analysis.findings.recipes import (
     rsqrt_keeps_what_cosine_loses,
     schedules_within_a_task_are_alike,
 )
-from tests.analysis.ways import Way, case_of, evidence, needs, parts, plain, verdict, way
+from tests.analysis.ways import ClaimTest, Way, evidence, needs, parts, plain, the_test, verdict, way
 
 
 def ema(aka: float, azs: float, steps: int = 14) -> Way:
@@ -44,8 +43,7 @@ COMPUTE = [plain(0.6, 0.75), plain(0.65, 0.745, steps=56), ema(0.6, 0.76), ema(0
 TOWERS = [plain(0.7, 0.78), plain(0.5, 0.8, method="locked_image"), plain(0.55, 0.75, method="locked_text")]
 TEMPERATURES = [plain(0.6, 0.7, first=(0.5, 0.8)), plain(0.6, 0.7, first=(0.5, 0.75), temperature=0.07)]
 
-Claim = Callable[[Evidence], Case | Missing]
-HELD: dict[str, tuple[Claim, list[Way]]] = {
+HELD: dict[str, tuple[ClaimTest, list[Way]]] = {
     "rates": (learning_rates_have_a_middle, RATES),
     "within": (schedules_within_a_task_are_alike, SCHEDULES),
     "meta": (meta_schedules_retain_more, SCHEDULES),
@@ -91,9 +89,9 @@ TURNED: list[tuple[str, list[Way], set[int]]] = [
 
 @pytest.mark.parametrize(("name", "ways", "failed"), TURNED)
 def test_claim_falls_with_the_part_that_is_turned(name: str, ways: list[Way], failed: set[int]) -> None:
-    case = HELD[name][0](evidence(*ways, noise=0.0005))
-    assert {i for i, part in enumerate(parts(case)) if part == "did not hold"} == failed
-    assert verdict(case) == "did not hold"
+    asked = HELD[name][0](evidence(*ways, noise=0.0005))
+    assert {i for i, part in enumerate(parts(asked)) if part == "did not hold"} == failed
+    assert verdict(asked) == "did not hold"
 
 
 @pytest.mark.parametrize("name", HELD)
@@ -137,7 +135,7 @@ def test_others_do_not_stand_for_the_sides_of_a_claim(name: str, tempting: Way) 
 
 def test_every_learning_rate_is_shown_by_family() -> None:
     merged = [way("ema", "ema", 0.6, 0.75, lr=1e-3, w=0.5), way("ema", "ema", 0.6, 0.7, lr=1e-2, w=0.5)]
-    further = case_of(learning_rates_have_a_middle(evidence(*RATES, *merged))).further
+    further = the_test(learning_rates_have_a_middle(evidence(*RATES, *merged))).further
     assert [item.scope for item in further] == [
         None,
         "full fine-tuning, EMA-merge",
@@ -147,52 +145,52 @@ def test_every_learning_rate_is_shown_by_family() -> None:
 
 
 def test_every_meta_schedule_is_shown() -> None:
-    case = case_of(meta_schedules_retain_more(evidence(*SCHEDULES)))
-    assert [item.left for item in case.further] == ["autoregressive cosine", "autoregressive rsqrt", "matched rsqrt"]
+    asked = the_test(meta_schedules_retain_more(evidence(*SCHEDULES)))
+    assert [item.left for item in asked.further] == ["autoregressive cosine", "autoregressive rsqrt", "matched rsqrt"]
 
 
 def test_a_meta_schedule_goes_with_the_other_schedule_where_its_own_is_missing() -> None:
-    case = case_of(meta_schedules_retain_more(evidence(SCHEDULES[0], *SCHEDULES[2:])))
-    assert [item.right for item in case.decisive] == ["cosine alone", "cosine alone"]
+    asked = the_test(meta_schedules_retain_more(evidence(SCHEDULES[0], *SCHEDULES[2:])))
+    assert [item.right for item in asked.decisive] == ["cosine alone", "cosine alone"]
 
 
 def test_one_family_of_meta_schedules_is_half_a_claim() -> None:
-    case = case_of(meta_schedules_retain_more(evidence(SCHEDULES[0], SCHEDULES[2])))
-    assert parts(case) == ["held"]
-    assert verdict(case) == "undecided"
-    assert case.missing == ("a meta-schedule of rsqrt (such as schedule autoregressive_rsqrt)",)
+    asked = the_test(meta_schedules_retain_more(evidence(SCHEDULES[0], SCHEDULES[2])))
+    assert parts(asked) == ["held"]
+    assert verdict(asked) == "undecided"
+    assert asked.missing == ("a meta-schedule of rsqrt (such as schedule autoregressive_rsqrt)",)
 
 
 def test_meta_schedules_are_the_best_of_their_rates_above_the_line() -> None:
     """At 1e-2 they lie far below the line, which says nothing of their best rate."""
     worse = [replaced for name in ("rsqrt", "matched_rsqrt") for replaced in [plain(0.6, 0.5, schedule=name, lr=1e-2)]]
-    case = case_of(rsqrt_keeps_what_cosine_loses(evidence(*SCHEDULES, *worse)))
-    assert case.decisive[3].verdict == "held"
-    assert case.decisive[3].difference.value == pytest.approx(0.05, abs=0.003)
+    asked = the_test(rsqrt_keeps_what_cosine_loses(evidence(*SCHEDULES, *worse)))
+    assert asked.decisive[3].verdict == "held"
+    assert asked.decisive[3].difference.value == pytest.approx(0.05, abs=0.003)
 
 
 def test_one_tower_is_half_a_claim() -> None:
-    case = case_of(both_towers_beat_one(evidence(*TOWERS[:2])))
-    assert (verdict(case), case.missing) == ("undecided", ("a locked text tower (method locked_text)",))
+    asked = the_test(both_towers_beat_one(evidence(*TOWERS[:2])))
+    assert (verdict(asked), asked.missing) == ("undecided", ("a locked text tower (method locked_text)",))
 
 
 def test_models_differ_by_what_their_own_zero_shot_points_say() -> None:
     """The larger model is better throughout: its rise counts, and not its AKA."""
-    case = case_of(larger_models_learn_more_and_forget_less(evidence(*SIZES)))
-    assert [item.difference.value for item in case.decisive] == pytest.approx([0.03, 0.08], abs=0.004)
-    assert [item.left_point for item in case.decisive] == [None, None]
+    asked = the_test(larger_models_learn_more_and_forget_less(evidence(*SIZES)))
+    assert [item.difference.value for item in asked.decisive] == pytest.approx([0.03, 0.08], abs=0.004)
+    assert [item.left_point for item in asked.decisive] == [None, None]
 
 
 def test_without_paths_what_needs_them_is_not_tested() -> None:
     for claim, ways in ((pretrained_temperature_closes_the_gap, TEMPERATURES), (HELD["sizes"])):
         assert "as many tasks" in needs(claim(replace(evidence(*ways), paths=None)))
-    assert len(case_of(learning_rates_have_a_middle(replace(evidence(*RATES), paths=None))).decisive) == 2
+    assert len(the_test(learning_rates_have_a_middle(replace(evidence(*RATES), paths=None))).decisive) == 2
 
 
 @pytest.mark.parametrize(("name", "parts_left"), [("compute", 0), ("families", 3)])
 def test_without_a_line_the_gain_is_not_tested(name: str, parts_left: int) -> None:
     claim, ways = HELD[name]
     outcome = claim(evidence(*ways, line=None))
-    missing = outcome.needs if isinstance(outcome, Missing) else outcome.missing
+    missing = outcome.needs if isinstance(outcome, CannotTest) else outcome.missing
     assert "joint anchor" in missing[0]
-    assert (0 if isinstance(outcome, Missing) else len(outcome.decisive)) == parts_left
+    assert (0 if isinstance(outcome, CannotTest) else len(outcome.decisive)) == parts_left

@@ -1,24 +1,23 @@
 """Findings 19 to 21, on configs whose truth is known: held, turned round, and what they say they need."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.findings.evidence import Case, Evidence, Missing, evidence_of
+from analysis.findings.evidence import Evidence, evidence_of
 from analysis.findings.streams import buffer_matters_more_than_pool, every_data_set_teaches, orderings_end_alike
 from analysis.frontier import build_frontier
 from analysis.tables.loading import make_tables
-from tests.analysis.ways import BLOCKS, Way, case_of, evidence, needs, parts, plain, verdict
+from tests.analysis.ways import BLOCKS, ClaimTest, Way, evidence, needs, parts, plain, the_test, verdict
 from tests.analysis.worlds import World, frames
 
 ORDERINGS = [plain(0.6, 0.7), plain(0.601, 0.7, ordering="time"), plain(0.6, 0.701, ordering="reversed_similarity")]
 SHARES = [plain(0.6, 0.78), plain(0.4, 0.78, buffer_share=0.0), plain(0.6, 0.74, pool_share=0.0)]
 
-Claim = Callable[[Evidence], Case | Missing]
-HELD: dict[str, tuple[Claim, list[Way]]] = {
+HELD: dict[str, tuple[ClaimTest, list[Way]]] = {
     "orderings": (orderings_end_alike, ORDERINGS),
     "replay": (buffer_matters_more_than_pool, SHARES),
 }
@@ -61,16 +60,16 @@ def test_sides_agree_on_everything_else() -> None:
 
 
 def test_buffers_of_limited_size_do_not_stand_for_replay() -> None:
-    case = case_of(buffer_matters_more_than_pool(evidence(*SHARES, plain(0.3, 0.6, buffer_size=3))))
-    assert verdict(case) == "held"
-    assert case.further[1].left == "a buffer of limited size"
+    asked = the_test(buffer_matters_more_than_pool(evidence(*SHARES, plain(0.3, 0.6, buffer_size=3))))
+    assert verdict(asked) == "held"
+    assert asked.further[1].left == "a buffer of limited size"
 
 
 def test_orderings_are_shown_half_way() -> None:
     late = plain(0.6, 0.7, first=(0.41, 0.8), ordering="time")
-    case = case_of(orderings_end_alike(evidence(plain(0.6, 0.7), late, noise=0.0005)))
-    assert verdict(case) == "held"
-    assert case.further[0].difference.value < -0.03
+    asked = the_test(orderings_end_alike(evidence(plain(0.6, 0.7), late, noise=0.0005)))
+    assert verdict(asked) == "held"
+    assert asked.further[0].difference.value < -0.03
 
 
 # -- data sets alone ---------------------------------------------------------------------------------------------------
@@ -90,9 +89,9 @@ def alone(scores: Mapping[str, tuple[float, float]], noise: float = 0.002) -> Ev
 def test_every_data_set_must_teach() -> None:
     held = every_data_set_teaches(alone({"Birds": (0.4, 0.6), "Cars": (0.7, 0.75)}))
     assert verdict(held) == "held"
-    assert [item.left.split(",")[0] for item in case_of(held).decisive] == ["Birds", "Cars"]
-    assert case_of(held).decisive[0].left_configs == (1,)
-    assert case_of(held).decisive[0].candidates == (1, 2)
+    assert [item.left.split(",")[0] for item in the_test(held).decisive] == ["Birds", "Cars"]
+    assert the_test(held).decisive[0].left_configs == (1,)
+    assert the_test(held).decisive[0].candidates == (1, 2)
     fallen = every_data_set_teaches(alone({"Birds": (0.4, 0.6), "Cars": (0.7, 0.65)}))
     assert parts(fallen) == ["held", "did not hold"]
     assert verdict(fallen) == "did not hold"

@@ -1,14 +1,12 @@
 """Findings 22 to 25, on configs whose truth is known: held, turned round, and what they say they need."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from analysis.configs import AxisValue
-from analysis.findings.evidence import Case, Evidence, Missing
 from analysis.findings.times import advantage_grows, offline_merging_is_worse, places_change_much, rules_change_little
-from tests.analysis.ways import Way, case_of, evidence, needs, parts, verdict, way
+from tests.analysis.ways import ClaimTest, Way, evidence, needs, parts, the_test, verdict, way
 
 FINETUNE = way("last", "last", 0.6, 0.6)
 EMA = [way("ema", "ema", 0.65, 0.75, w=0.5), way("ema", "ema", 0.6, 0.78, w=0.9)]
@@ -30,8 +28,7 @@ GROWING = [
 ]
 """The lead over tasks is taken from all; over steps and models it doubles and more."""
 
-Claim = Callable[[Evidence], Case | Missing]
-HELD: dict[str, tuple[Claim, list[Way]]] = {
+HELD: dict[str, tuple[ClaimTest, list[Way]]] = {
     "offline": (offline_merging_is_worse, [*EMA, OFFLINE]),
     "rules": (rules_change_little, [*EMA, *RULES, way("ema", "ema", 0.2, 0.2, rule="random")]),
     "places": (places_change_much, [FINETUNE, *EMA, ZS, OFFLINE, *RULES]),
@@ -76,7 +73,7 @@ def test_noise_leaves_a_claim_undecided(name: str) -> None:
         (advantage_grows, EMA, ["timeline finetune"]),
     ],
 )
-def test_claim_says_what_the_study_lacks(claim: Claim, ways: list[Way], words: list[str]) -> None:
+def test_claim_says_what_the_study_lacks(claim: ClaimTest, ways: list[Way], words: list[str]) -> None:
     said = needs(claim(evidence(*ways)))
     assert all(word in said for word in words)
     assert ("timeline ema" in said) == ("timeline ema" in words)
@@ -84,8 +81,8 @@ def test_claim_says_what_the_study_lacks(claim: Claim, ways: list[Way], words: l
 
 def test_replay_and_recency_are_shown_beside_offline_merging() -> None:
     more = [way("base", "all", 0.52, 0.79, recency="linear"), way("base", "all", 0.4, 0.7, buffer_share=0.0)]
-    case = case_of(offline_merging_is_worse(evidence(*EMA, OFFLINE, *more)))
-    shown = {item.left: item.difference.value for item in case.further if item.quantity == "GM"}
+    asked = the_test(offline_merging_is_worse(evidence(*EMA, OFFLINE, *more)))
+    shown = {item.left: item.difference.value for item in asked.further if item.quantity == "GM"}
     assert shown["offline merging weighted by recency"] == pytest.approx(0.0124, abs=0.003)
     assert shown["offline merging with replay"] == pytest.approx(0.0995, abs=0.003)
 
@@ -107,17 +104,17 @@ def test_other_ways_to_serve_do_not_stand_for_averages_or_for_fine_tuning(name: 
 
 
 def test_places_without_other_rules_are_half_a_claim() -> None:
-    case = case_of(places_change_much(evidence(FINETUNE, *EMA, ZS)))
-    assert parts(case) == ["held"]
-    assert "another rule" in case.missing[0]
-    assert verdict(case) == "undecided"
+    asked = the_test(places_change_much(evidence(FINETUNE, *EMA, ZS)))
+    assert parts(asked) == ["held"]
+    assert "another rule" in asked.missing[0]
+    assert verdict(asked) == "undecided"
 
 
 def test_rules_that_change_more_than_places_count_against_them() -> None:
     broken = way("ema", "ema", 0.1, 0.1, rule="dare_ties")
-    case = places_change_much(evidence(FINETUNE, *EMA, ZS, OFFLINE, *RULES, broken))
-    assert parts(case) == ["held", "did not hold"]
-    assert verdict(case) == "did not hold"
+    asked = places_change_much(evidence(FINETUNE, *EMA, ZS, OFFLINE, *RULES, broken))
+    assert parts(asked) == ["held", "did not hold"]
+    assert verdict(asked) == "did not hold"
 
 
 def test_leads_are_chosen_at_their_own_time() -> None:
@@ -129,10 +126,10 @@ def test_leads_are_chosen_at_their_own_time() -> None:
 
 
 def test_a_lead_that_grows_with_tasks_alone_is_a_third_of_the_claim() -> None:
-    case = case_of(advantage_grows(evidence(FINETUNE, *EMA)))
-    assert parts(case) == ["held"]
-    assert verdict(case) == "undecided"
-    assert ["steps" in case.missing[0], "models of two sizes" in case.missing[1]] == [True, True]
+    asked = the_test(advantage_grows(evidence(FINETUNE, *EMA)))
+    assert parts(asked) == ["held"]
+    assert verdict(asked) == "undecided"
+    assert ["steps" in asked.missing[0], "models of two sizes" in asked.missing[1]] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -143,8 +140,8 @@ def test_each_size_is_a_part_of_the_lead(changed: dict[str, float | str], failed
     """At the larger size EMA-merge leads by less than at the smaller: the other parts stay as they are."""
     aka = float(changed.pop("aka"))
     kept = [one for one in GROWING if one[0].timeline != "ema" or not changed.items() <= one[0].axes.items()]
-    case = advantage_grows(evidence(*kept, sized("ema", aka, aka, w=0.5, **changed)))
-    assert {i for i, part in enumerate(parts(case)) if part == "did not hold"} == failed
+    asked = advantage_grows(evidence(*kept, sized("ema", aka, aka, w=0.5, **changed)))
+    assert {i for i, part in enumerate(parts(asked)) if part == "did not hold"} == failed
 
 
 def test_parameters_say_sizes_too() -> None:
@@ -154,10 +151,10 @@ def test_parameters_say_sizes_too() -> None:
         sized("ema", 0.62, 0.62, w=0.5, model=None, parameters=1e6),
         sized("ema", 0.66, 0.66, w=0.5, model=None, parameters=1e8),
     ]
-    case = case_of(advantage_grows(evidence(*ways)))
-    assert "the most parameters" in case.decisive[1].left
-    assert parts(case) == ["held", "held"]
-    assert case.decisive[1].difference.value == pytest.approx(0.04, abs=0.003)
+    asked = the_test(advantage_grows(evidence(*ways)))
+    assert "the most parameters" in asked.decisive[1].left
+    assert parts(asked) == ["held", "held"]
+    assert asked.decisive[1].difference.value == pytest.approx(0.04, abs=0.003)
 
 
 def test_paths_of_unequal_length_leave_the_tasks_untested() -> None:

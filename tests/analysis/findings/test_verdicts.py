@@ -1,4 +1,4 @@
-"""Verdicts of cases, against intervals, brute force over blocks, and an independent Holm."""
+"""Verdicts of tests of claims, against intervals, brute force over blocks, and an independent Holm."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.findings.evidence import NEGLIGIBLE, Case, Comparison
-from analysis.findings.pairs import Party, comparison_of
+from analysis.findings import evidence  # its class Test by name would look like a class of tests
+from analysis.findings.evidence import NEGLIGIBLE, Comparison
+from analysis.findings.pairs import Side, comparison_of
 from analysis.findings.verdicts import ALPHA, blocks_for, decide, more_blocks
 from analysis.uncertainty import MAX_BLOCKS, Estimate, holm
 from tests.analysis.error_rates import refuted_at_the_threshold
@@ -15,7 +16,7 @@ from tests.analysis.error_rates import refuted_at_the_threshold
 
 def part(values: Sequence[float], margin: float | None = None, number: int = 1) -> Comparison:
     """A comparison of config `number` with the next one, from its block values."""
-    left, right = (Party(name=name, rows=(row,), candidates=(row,)) for name, row in (("a", number - 1), ("b", number)))
+    left, right = (Side(name=name, rows=(row,), candidates=(row,)) for name, row in (("a", number - 1), ("b", number)))
     return comparison_of(np.asarray(values)[np.newaxis], "AKA", left, right, margin=margin)
 
 
@@ -67,8 +68,8 @@ def test_without_any_noise_the_difference_decides() -> None:
 
 
 def test_all_parts_must_hold() -> None:
-    assert decide(Case(decisive=(HELD, HELD))).verdict == "held"
-    both = decide(Case(decisive=(HELD, OPEN)))
+    assert decide(evidence.Test(decisive=(HELD, HELD))).verdict == "held"
+    both = decide(evidence.Test(decisive=(HELD, OPEN)))
     assert (both.verdict, both.reason) == ("undecided", "the interval contains zero")
     assert both.p_value == pytest.approx((OPEN.p_values or (0.0,))[0])
 
@@ -77,19 +78,19 @@ def test_one_part_that_fails_is_enough_if_it_fails_for_so_many() -> None:
     """Alone p = .03: of two parts it says nothing, of one it does."""
     weak = spread(NEGLIGIBLE - 0.01 * stats.t.isf(0.015, 2), 0.01 * np.sqrt(3))
     assert (weak.p_values or (0.0, 0.0))[1] == pytest.approx(0.03)
-    assert decide(Case(decisive=(weak,))).verdict == "did not hold"
-    two = decide(Case(decisive=(HELD, weak)))
+    assert decide(evidence.Test(decisive=(weak,))).verdict == "did not hold"
+    two = decide(evidence.Test(decisive=(HELD, weak)))
     assert two.verdict == "undecided"
     assert two.reason == "1 of 2 parts did not hold, which one of 2 does too often by chance"
     assert two.p_value == pytest.approx(0.06)
-    assert decide(Case(decisive=(HELD, FELL, OPEN))).verdict == "did not hold"
+    assert decide(evidence.Test(decisive=(HELD, FELL, OPEN))).verdict == "did not hold"
 
 
 def test_a_claim_without_one_of_its_parts_can_fail_and_not_hold() -> None:
-    held = decide(Case(decisive=(HELD,), missing=("x",)))
+    held = decide(evidence.Test(decisive=(HELD,), missing=("x",)))
     assert (held.verdict, held.reason) == ("undecided", "what was tested holds, but the study lacks x")
     assert held.p_value == 1.0
-    assert decide(Case(decisive=(FELL,), missing=("x",))).verdict == "did not hold"
+    assert decide(evidence.Test(decisive=(FELL,), missing=("x",))).verdict == "did not hold"
 
 
 def test_chance_refutes_no_more_claims_of_many_parts() -> None:
@@ -136,35 +137,34 @@ def test_blocks_that_decide_by_trying_them_all(mean: float, sd: float, margin: f
     assert blocks_for(one, held=held, alpha=ALPHA) == tried[0]
     assert spread(mean, sd, tried[0], margin).verdict == ("held" if held else "did not hold")
     assert blocks_for(one, held=not held, alpha=ALPHA) is None
-    assert more_blocks(Case(decisive=(one,))).blocks == tried[0] - 3
+    assert more_blocks(evidence.Test(decisive=(one,))).blocks == tried[0] - 3
 
 
 def test_all_undecided_parts_wait_for_the_slowest() -> None:
     slow = spread(0.005, 0.008, number=3)
-    more = more_blocks(Case(decisive=(HELD, spread(0.005, 0.005, number=2), slow)))
+    more = more_blocks(evidence.Test(decisive=(HELD, spread(0.005, 0.005, number=2), slow)))
     assert more.blocks == (blocks_for(slow, held=True, alpha=ALPHA) or 0) - 3
     assert more.configs == (2, 3, 4)
 
 
 def test_a_part_that_leans_to_fail_decides_alone_at_its_share_of_the_error() -> None:
     falling = spread(-0.02, 0.012, number=5)
-    case = Case(decisive=(HELD, spread(0.005, 0.005), falling))
-    more = more_blocks(case)
+    more = more_blocks(evidence.Test(decisive=(HELD, spread(0.005, 0.005), falling)))
     assert more.configs == (5, 6)
     assert more.blocks == (blocks_for(falling, held=False, alpha=ALPHA / 3) or 0) - 3
     assert more.blocks > (blocks_for(falling, held=False, alpha=ALPHA) or 0) - 3
 
 
 def test_no_number_of_blocks_is_advised_for_a_difference_at_its_threshold() -> None:
-    assert more_blocks(Case(decisive=(spread(0.0005, 0.05),))).blocks is None
-    assert more_blocks(Case(decisive=(spread(0.0099, 0.05, margin=0.01),))).blocks is None
-    assert more_blocks(Case(decisive=(HELD,), missing=("x",))).blocks is None
+    assert more_blocks(evidence.Test(decisive=(spread(0.0005, 0.05),))).blocks is None
+    assert more_blocks(evidence.Test(decisive=(spread(0.0099, 0.05, margin=0.01),))).blocks is None
+    assert more_blocks(evidence.Test(decisive=(HELD,), missing=("x",))).blocks is None
 
 
 def test_too_few_blocks_to_say_how_many() -> None:
-    more = more_blocks(Case(decisive=(part([0.01]),)))
+    more = more_blocks(evidence.Test(decisive=(part([0.01]),)))
     assert (more.blocks, more.at_least) == (2, True)
-    more = more_blocks(Case(decisive=(part([0.0101, 0.01]),)))
+    more = more_blocks(evidence.Test(decisive=(part([0.0101, 0.01]),)))
     assert (more.blocks, more.at_least) == (1, False)
 
 

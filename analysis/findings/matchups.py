@@ -18,15 +18,15 @@ import numpy as np
 from analysis.arrays import FloatArray, IntArray
 from analysis.configs import matched
 from analysis.findings.evidence import OWN_AXES, Comparison, Evidence, Quantity, by_context, by_family
-from analysis.findings.pairs import Party, comparison_of, party, plus, values_of
+from analysis.findings.pairs import Side, comparison_of, plus, side_of, values_of
 from analysis.uncertainty import leave_one_out_means, pseudo_values
 
 Pick = Literal["mean", "highest", "lowest"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Side:
-    """One side of a comparison of methods: the mean of some families, or the one of them that is highest or lowest."""
+class Contender:
+    """What is compared as one method: the mean of some families, or the one of them that is highest or lowest."""
 
     name: str
     rows: tuple[int, ...]
@@ -34,21 +34,21 @@ class Side:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contest:
-    """Sides that agree on how they were trained: for each the rows of its families."""
+class Matchup:
+    """Contenders that were trained alike, each with the rows of its families."""
 
     evidence: Evidence
-    sides: tuple[Side, ...]
+    contenders: tuple[Contender, ...]
     families: tuple[tuple[tuple[int, ...], ...], ...]
 
-    def rows(self, side: int) -> list[int]:
-        """All rows of a side."""
-        return [row for family in self.families[side] for row in family]
+    def rows(self, place: int) -> list[int]:
+        """All rows of the contender at a place."""
+        return [row for family in self.families[place] for row in family]
 
-    def chosen(self, side: int, quantity: Quantity) -> IntArray:
-        """Rows that stand for a side (families, blocks): the best of each family, or one extreme in a quantity."""
-        best_FS = np.array([self.evidence.best(rows) for rows in self.families[side]])
-        pick = self.sides[side].pick
+    def chosen(self, place: int, quantity: Quantity) -> IntArray:
+        """Rows that stand for a contender (families, blocks): the best of each family, or the extreme in a quantity."""
+        best_FS = np.array([self.evidence.best(rows) for rows in self.families[place]])
+        pick = self.contenders[place].pick
         if pick == "mean":
             return best_FS
         values_CS, blocks = self.evidence.values[quantity], np.arange(best_FS.shape[1])
@@ -56,31 +56,31 @@ class Contest:
         score_FS = others_CS[best_FS, blocks] * (1 if pick == "highest" else -1)
         return np.asarray(best_FS[np.argmax(score_FS, axis=0), blocks][np.newaxis], dtype=np.int64)
 
-    def value(self, side: int, quantity: Quantity, *, chosen_by: Quantity) -> FloatArray:
-        """Value of a side (blocks,), the mean over the rows that stand for it."""
-        return np.asarray(values_of(self.evidence, quantity, self.chosen(side, chosen_by)).mean(axis=0), dtype=float)
+    def value(self, place: int, quantity: Quantity, *, chosen_by: Quantity) -> FloatArray:
+        """The value of a contender (blocks,), the mean over the rows that stand for it."""
+        return np.asarray(values_of(self.evidence, quantity, self.chosen(place, chosen_by)).mean(axis=0), dtype=float)
 
 
-def contests_of(evidence: Evidence, *sides: Side) -> tuple[Contest, ...]:
-    """One contest for every way of training (all axes that are no method's own) that all sides have."""
+def matchups_of(evidence: Evidence, *contenders: Contender) -> tuple[Matchup, ...]:
+    """One matchup for every way of training (all axes that are no method's own) that all contenders have."""
     found = []
-    for group in by_context(evidence, sides[0].rows, OWN_AXES):
+    for group in by_context(evidence, contenders[0].rows, OWN_AXES):
         lead = evidence.configs[group[0]]
         rows = [
             group,
             *(
-                [row for row in side.rows if matched(lead, evidence.configs[row], differ=OWN_AXES)]
-                for side in sides[1:]
+                [row for row in other.rows if matched(lead, evidence.configs[row], differ=OWN_AXES)]
+                for other in contenders[1:]
             ),
         ]
         if all(rows):
-            families = tuple(tuple(map(tuple, by_family(evidence, side))) for side in rows)
-            found.append(Contest(evidence=evidence, sides=sides, families=families))
+            families = tuple(tuple(map(tuple, by_family(evidence, own))) for own in rows)
+            found.append(Matchup(evidence=evidence, contenders=contenders, families=families))
     return tuple(found)
 
 
 def compare(
-    contests: Sequence[Contest],
+    matchups: Sequence[Matchup],
     left: int,
     right: int,
     quantity: Quantity,
@@ -88,9 +88,12 @@ def compare(
     margin: float | None = None,
     allowance: float = 0.0,
 ) -> Comparison:
-    """Side `left` minus side `right`, each at its best, as the mean over contests. The left may be worse by a bit."""
-    values = [[c.value(side, quantity, chosen_by=quantity) for c in contests] for side in (left, right)]
-    ours, theirs = (_party(contests, side, quantity) for side in (left, right))
+    """The left contender minus the right one, each at its best, as the mean over matchups.
+
+    The left may be worse by the allowance.
+    """
+    values = [[m.value(place, quantity, chosen_by=quantity) for m in matchups] for place in (left, right)]
+    ours, theirs = (_side_of(matchups, place, quantity) for place in (left, right))
     return comparison_of(
         np.asarray(values[0]) - np.asarray(values[1]) + allowance,
         quantity,
@@ -100,43 +103,43 @@ def compare(
     )
 
 
-def below_the_line(contests: Sequence[Contest], side: int) -> Comparison:
-    """How far a side lies below the line between zero-shot and joint: minus its gain."""
-    gains = np.asarray([contest.value(side, "gain", chosen_by="gain") for contest in contests])
-    return comparison_of(-gains, "AZS", Party(name="The line at its AKA"), _party(contests, side, "gain"))
+def below_the_line(matchups: Sequence[Matchup], place: int) -> Comparison:
+    """How far a contender lies below the line between zero-shot and joint: minus its gain."""
+    gains = np.asarray([matchup.value(place, "gain", chosen_by="gain") for matchup in matchups])
+    return comparison_of(-gains, "AZS", Side(name="The line at its AKA"), _side_of(matchups, place, "gain"))
 
 
-def middle_above(contests: Sequence[Contest], ends: tuple[int, int], side: int) -> Comparison:
-    """How much nearer in AKA a side is to the second end than to the first: the middle of both minus the side.
+def middle_above(matchups: Sequence[Matchup], ends: tuple[int, int], place: int) -> Comparison:
+    """How much nearer in AKA a contender is to the second end than to the first: the middle of both ends minus it.
 
-    With the sign turned where the first end has the lower AKA.
+    The sign is turned where the first end has the lower AKA.
     """
     first, second, own = (
-        np.asarray([contest.value(i, "AKA", chosen_by="AKA") for contest in contests]) for i in (*ends, side)
+        np.asarray([matchup.value(i, "AKA", chosen_by="AKA") for matchup in matchups]) for i in (*ends, place)
     )
     sign = 1.0 if first.mean() >= second.mean() else -1.0
-    low, high = (_party(contests, end, "AKA") for end in ends)
+    low, high = (_side_of(matchups, end, "AKA") for end in ends)
     assert low.point is not None
     assert high.point is not None
-    middle = Party(
+    middle = Side(
         name=f"the middle between {low.name} and {high.name}",
         rows=(*low.rows, *high.rows),
         candidates=(*low.candidates, *high.candidates),
         point=((low.point[0] + high.point[0]) / 2, (low.point[1] + high.point[1]) / 2),
     )
-    ours = _party(contests, side, "AKA")
+    ours = _side_of(matchups, place, "AKA")
     left, right = (middle, ours) if sign > 0 else (ours, middle)
     return comparison_of(sign * ((first + second) / 2 - own), "AKA", left, right)
 
 
-def farther_from_zero_shot(contests: Sequence[Contest], left: int, right: int) -> Comparison:
-    """How much farther the AKA of side `left` is from zero-shot than that of side `right`.
+def farther_from_zero_shot(matchups: Sequence[Matchup], left: int, right: int) -> Comparison:
+    """How much farther the AKA of the left contender is from zero-shot than that of the right one.
 
     The size of a difference is not linear in block means, so this has jackknife pseudo-values.
     """
-    evidence = contests[0].evidence
+    evidence = matchups[0].evidence
     moved_LKS = np.asarray(
-        [[c.value(i, "AKA", chosen_by="AKA") - evidence.zero_shot_aka for c in contests] for i in (left, right)]
+        [[m.value(i, "AKA", chosen_by="AKA") - evidence.zero_shot_aka for m in matchups] for i in (left, right)]
     )
 
     def farther(moved_LK: FloatArray) -> FloatArray:
@@ -147,7 +150,7 @@ def farther_from_zero_shot(contests: Sequence[Contest], left: int, right: int) -
         values_KS = whole_K[:, np.newaxis]
     else:
         values_KS = pseudo_values(whole_K, np.array([farther(part) for part in leave_one_out_means(moved_LKS)]))
-    ours, theirs = _party(contests, left, "AKA"), _party(contests, right, "AKA")
+    ours, theirs = _side_of(matchups, left, "AKA"), _side_of(matchups, right, "AKA")
     return comparison_of(
         values_KS,
         "AKA",
@@ -156,10 +159,10 @@ def farther_from_zero_shot(contests: Sequence[Contest], left: int, right: int) -
     )
 
 
-def _party(contests: Sequence[Contest], side: int, chosen_by: Quantity) -> Party:
-    """Who stands for a side; a contest counts once in the point, however many families stand for it."""
-    every = [party(c.evidence, c.sides[side].name, c.chosen(side, chosen_by), c.rows(side)) for c in contests]
-    return Party(
+def _side_of(matchups: Sequence[Matchup], place: int, chosen_by: Quantity) -> Side:
+    """A contender as a side of a comparison; its point is the mean over matchups, however many families each has."""
+    every = [side_of(m.evidence, m.contenders[place].name, m.chosen(place, chosen_by), m.rows(place)) for m in matchups]
+    return Side(
         name=every[0].name,
         rows=tuple(row for one in every for row in one.rows),
         candidates=tuple(row for one in every for row in one.candidates),
@@ -167,6 +170,6 @@ def _party(contests: Sequence[Contest], side: int, chosen_by: Quantity) -> Party
     )
 
 
-def _point(one: Party) -> tuple[float, float]:
+def _point(one: Side) -> tuple[float, float]:
     assert one.point is not None
     return one.point

@@ -1,0 +1,32 @@
+"""The table of claims: numbers that stay, every claim once, and its source."""
+
+from collections import Counter
+
+import pytest
+
+from analysis.findings.claims import CLAIMS, Claim, by_number
+from analysis.findings.streams import orderings_end_alike
+
+
+def test_there_are_twenty_five_with_their_sources() -> None:
+    assert list(CLAIMS) == list(range(1, 26))
+    assert len({claim.text for claim in CLAIMS.values()}) == len({claim.test for claim in CLAIMS.values()}) == 25
+    assert Counter(claim.source.split(",")[0] for claim in CLAIMS.values()) == {
+        "arXiv 2408.14471": 21,
+        "arXiv 2412.06712": 4,
+    }
+    assert all(CLAIMS[number].source == "arXiv 2412.06712" for number in range(22, 26))
+    assert all("section 5" in CLAIMS[number].source for number in range(1, 11))
+    assert all("section 6" in CLAIMS[number].source for number in range(11, 19))
+
+
+def test_reports_cite_these_numbers() -> None:
+    """A number that moves to another claim would make earlier reports wrong."""
+    cited = {4: "rank_moves_along_the_line", 8: "si_brings_nothing", 19: "orderings_end_alike", 25: "advantage_grows"}
+    assert {number: CLAIMS[number].test.__name__ for number in cited} == cited
+
+
+def test_two_claims_with_one_number_are_refused() -> None:
+    one, other = (Claim(number=7, text=text, source="", test=orderings_end_alike) for text in ("First.", "Second."))
+    with pytest.raises(ValueError, match=r"two claims have the number 7: 'First\.' and 'Second\.'; give the newer"):
+        by_number(one, other)
