@@ -9,7 +9,7 @@ from analysis.tables.contract import TableError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 0 with a report, 2 with one message on stderr."""
+    """Write the report; the exit status is 0, or 2 with one message on stderr."""
     parser = argparse.ArgumentParser(prog="python -m analysis", description="Write the report of a study.")
     parser.add_argument(
         "study_dir",

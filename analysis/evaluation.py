@@ -25,7 +25,7 @@ from analysis.tasks.laws import Forecast, Kind, forecasts_of
 from analysis.tasks.trajectories import StabilityGap, Trajectory, shown_results, stability_gaps, trajectories
 
 MIN_DIAL = 3
-"""Values of a dial, its pin among them, from which on its path is drawn."""
+"""The least number of values of a dial, its pin included, for which a path is drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class DialPath:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A study, evaluated: each part when it is first asked for, as figures are drawn of some while others are computed.
+    """An evaluated study; each part is computed when it is first asked for, and figures of some are drawn meanwhile.
 
     `areas`, `knees` and the rows of `matrix` are of `methods`, those that train anything. `changes` has the configs
     that are followed and then the joint model, if any. `max_loss` is the AZS that the study may give, if it says so.
@@ -78,7 +78,7 @@ class Evaluation:
 
     @cached_property
     def methods(self) -> tuple[MethodSummary, ...]:
-        """Those that train anything (all, if none does), the best first."""
+        """The methods that train anything (all, if none does), the best first."""
         return shown_methods(self.frontier)
 
     @cached_property
@@ -88,12 +88,12 @@ class Evaluation:
 
     @cached_property
     def areas(self) -> Areas:
-        """Of the methods, below their hulls."""
+        """The areas below the hulls of the methods."""
         return areas_of(self.frontier.points, {method.name: method.rows for method in self.methods})
 
     @cached_property
     def knees(self) -> tuple[Knee | None, ...]:
-        """Of every method; None without a gain."""
+        """The knee of every method; None without a gain."""
         return tuple(knee_of(self.frontier.points.rows(method.rows)) for method in self.methods)
 
     @cached_property
@@ -103,7 +103,7 @@ class Evaluation:
 
     @cached_property
     def paths(self) -> Paths:
-        """Of all configs, in the order of the frontier."""
+        """The paths of all configs, in the order of the frontier."""
         return paths_of(self.tables, [result.config.config_id for result in self.frontier.results])
 
     @cached_property
@@ -113,12 +113,12 @@ class Evaluation:
 
     @cached_property
     def importances(self) -> Importances:
-        """What the axes explain."""
+        """The shares of variance that axes explain."""
         return importances(self.frontier)
 
     @cached_property
     def dials(self) -> tuple[DialPath, ...]:
-        """Their paths through the plane."""
+        """The dials with their paths through the plane."""
         return _dials(self.frontier)
 
     @cached_property
@@ -128,23 +128,23 @@ class Evaluation:
 
     @cached_property
     def trajectories(self) -> tuple[Trajectory, ...]:
-        """Of the configs that are followed."""
+        """The paths of the followed configs."""
         return trajectories(self.tables, shown_results(self.frontier))
 
     @cached_property
     def followed(self) -> tuple[Followed, ...]:
-        """Configs task by task."""
+        """The followed configs, task by task."""
         return _followed(self.tables, self.frontier, self.trajectories, self.paths)
 
     @cached_property
     def changes(self) -> Changes | None:
-        """What the followed configs and the joint model did to every dataset; None without scores."""
+        """The changes of every dataset by the followed configs and the joint model; None without scores."""
         ids = [path.result.config.config_id for path in self.trajectories]
         return changes_of(self.tables, [*ids, *_joint_ids(self.tables)])
 
     @cached_property
     def gaps(self) -> tuple[StabilityGap, ...]:
-        """Drops within tasks."""
+        """The drops of AZS within tasks."""
         return stability_gaps(self.tables, self.frontier.results)
 
     @cached_property
@@ -185,7 +185,7 @@ def _dials(frontier: Frontier) -> tuple[DialPath, ...]:
 
 
 def _pin(dial: Dial, config: Config) -> float | None:
-    """Where the weights are the zero-shot ones whatever was trained: all weight on the old ones, from the start on."""
+    """The value of a dial at which the weights are the zero-shot ones whatever was trained; None if there is none."""
     axes: Mapping[str, AxisValue] = config.axes
     if dial.axis == "wise_ft":
         return 1.0
@@ -206,7 +206,7 @@ def _matrix(frontier: Frontier, methods: Sequence[MethodSummary]) -> MethodMatri
 
 
 def _compute(frontier: Frontier, methods: Sequence[MethodSummary], paths: Paths) -> Compute:
-    """At equal cost; the areas are over MAFs, or over the first other cost that is known."""
+    """Methods at equal cost, with areas over MAFs, or else over the first known cost."""
     rows = sorted(row for method in methods for row in method.rows)
     names = {row: method.name for method in methods for row in method.rows}
     known, own, of_rows = _known(paths), paths.rows(rows), [names[row] for row in rows]

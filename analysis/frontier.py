@@ -20,7 +20,7 @@ from analysis.tables.tables import Tables
 from analysis.uncertainty import Estimate, estimate, honest_choice, leave_one_out_means
 
 MIN_SLIDE = 0.1
-"""The least share of what joint training learns at which a config counts as one that learned."""
+"""The least share of joint training's learning at which a config counts as one that learned."""
 
 FULL = family_name({"method": "full"})
 
@@ -230,7 +230,7 @@ def axes_in_use(frontier: Frontier) -> Mapping[str, tuple[AxisValue, ...]]:
 
 
 def shown_methods(frontier: Frontier) -> tuple[MethodSummary, ...]:
-    """The methods that train (all, if none does): what trains nothing is the zero-shot point."""
+    """The methods that train anything (all, if none does); a method that trains nothing is the zero-shot point."""
     return tuple(method for method in frontier.methods if method.best.config.trained) or frontier.methods
 
 
@@ -250,7 +250,7 @@ def _matrix(rows: pd.DataFrame, column: str, ids: Sequence[str], blocks: Sequenc
 
 
 def _places(values: "pd.Series[str]", names: Sequence[str]) -> IntArray:
-    """Where each value stands among the names, -1 where it does not."""
+    """The place of each value among the names, -1 where it is not one of them."""
     return np.asarray(pd.Index(names).get_indexer(pd.Index(values)), dtype=np.int64)
 
 
@@ -278,7 +278,7 @@ def _learned(points: Points) -> BoolArray:
 
 
 def _on_front(points: Points) -> BoolArray:
-    """Not dominated by another config's means nor by the zero-shot point, which costs nothing."""
+    """Whether neither the means of another config nor the zero-shot point, which is free, dominate each config."""
     x = np.append(points.x.mean(axis=1), points.zero_shot[:, 0].mean())
     y = np.append(points.y.mean(axis=1), points.zero_shot[:, 1].mean())
     return pareto.nondominated(x, y)[:-1]

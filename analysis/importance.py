@@ -36,15 +36,15 @@ MIN_R2, GOOD_R2 = 0.5, 0.9
 MIN_CROSSED = 0.65
 """The least share of pairs of values of two axes that must have been tested together."""
 MOSTLY = 0.8
-"""The share of configs with one value of an axis from which the others are left out if they spoil a design."""
+"""The share of configs with one value of an axis from which on all others are left out, if these spoil a design."""
 MATTERS = 0.1
-"""The total effect from which an axis counts as one that matters."""
+"""The total effect from which on an axis counts."""
 EVERYWHERE = "all configs"
 LONGEST = 30.0
 MAX_COLUMNS = 16
-"""Of a process: every one has a length to be found."""
+"""The most columns of a Gaussian process, which must find a length for each."""
 MAX_CONFIGS = 300
-"""Of a process, whose time grows with their cube: 0.4 s a fit at 200, 10 s at 800."""
+"""The most configs of a Gaussian process: the time of a fit grows with their cube, 0.4 s at 200, 10 s at 800."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class Importance:
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """Why nothing is said about a response in a scope; without a response about any."""
+    """Why nothing is said about a response in a scope, or about any response (`response` is None)."""
 
     response: Response | None
     scope: str
@@ -148,7 +148,7 @@ def scopes(configs: Sequence[Config]) -> tuple[tuple[str, list[int]], ...]:
 
 
 def _focus(scope: str, rows: list[int], configs: Sequence[Config]) -> tuple[str, list[int]]:
-    """Without the few configs that have another value of an axis than all the rest, where they spoil a design."""
+    """A scope without the few configs that alone have another value of an axis, where they spoil the design."""
     while True:
         chosen = [configs[row] for row in rows]
         axes = axes_of(chosen)
@@ -178,7 +178,7 @@ def _reason_against(axes: Sequence[Axis], configs: Sequence[Config]) -> str | No
 def _importance(
     response: Response, scope: str, axes: Sequence[Axis], configs: Sequence[Config], values_CK: FloatArray, *, seed: int
 ) -> Importance | Refusal:
-    """From the response on all blocks and, in further columns, with each of the blocks left out."""
+    """The importance of axes for a response: on all blocks and, in further columns, without each of the blocks."""
     random = np.random.default_rng(seed).permutation(len(configs)) / (len(configs) - 1)
     columns = np.column_stack([encode(axes, configs), random])
     r2, surface, predict = max(_surfaces(columns, values_CK, seed=seed), key=lambda fitted: fitted[0])
@@ -211,7 +211,7 @@ def _importance(
 
 
 def _surfaces(columns: FloatArray, values_CK: FloatArray, *, seed: int) -> Iterator[tuple[float, Surface, Function]]:
-    """Fitted surfaces with the R^2 of the first column where they were not fitted; the others share the fit.
+    """Surfaces fitted to the first column, each with its R^2 for unseen configs; the other columns share the fit.
 
     The forest is not asked where the process leaves little to explain.
     """

@@ -22,8 +22,10 @@ class Prices(NamedTuple):
 
 
 def nondominated(x: npt.ArrayLike, y: npt.ArrayLike) -> BoolArray:
-    """True where no other point is at least as good in both and better in one; equal points keep each other."""
+    """Whether no other point is at least as good in both axes and better in one; equal points keep each other."""
     xs, ys = _plane(x, y)
+    # From right to left, and downward within one x: what lies strictly farther right has been seen when a point's turn
+    # comes, so one pass decides. Points with the same x are judged by the first of them, the highest.
     order = np.lexsort((-ys, -xs))
     x_down, y_down = xs[order], ys[order]
     first = np.ones(len(xs), dtype=bool)
@@ -70,6 +72,7 @@ def hull_area(x: npt.ArrayLike, y: npt.ArrayLike, *, reference: tuple[float, flo
     knots = np.concatenate(([reference[0]], inner, [end]))
     heights = np.interp(knots, vx, vy) - reference[1]
     left_h, right_h, width = heights[:-1], heights[1:], np.diff(knots)
+    # An edge that sinks below the reference counts as the triangle before it crosses; 1.0 avoids a division by zero.
     drop = np.where(left_h > right_h, left_h - right_h, 1.0)
     whole = 0.5 * (left_h + right_h) * width
     cut = np.where(left_h > 0, 0.5 * left_h * left_h / drop * width, 0.0)

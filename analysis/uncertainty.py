@@ -18,7 +18,7 @@ from analysis.arrays import FloatArray, IntArray
 LEVEL = 0.95
 MIN_BLOCKS = 3
 MAX_BLOCKS = 30
-"""More blocks than this are not advised: the value is too close to its threshold for its spread."""
+"""The most blocks that are advised: a value that needs more is too close to its threshold for its spread."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +59,10 @@ def estimate(pseudo_S: npt.ArrayLike, *, value: float | None = None) -> Estimate
 
 
 def blocks_for(found: Estimate, distance: float, *, alpha: float = 1 - LEVEL) -> int | None:
-    """The fewest blocks, and no fewer than there are, at which a value so far from its threshold is told from it.
+    """The fewest blocks, at least those there are, that tell a value from a threshold at this distance.
 
-    Its spread is taken to stay as it is. At that number the half width of the interval is about the distance, so the
-    odds are about even. None where no number up to `MAX_BLOCKS` would do, or the spread is not known.
+    The spread of the value is taken to stay as it is. At that number the half width of the interval is about the
+    distance, so the odds are about even. None where no number up to `MAX_BLOCKS` would do, or the spread is not known.
     """
     if distance <= 0 or found.se is None:
         return None
@@ -79,6 +79,8 @@ def leave_one_out_means(values_XS: npt.ArrayLike) -> FloatArray:
     n = values.shape[-1]
     if n < 2:
         raise ValueError("leaving one block out needs at least 2 blocks")
+    # One product for all left-out means: column i averages every entry but the i-th. Subtracting from the sum would
+    # lose digits where one block is far larger than the others.
     keep = (1.0 - np.eye(n)) / (n - 1)
     return np.asarray(np.moveaxis(values @ keep, -1, 0), dtype=float)
 
@@ -105,6 +107,7 @@ def honest_choice(values_CS: npt.ArrayLike, *, eligible_CS: npt.ArrayLike | None
     values = np.asarray(values_CS, dtype=float)
     score_SC = leave_one_out_means(values) if values.shape[1] > 1 else values.T
     if eligible_CS is not None:
+        # A block on which nobody is eligible must still choose, or its score would be missing from the mean.
         eligible_SC = np.asarray(eligible_CS, dtype=bool).T
         allowed_SC = eligible_SC | ~eligible_SC.any(axis=1, keepdims=True)
         score_SC = np.where(allowed_SC, score_SC, -np.inf)
@@ -118,7 +121,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """
     tested = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
     adjusted: list[float | None] = [None] * len(p_values)
-    running = 0.0
+    running = 0.0  # adjusted p values must not fall where the raw ones rise, hence the running maximum
     for rank, (p, i) in enumerate(tested):
         running = max(running, min(1.0, (len(tested) - rank) * p))
         adjusted[i] = running

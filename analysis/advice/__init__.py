@@ -1,1 +1,1 @@
-"""What to run next."""
+"""What to choose, and what to run next."""

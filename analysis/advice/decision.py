@@ -13,10 +13,10 @@ from analysis.plane.points import jackknife
 from analysis.uncertainty import Estimate, estimate
 
 MAX_LOSS = 0.01
-"""Retention that many would give: 1 point of AZS."""
+"""The loss of AZS that many would accept: 1 point."""
 
 LEARNED_SHARE = 0.5
-"""Of what joint training learns: what many would ask for. The report says half."""
+"""The share of joint training's learning that many would ask for; the report says half."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Decision:
 
 
 def decide(frontier: Frontier, *, max_loss: float | None = None) -> Decision:
-    """The decision of a study, which may give so much AZS."""
+    """The decision of a study, which may lose `max_loss` of AZS (None: the study does not say how much)."""
     headline = frontier.headline
     others = [method.best for method in frontier.methods if method.best.number != headline.number]
     plain = next((r for r in others if r.config.approach == FULL and r.config.timeline in (None, PLAIN)), None)

@@ -19,7 +19,7 @@ JOINT_AXES = (
     *("lr", "weight_decay", "clip_norm", "schedule", "warmup", "cooldown"),
     *("pool_share", "batch_size", "steps", "tasks", "precision"),
 )
-"""Axes that the joint anchor has, and takes from the first config of the grid where the definition leaves them open."""
+"""Axes of the joint anchor; where the definition leaves one open, the anchor takes it from the grid's first config."""
 
 
 def recommended_study(definition: Definition, items: Sequence[Advice], *, tested: Sequence[Config]) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _entry(definition: Definition, axes: Axes) -> dict[str, AxisValue]:
 
 
 def _written(definition: Definition, name: str, axes: Axes) -> AxisValue:
-    """The value as a definition has it: learning rates before they were scaled to the batch size."""
+    """The value of an axis as a definition writes it: a learning rate as it was before scaling to the batch size."""
     value, scaling = axes[name], definition.get("lr_scaling")
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return int(value)
@@ -95,7 +95,7 @@ def _fixed(definition: Definition) -> dict[str, Any]:
 
 
 def _applies(name: str, configs: Sequence[Axes | None]) -> bool:
-    """Whether an axis says something about one of the configs; a fixed one that does not is refused."""
+    """Whether a fixed axis applies to one of the configs; a definition must not fix an axis that applies to none."""
     return name in SWITCHES or any(axes is not None and axes.get(name) is not None for axes in configs)
 
 
@@ -113,22 +113,22 @@ def _joint_entries(definition: Definition) -> list[dict[str, Any]]:
 
 
 def _joint(definition: Definition, tested: Sequence[Config]) -> dict[str, Any] | None:
-    """The joint anchor's axes with those that it took from the first config, which is now another one."""
+    """The axes of the joint anchor, with those written out that it had from the first config, now another one."""
     said = definition.get("joint", {})
     if said is None:
         return None
     first = _first(definition, tested)
-    taken = {
+    inherited = {
         name: _written(definition, name, first)
         for name in JOINT_AXES
         if first is not None and name not in _fixed(definition) and any(name in grid for grid in definition["grid"])
         if first.get(name) is not None
     }
-    return {**taken, **said}
+    return {**inherited, **said}
 
 
 def _first(definition: Definition, tested: Sequence[Config]) -> Axes | None:
-    """The config that the first values of the grid's first trained entry name, None where none of the tested is it."""
+    """The study's first config, named by the first values of the grid's first trained entry; None if not tested."""
     for grid in definition["grid"]:
         values = {name: value if isinstance(value, list) else [value] for name, value in grid.items()}
         methods = [name for name in values.get("method", ["full"]) if name not in ("joint", "zeroshot")]

@@ -30,17 +30,17 @@ Kind = Literal["new", "repeat", "stop"]
 CostUnit = Literal["MAFs", "seconds", "trials"]
 
 MIN_CONFIGS = 6
-"""Of a group: below it a surface through its configs says nothing."""
+"""The least number of configs in a group: a surface through fewer says nothing."""
 NEW, REPEATS = 5, 5
-"""Most items of a kind."""
+"""The most items of each kind."""
 COVERAGE, Z = 0.9, 1.96
-"""Least share of left-out configs that must lie in intervals of +- Z standard deviations."""
+"""The least share of left-out configs within Z standard deviations of their predictions."""
 MIN_R2 = 0.1
-"""Of left-out configs: nine configs of pure noise stayed below it in eight of eight studies."""
+"""The least R^2 for left-out configs; nine configs of pure noise stayed below it in eight of eight studies."""
 LONGEST = 1.0
-"""Of the lengths of the surfaces, in tested ranges: with 30 the loop of trials and advice stops exploring too soon."""
+"""The longest length of a surface, in tested ranges; with 30 the loop of trials and advice stops exploring too soon."""
 COLLAPSED = 2.0
-"""Boxes below the box: configs farther off count as if they lay there, or one that broke would bend all surfaces."""
+"""How far below the box means count, in boxes: a broken config farther off would bend all surfaces."""
 NOTHING = 1e-5
 PM = "\u00b1"
 
@@ -105,7 +105,7 @@ class Recommendation:
 
 @dataclass(frozen=True, kw_only=True)
 class _Group:
-    """The surfaces of a group, and its candidates with their columns and costs of one trial."""
+    """The surfaces of a group of configs, and the group's candidates with their columns and the costs of one trial."""
 
     axes: tuple[Axis, ...]
     surfaces: tuple[Surrogate, Surrogate]
@@ -121,11 +121,11 @@ class _Group:
         return np.stack(mean, axis=1), np.stack(sd, axis=1)
 
     def tested(self) -> FloatArray:
-        """What the surfaces say of the tested configs (N, 2)."""
+        """Means (N, 2) of the surfaces at the tested configs."""
         return np.hstack([surface.mean(surface.columns) for surface in self.surfaces])
 
     def without(self, i: int, surfaces: tuple[Surrogate, Surrogate]) -> "_Group":
-        """The other candidates."""
+        """The group without candidate `i`, with new surfaces."""
         return replace(
             self,
             surfaces=surfaces,
@@ -137,7 +137,7 @@ class _Group:
 
 @on_one_thread
 def recommend(frontier: Frontier, *, seed: int = 0) -> Recommendation:
-    """The next trials of a study."""
+    """Recommend the next trials of a study."""
     reason = _reason_against(frontier)
     if reason is not None:
         nothing = (NoAdvice(scope="all configs", reason=reason),)
@@ -216,7 +216,7 @@ def _costs(results: Sequence[Result]) -> tuple[FloatArray, CostUnit]:
 
 
 def _noise(frontier: Frontier) -> FloatArray:
-    """Variances (2,) of a config's mean AKA and AZS, without what the configs of a block share."""
+    """Variances (2,) of a config's mean AKA and AZS, after taking away the noise shared by all configs of a block."""
     values = np.stack([frontier.points.x, frontier.points.y])
     left = values - values.mean(axis=1, keepdims=True)
     left = left - left.mean(axis=2, keepdims=True)

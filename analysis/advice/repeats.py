@@ -20,12 +20,12 @@ from analysis.surfaces.acquisition import expected_improvement, routed
 
 UNDECIDED = (0.2, 0.8)
 ASKED = 200
-"""Configs that may be repeated; results are in the order of their gains."""
+"""The most configs that may be repeated, the ones with the largest gains."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Open:
-    """A row of the results, the probability nearest to 1/2 that makes it undecided, and the share of the box."""
+    """An undecided config: its row of the results, its probability nearest to 1/2, and its expected gain in boxes."""
 
     row: int
     probability: float
@@ -56,13 +56,13 @@ def undecided(frontier: Frontier, means_C2: FloatArray, noise: FloatArray) -> It
 
 
 def _asked(frontier: Frontier) -> list[int]:
-    """Rows of the Pareto set and of the largest gains: of very many configs the others are far below every hull."""
+    """Rows of the Pareto set and of the largest gains; of very many configs, all others lie far below every hull."""
     trained = [row for row, result in enumerate(frontier.results) if result.config.trained]
     return sorted({*trained[:ASKED], *(row for row in trained if frontier.results[row].on_front)})
 
 
 def _open(frontier: Frontier, trained: list[int]) -> dict[int, tuple[float, str]]:
-    """Why each undecided row is so."""
+    """The undecided rows, each with its probability and the reason."""
     found: dict[int, tuple[float, str]] = {}
     on_hull = jackknife(frontier.points.rows(trained), _height).pseudo
     for row, pseudo_S in zip(trained, on_hull, strict=True):
@@ -86,7 +86,7 @@ def _open(frontier: Frontier, trained: list[int]) -> dict[int, tuple[float, str]
 
 
 def _height(means: Means) -> FloatArray:
-    """AZS of each config above the routing hull of the others and zero-shot (C,); right of it, above zero AZS."""
+    """Heights (C,) in AZS of configs above the routing hull of all others and zero-shot; right of it, above zero."""
     x, y = np.append(means.x, means.zero_shot[0]), np.append(means.y, means.zero_shot[1])
     heights = []
     for c in range(len(means.x)):
@@ -97,7 +97,7 @@ def _height(means: Means) -> FloatArray:
 
 
 def _probability(pseudo_S: FloatArray) -> float:
-    """That the mean is positive, by Student's t."""
+    """The probability, by Student's t, of a positive mean."""
     n = len(pseudo_S)
     mean, se = float(np.mean(pseudo_S)), float(np.std(pseudo_S, ddof=1)) / np.sqrt(n)
     return float(special.stdtr(n - 1, mean / se)) if se > 0 else float(np.heaviside(mean, 0.5))

@@ -62,10 +62,10 @@ def write_figure(stem: Path, view: View) -> None:
 
 @cache
 def small_fonts() -> Mapping[str, bytes]:
-    """DejaVu Sans by weight, with the common characters alone and without what shapes other scripts than ours.
+    """DejaVu Sans by weight, cut to the common characters and without tables for other scripts than ours.
 
-    A PDF file holds its fonts, cut to the characters that occur. Of the whole font that takes a quarter of a second
-    each, most of it for tables that are dropped in the end.
+    A PDF file holds its fonts, cut to the characters that occur. To cut the whole font takes a quarter of a second a
+    file, most of it for tables that are dropped in the end.
     """
     found = {}
     for weight in ("normal", "bold"):
@@ -179,7 +179,7 @@ def gains_figure(gains: Gains) -> Figure:
 
 
 def _size(mark: Mark, plane: Plane) -> float:
-    """In points; matplotlib's star looks small at the size of the others."""
+    """The size of a mark in points; matplotlib's star looks small at the size of other markers."""
     size = 6 if mark.on_front else 3 if mark.faint and plane.named else 4
     return 1.6 * size if mark.marker == "star" else size
 

@@ -10,10 +10,10 @@ from analysis.arrays import FloatArray
 
 NEAR = (1.0, 1.9)
 FAR = (1.0, 1.9, 2.8, 4.0, 5.5, 7.0)
-"""Rings for names, which are wider than numbers and more of them next to each other."""
+"""Rings for names: these are wider than numbers, and more of them stand next to each other."""
 
 SMALL = 0.9
-"""Half width of a label, in reaches, that stands no farther off because of its width."""
+"""The half width of a label, in reaches, up to which its width does not push it farther off."""
 
 
 class Box(NamedTuple):
@@ -104,6 +104,6 @@ def _cost(
 
 
 def _distances(centres_P2: FloatArray, points_O2: FloatArray, wide: float) -> FloatArray:
-    """From points to the middles of labels (P, O), which are lines as long as the label is wider than a number."""
+    """Distances (P, O) from labels to points; the middle of a wide label is a line, as long as its extra width."""
     apart = np.abs(points_O2 - centres_P2[:, np.newaxis])
     return np.asarray(np.hypot(np.maximum(0.0, apart[..., 0] - wide), apart[..., 1]))

@@ -10,7 +10,7 @@ from analysis.frontier import Frontier, Result, shown_methods
 COLOURS = 8
 MARKERS = ("circle", "diamond", "square", "triangle", "down", "cross", "star")
 SHARED = MARKERS[-1]
-"""Shape of the timelines that are left when all others are taken."""
+"""The shape of all timelines without a shape of their own."""
 TIMELINE_ORDER = ("finetune", "ema", "zs", "ft", "offline")
 GROUP_LOOKS: Mapping[str, tuple[int, str]] = {
     "full": (0, "star"),

@@ -17,7 +17,7 @@ class Entry(NamedTuple):
 
     @property
     def key(self) -> str:
-        """What the marks that it explains have in their key."""
+        """The part of a mark's key that refers to this entry."""
         return self.shape if self.colour is None else f"c{self.colour}"
 
 

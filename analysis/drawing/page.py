@@ -39,7 +39,7 @@ MANY_ON_FRONT, CROWDED = 8, 0.7
 HEAT = 8
 """Configs in the heat map of datasets, beside the joint model."""
 SHADES = (0.3, 1.0, 2.5, 5.0, 10.0)
-"""Points from which on a cell of the heat map is shaded more."""
+"""Changes in points at which a cell of the heat map gets the next darker shade."""
 METRIC_NAMES = {
     "average_aka": ("average AKA", "%"),
     "average_azs": ("average AZS", "%"),
@@ -58,7 +58,7 @@ UNIT_NAMES = {"cost_mafs": "MAFs", "cost_flops": "FLOPs", "wall_s": "seconds"}
 
 @dataclass(frozen=True, kw_only=True)
 class MethodRow:
-    """A row of the table of methods; `tied` where its gain is not told apart from that of the best one."""
+    """A row of the table of methods; `tied` says that its gain is not told apart from the best method's."""
 
     method: MethodSummary
     drawing: Markup
@@ -91,26 +91,6 @@ class HeatRow:
 def render(evaluation: Evaluation, look: Look, answers: Sequence[Answer], definition: str | None) -> str:
     """The page as text. `definition` is the study's own file, shown as it is."""
     tables, frontier = evaluation.tables, evaluation.frontier
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters.update(
-        percent=wording.percent,
-        points=wording.points,
-        plain=wording.plain,
-        chance=wording.chance,
-        cost=wording.cost,
-        share=wording.share,
-        seconds=wording.seconds,
-        prices=wording.prices,
-        sentence=sentences.comparison_sentence,
-        levels=sentences.levels,
-        upper_first=wording.upper,
-    )
     script = (HERE / "report.js").read_text(encoding="ascii")
     plane = plane_of(frontier, look, evaluation.dials)
     gains = gains_of(frontier, look)
@@ -119,7 +99,7 @@ def render(evaluation: Evaluation, look: Look, answers: Sequence[Answer], defini
     compute = evaluation.compute
     unit = compute.curves_unit
     anytime = None if unit is None else anytime_of(compute.curves, UNIT_NAMES[unit], evaluation, look)
-    return environment.get_template(TEMPLATE).render(
+    return _template().render(
         css=Markup((HERE / "report.css").read_text(encoding="ascii")),
         script=Markup(script),
         script_hash=_content_hash(script),
@@ -165,6 +145,31 @@ def render(evaluation: Evaluation, look: Look, answers: Sequence[Answer], defini
         many_rows=MANY_ROWS,
         has_cost=any(result.cost_flops is not None for result in frontier.results),
     )
+
+
+def _template() -> jinja2.Template:
+    """The page's template, whose filters write numbers and comparisons."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters.update(
+        percent=wording.percent,
+        points=wording.points,
+        plain=wording.plain,
+        chance=wording.chance,
+        cost=wording.cost,
+        share=wording.share,
+        seconds=wording.seconds,
+        prices=wording.prices,
+        sentence=sentences.comparison_sentence,
+        levels=sentences.levels,
+        upper_first=wording.upper,
+    )
+    return environment.get_template(TEMPLATE)
 
 
 def _method_rows(evaluation: Evaluation, look: Look) -> list[MethodRow]:
@@ -267,12 +272,12 @@ def _worst(evaluation: Evaluation) -> list[tuple[str, Estimate]]:
 
 
 def _last_task(plane: Plane) -> int:
-    """Of the ways that can be followed, which are all of one length; 0 if none can."""
+    """The last task of the ways that can be followed, which all have one length; 0 if none can."""
     return max((len(mark.way) - 1 for mark in plane.marks if mark.way is not None), default=0)
 
 
 def _content_hash(text: str) -> str:
-    """What a content security policy calls the one script that may run."""
+    """The hash by which the content security policy allows the one script of the page."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 

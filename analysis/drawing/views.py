@@ -26,7 +26,7 @@ MANY_WAYS = 400
 
 MAX_DIALS = 4
 MIN_SPAN = 1.05
-"""Of costs that are worth a curve: one trial of one task has a single point."""
+"""The least ratio of costs along a curve; one trial of one task has a single point."""
 
 MAX_GAIN_ROWS = 30
 MAX_NUMBERED = 20
@@ -197,7 +197,7 @@ def hover(result: Result) -> str:
 
 
 def _ways(frontier: Frontier, faint: Sequence[bool]) -> list[tuple[tuple[float, float], ...] | None]:
-    """Means over blocks after every task; of a study with very many configs only for those drawn at full strength."""
+    """Means over blocks after every task; of very many configs, only of those drawn at full strength."""
     paths = frontier.samples.paths
     if paths is None:
         return [None] * len(faint)

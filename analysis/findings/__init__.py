@@ -1,1 +1,1 @@
-"""Published claims: what each says, which configs bear on it, and whether a study bears it out."""
+"""Findings: published claims, the configs that bear on each, and verdicts with what would decide the open ones."""

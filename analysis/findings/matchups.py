@@ -26,7 +26,7 @@ Pick = Literal["mean", "highest", "lowest"]
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """What is compared as one method: the mean of some families, or the one of them that is highest or lowest."""
+    """One competitor: the mean of some families of configs, or the one of them that is highest or lowest."""
 
     name: str
     rows: tuple[int, ...]
@@ -135,7 +135,7 @@ def middle_above(matchups: Sequence[Matchup], ends: tuple[int, int], place: int)
 def farther_from_zero_shot(matchups: Sequence[Matchup], left: int, right: int) -> Comparison:
     """How much farther the AKA of the left contender is from zero-shot than that of the right one.
 
-    The size of a difference is not linear in block means, so this has jackknife pseudo-values.
+    The size of a difference is not linear in block means, so the comparison is of jackknife pseudo-values.
     """
     evidence = matchups[0].evidence
     moved_LKS = np.asarray(

@@ -58,7 +58,7 @@ def merging_gains_from_the_start(evidence: Evidence) -> Test | CannotTest:
 def larger_merge_weight_keeps_more(evidence: Evidence) -> Test | CannotTest:
     """The larger merge weight against the smaller in AZS, and the smaller against the larger in AKA.
 
-    Over all pairs that agree on everything else.
+    Both are means over all pairs that agree on everything else.
     """
     pairs = pairs_by(evidence, "w")
     if not pairs:

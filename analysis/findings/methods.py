@@ -49,9 +49,9 @@ def full_accumulates_most_and_retains_least(evidence: Evidence) -> Test | Cannot
 
 
 def selective_tuning_retains_most(evidence: Evidence) -> Test | CannotTest:
-    """Against the MEAN of the other methods: the nearest of them may be one that learned as little.
+    """LNFit and BitFit against the MEAN of the other methods: the nearest of these may have learned as little.
 
-    Each of the two against the nearest other method is shown, and does not decide.
+    Each of LNFit and BitFit against the nearest other method is shown as well, and does not decide.
     """
     selective = _contender(evidence, *SELECTIVE)
     others = _others(evidence, selective)

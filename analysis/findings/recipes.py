@@ -45,13 +45,13 @@ COSINE_META = ("autoregressive_cosine", "autoregressive_cosine_continued")
 RSQRT_META = ("autoregressive_rsqrt", "matched_rsqrt", "continued_rsqrt")
 FAMILIES = {"cosine": COSINE_META, "rsqrt": RSQRT_META}
 RESTARTED = ("cosine", "rsqrt")
-"""Schedules that begin anew with every task; a meta-schedule is compared with the one it is made of, or the other."""
+"""Schedules that begin anew with every task; a meta-schedule is compared with its own base, or else with the other."""
 
 
 def learning_rates_have_a_middle(evidence: Evidence) -> Test | CannotTest:
-    """Of three rates or more: AZS of the others against the largest's, AKA of those between against the smallest's.
+    """AZS of smaller learning rates against the largest, and AKA of the middle ones against the smallest.
 
-    AZS at the end, and after the first task.
+    There must be three rates or more. AZS is compared at the end, and after the first task.
     """
     groups = [
         sorted(rows, key=lambda row: evidence.configs[row].number("lr") or 0.0)
@@ -136,9 +136,9 @@ def rsqrt_keeps_what_cosine_loses(evidence: Evidence) -> Test | CannotTest:
 
 
 def larger_models_learn_more_and_forget_less(evidence: Evidence) -> Test | CannotTest:
-    """Of the largest and the smallest model, fine-tuned: the rise in AKA less `MARGIN`, and the change in AZS.
+    """Fine-tuning of the largest model against the smallest: the rise in AKA plus `MARGIN`, and the change in AZS.
 
-    Each from its own zero-shot point, at the learning rate of its highest GM.
+    Rise and change start from each model's own zero-shot point, at the learning rate of its highest GM.
     """
     alike = ends_of(evidence, averaging(evidence, PLAIN), model_size, (*SIZE_AXES, "lr"))
     if not alike:
@@ -259,7 +259,7 @@ def _have(evidence: Evidence, wanted: Callable[[Config], bool]) -> list[int]:
 
 
 def _against_restarted(evidence: Evidence, base: str, family: Sequence[str]) -> tuple[str, Pairs]:
-    """Meta-schedules against the schedule they are made of; where the study has it nowhere, against the other."""
+    """Pairs of meta-schedules and the schedule they are made of; where the study lacks this schedule, the other one."""
     for name in (base, *(other for other in RESTARTED if other != base)):
         if pairs := _schedules(evidence, _one_of(family), _alone(name)):
             return name, pairs

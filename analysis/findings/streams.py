@@ -20,7 +20,7 @@ BUFFER_AXES = (*SHARE_AXES, "buffer_size", "buffer_policy")
 def orderings_end_alike(evidence: Evidence) -> Test | CannotTest:
     """GM after the whole stream: every ordering equal to the random one to within `MARGIN`.
 
-    That the paths there differ is shown by GM after half of the tasks.
+    GM after half of the tasks shows that the paths to this end differ.
     """
     names = sorted({str(config.axes.get("ordering")) for config in evidence.configs if config.trained} - {"random"})
     decisive: list[Comparison] = []
@@ -40,7 +40,7 @@ def orderings_end_alike(evidence: Evidence) -> Test | CannotTest:
 
 
 def buffer_matters_more_than_pool(evidence: Evidence) -> Test | CannotTest:
-    """GM with both replays against that without a buffer; then without the pool against without a buffer."""
+    """GM with both replays against GM without a buffer; then GM without the pool against GM without a buffer."""
 
     def replays(config: Config) -> bool:
         return (config.number("buffer_share") or 0.0) > 0
@@ -90,7 +90,7 @@ def buffer_matters_more_than_pool(evidence: Evidence) -> Test | CannotTest:
 
 
 def every_data_set_teaches(evidence: Evidence) -> Test | CannotTest:
-    """Score of each data set after training on it alone minus its zero-shot score, at its best settings."""
+    """The score of each data set after training on it alone, at its best settings, minus its zero-shot score."""
     if not evidence.alone:
         return CannotTest(
             (

@@ -38,7 +38,7 @@ from analysis.uncertainty import honest_choice
 CONTROL = "random"
 PLACES = ("base", "last", "ema", "all")
 FORGETS = ("base", "last")
-"""Start and serve of the one pair that is not in the TIME table: what each task teaches is gone with the next."""
+"""Start and serve of the one pair outside the TIME table: what a task teaches is gone with the next task."""
 
 EMA, FINETUNING = "EMA-merge (timeline ema)", f"fine-tuning without merging (timeline {PLAIN})"
 
@@ -85,7 +85,10 @@ def rules_change_little(evidence: Evidence) -> Test | CannotTest:
 
 
 def places_change_much(evidence: Evidence) -> Test | CannotTest:
-    """For the weighted average: EMA/EMA against the best other pair of places; their spread against that of rules."""
+    """EMA/EMA against the best other pair of places, and the spread of places against that of rules.
+
+    Places are compared by the weighted average alone.
+    """
     cells = _cells(evidence, [row for row in _in_table(evidence) if row in averaging(evidence)])
     if ("ema", "ema") not in cells:
         return CannotTest((EMA,))
@@ -126,7 +129,8 @@ def places_change_much(evidence: Evidence) -> Test | CannotTest:
 def advantage_grows(evidence: Evidence) -> Test | CannotTest:
     """GM of EMA-merge minus that of fine-tuning, each at its best: with more tasks, more steps, a larger model.
 
-    Over tasks: after the last less after half of them, each at its best by then.
+    Over tasks, the lead after the last task is compared with the lead after half of them, each side at its best by
+    then.
     """
     ema, plain = averaging(evidence, "ema"), averaging(evidence, PLAIN)
     alike = trained_alike(evidence, ema, plain, DIFFER)
@@ -219,7 +223,7 @@ def _cells(evidence: Evidence, rows: Sequence[int]) -> dict[tuple[str, str], lis
 
 
 def _by_rule(evidence: Evidence) -> tuple[list[AlikeRows], list[str]]:
-    """For every pair of places the rows of all other rules and those of the weighted average; the other rules."""
+    """Rows of all other rules and of the weighted average, for every pair of places; then the other rules by name."""
     merged = [row for row in _in_table(evidence) if _rule(evidence, row) is not None]
     averages = averaging(evidence)
     differ = tuple(name for name in DIFFER if name not in ("start", "serve", "timeline"))
@@ -238,9 +242,9 @@ def _rule(evidence: Evidence, row: int) -> str | None:
 
 
 def _spread(evidence: Evidence, ways: Sequence[Sequence[int]]) -> tuple[FloatArray, list[IntArray]]:
-    """GM of the best way minus that of the worst (blocks,), each at its best settings; all chosen on other blocks.
+    """GM of the best way minus that of the worst (blocks,), each at its best settings, and the rows of both.
 
-    And the rows of both.
+    All choices are made on the blocks that do not score them.
     """
     bests = np.array([evidence.highest(rows, "GM") for rows in ways])
     blocks = np.arange(bests.shape[1])

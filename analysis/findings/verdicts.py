@@ -26,9 +26,9 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True)
 class More:
-    """What would decide a claim: `blocks` further ones of some configs; None where no number up to `MAX_BLOCKS` would.
+    """What would decide a claim: `blocks` more blocks of some configs; None where no number up to `MAX_BLOCKS` would.
 
-    `at_least` where there are too few blocks to say how many.
+    `at_least` says that there are too few blocks to tell how many.
     """
 
     blocks: int | None

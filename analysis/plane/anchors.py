@@ -11,9 +11,11 @@ from analysis.tables.tables import JOINT, Tables
 from analysis.uncertainty import Estimate, estimate, leave_one_out_means
 
 MIN_LEARNED = 0.01
-"""AKA that joint training must at least gain for the line to mean something; test sets resolve about as much."""
+"""The least AKA that joint training must gain for the line to mean something; test sets resolve about as much."""
 
 MIN_LEARNED_SES = 3.0
+"""The least number of standard errors that this gain must be above zero: a slope divides by it."""
+
 SAME = 1e-6
 
 
@@ -78,7 +80,7 @@ def _zero_shot_blocks(tables: Tables) -> tuple[FloatArray, list[str]]:
 
 
 def _joint_blocks(final: pd.DataFrame, blocks: Sequence[str]) -> tuple[FloatArray | None, Anchor | None, list[str]]:
-    """The joint anchor per block, held at its mean if it lacks a block; of several joint configs the most learned."""
+    """The joint anchor per block, or its mean if it lacks a block; of several joint configs the one of highest AKA."""
     rows = final[(final["kind"] == "anchor") & (final["method"] == JOINT)]
     if rows.empty:
         return None, None, []

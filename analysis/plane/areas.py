@@ -30,7 +30,7 @@ NO_LINE = "there is no line from the zero-shot to the joint point, so nothing sa
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
-    """What areas are shares of; (`left`, `bottom`) is the reference point, all of them fractions."""
+    """The unit of areas: a box of the plane, in fractions; (`left`, `bottom`) is the reference point."""
 
     left: float
     right: float
@@ -39,12 +39,12 @@ class Box:
 
     @property
     def reference(self) -> tuple[float, float]:
-        """The corner that areas are measured from: zero-shot AKA and `y_ref`."""
+        """The reference point: zero-shot AKA and `y_ref`."""
         return self.left, self.bottom
 
     @property
     def area(self) -> float:
-        """AKA times AZS."""
+        """The area of the box, AKA times AZS."""
         return (self.right - self.left) * (self.top - self.bottom)
 
     def outside(self, means: Means) -> tuple[int, ...]:
@@ -122,6 +122,7 @@ def box_of(means: Means) -> Box:
     assert means.joint is not None
     (left, top), (right, joint_y) = means.zero_shot.tolist(), means.joint.tolist()
     wanted = min(top, joint_y) - 0.5 * abs(top - joint_y)
+    # Rounded to a whole point so that the box can be stated in print; the summand keeps 57.0 from becoming 56.
     bottom = math.floor(100 * min(wanted, top - 0.01) + ROUNDING) / 100
     return Box(left=left, right=right, bottom=bottom, top=top)
 

@@ -55,6 +55,7 @@ def _staircases(x_CS: FloatArray, y_CS: FloatArray) -> tuple[FloatArray, FloatAr
     grid_G, column = np.unique(x_CS, return_inverse=True)
     heights_SG = np.full((x_CS.shape[1], len(grid_G)), -np.inf)
     rows = np.broadcast_to(np.arange(x_CS.shape[1]), x_CS.shape)
+    # `maximum.at` and not an assignment: configs that share an AKA share a column, where the highest counts.
     np.maximum.at(heights_SG, (rows, column.reshape(x_CS.shape)), y_CS)
     return grid_G, np.asarray(np.maximum.accumulate(heights_SG[:, ::-1], axis=1)[:, ::-1], dtype=float)
 

@@ -19,7 +19,7 @@ STAY = -1
 """The choice of not updating: the zero-shot model learns nothing and loses nothing."""
 
 Rule = Callable[[FloatArray, FloatArray], int | None]
-"""From what configs learn and lose, the row to choose; None where none keeps the limit."""
+"""The row to choose by what configs learn and lose; None where no config keeps the limit."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,11 +27,11 @@ Fit = Literal["quadratic", "interpolated"]
 WEIGHTS = frozenset({"w", "wise_ft"})
 RATES = frozenset({"rank", "lr"})
 WIDE = 10.0
-"""Any other dial is taken by its logarithm where its largest value is so many times the smallest."""
+"""The ratio of largest to smallest value from which on any other dial is taken by its logarithm."""
 LACK = 0.01
-"""A level of 5 % would refuse the quadratic in 13 % of fits that it is right for, since AKA and AZS are both tested."""
+"""The level of the F test; 5 % would refuse 13 % of the quadratics that fit, as AKA and AZS are both tested."""
 EXACT = 1e-18
-"""Squared deviations below this are rounding."""
+"""The sum of squared deviations up to which these are rounding."""
 
 STEPS = 41
 

@@ -121,7 +121,7 @@ def dominance(difference_S2: npt.ArrayLike) -> Dominance:
         return Dominance(split=None, reason=_too_few(n, "probability of dominance"))
     if np.abs(difference).max() < ROUNDING:
         return Dominance(split=None, reason="they have the same AKA and AZS on every block")
-    df = n - 2
+    df = n - 2  # two means are estimated together, which costs one degree of freedom more than one mean does
     centre_2 = difference.mean(axis=0)
     cov_22 = np.cov(difference.T) * (n - 1) / (n * df)
     scale_2 = np.sqrt(np.diag(cov_22))
@@ -229,7 +229,7 @@ def _sides(centre: float, scale: float, df: int) -> tuple[float, float]:
 def _bivariate_t(h: float, k: float, r: float, df: int) -> float:
     """P(X <= h, Y <= k) of the standard bivariate t with correlation `r`: Dunnett & Sobel 1954, as in Genz 2004."""
     rest = 1 - r * r
-    if rest < ROUNDING:
+    if rest < ROUNDING:  # both are one variable, up to its sign
         if r > 0:
             return float(special.stdtr(df, min(h, k)))
         return max(float(special.stdtr(df, h) - special.stdtr(df, -k)), 0.0)

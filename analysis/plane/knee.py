@@ -43,6 +43,7 @@ def knee_of(points: Points) -> Knee | None:
     knee = _elected(means)
     place = int(np.flatnonzero(vertices == knee)[0])
     high = float(prices.high[place])
+    # Refits elect knees of their own, which says how stable this one is; the gain below stays that of this one.
     refits = [_elected(points.means(without=block)) for block in range(points.blocks)] if points.blocks > 1 else []
     gain = jackknife(points, lambda left: _gains(left)[knee])
     return Knee(

@@ -86,6 +86,7 @@ def jackknife(points: Points, statistic: Callable[[Means], npt.ArrayLike]) -> Ja
     value = np.asarray(statistic(points.means()), dtype=float)
     if points.blocks < 2:
         return Jackknife(value=value, pseudo=value[..., np.newaxis])
+    # The whole statistic is computed again without each block: its parts may be maxima, which do not add up.
     left_out = [np.asarray(statistic(points.means(without=block)), dtype=float) for block in range(points.blocks)]
     return Jackknife(value=value, pseudo=pseudo_values(value, np.stack(left_out)))
 

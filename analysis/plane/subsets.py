@@ -47,10 +47,11 @@ def expected_hull_area(
     chances = [_chances(n, k, needed=needed) for needed in range(3)]
 
     def chance(blocks_QP: npt.NDArray[np.bool_], needed_Q: IntArray) -> FloatArray:
-        """That the needed points are drawn and none of those that block: never if the free one does."""
+        """The chance that all needed points are drawn and no blocking one; it is 0 if the free point blocks."""
         drawn = np.choose(needed_Q, [table[np.minimum((blocks_QP & paid).sum(axis=1), n)] for table in chances])
         return np.where((blocks_QP & ~paid).any(axis=1), 0.0, drawn)
 
+    # The area left of the hull's first vertex is a rectangle as high as that vertex: the highest point that is drawn.
     rank = np.empty(len(xs), dtype=np.int64)
     rank[np.lexsort((xs, ys))] = np.arange(len(xs))
     higher = rank > rank[:, np.newaxis]

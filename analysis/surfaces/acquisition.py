@@ -51,7 +51,7 @@ def routed(points_M2: npt.ArrayLike) -> FloatArray:
 def _excess(mean_N1: FloatArray, sd_N1: FloatArray, level_K: FloatArray) -> FloatArray:
     """E max(value - level, 0) of normal values (N, K)."""
     above = mean_N1 - level_K
-    safe = np.where(sd_N1 > 0, sd_N1, 1.0)
+    safe = np.where(sd_N1 > 0, sd_N1, 1.0)  # a prediction without an error has no z, and its excess is plain
     z = above / safe
     density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
     return np.asarray(np.where(sd_N1 > 0, safe * density + above * special.ndtr(z), np.maximum(above, 0.0)))

@@ -17,7 +17,7 @@ LIMIT = 500
 DIGITS = 2
 SHOWN = 3
 KEPT = frozenset({"tasks", "pool_share", "new_share", "buffer_share"})
-"""Numbers that have no middle: what is asked of all configs, and shares of a batch, which only together sum to 1."""
+"""Axes without a middle: `tasks` is asked of all configs, and shares of a batch sum to 1 only together."""
 
 Axes = Mapping[str, AxisValue]
 
@@ -84,6 +84,7 @@ def _between(
     tested = {tuple(member.axes[axis.name] for axis in numeric) for member in members}
     sizes = [len(values) for values in steps]
     total = int(np.prod(sizes, dtype=np.int64)) if sizes else 0
+    # Four times as many places as wanted are drawn, since repeated places and tested configs drop out.
     drawn = np.arange(total) if total <= 4 * share else np.unique(rng.integers(0, total, 4 * share))
     found = []
     for place in zip(*np.unravel_index(drawn, sizes), strict=True) if total else ():

@@ -18,7 +18,7 @@ LOGARITHMIC = frozenset({"lr", "rank"})
 LINEAR = frozenset({"w"})
 DECADE = 10.0
 REPEATED = 2.0
-"""Configs per value from which an axis counts as a grid; below it its values were drawn from a range."""
+"""Configs per value from which on an axis counts as a grid; with fewer, its values were drawn from a range."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +111,10 @@ def _axis(name: str, column: Sequence[AxisValue], along: tuple[str, ...]) -> Axi
 
 
 def _decides(leader: Sequence[AxisValue], column: Sequence[AxisValue]) -> bool:
-    """Whether each value of the leader comes with one value of the column; by numbers only if that holds both ways.
+    """Whether one axis decides another: each value of the leader comes with one value of the column.
 
-    Where hardly a value of the leader occurs twice that is chance, but for numbers that keep their ratio.
+    Between numbers this must hold both ways. Where hardly a value of the leader occurs twice, it holds by chance, so
+    only numbers in proportion count there.
     """
     levels, pairs = len(set(leader)), set(zip(leader, column, strict=True))
     if len(pairs) != levels:

@@ -88,12 +88,13 @@ def _levels(
         size, place = np.diff(ends), np.repeat(np.arange(nodes), np.diff(ends))
 
         def sums(weight: FloatArray, row: IntArray = row, ends: IntArray = ends) -> FloatArray:
-            """Of the weights and the weighted values (nodes, 1 + K)."""
+            """Sums (nodes, 1 + K) of the weights and of the weighted values."""
             return np.asarray(sparse.csr_array((weight, row, ends), (len(ends) - 1, len(times[0]))) @ ones_and_values)
 
         total = sums(weight)
         best, column, threshold = np.full(nodes, -np.inf), np.zeros(nodes, np.intp), np.full(nodes, np.inf)
         goes_left = np.zeros(len(row), bool)
+        # Columns outside, nodes inside: one vectorised step serves all nodes of all trees, which may be thousands.
         for j, cells in enumerate(np.ascontiguousarray(columns_ND.T)):
             cell = cells.take(row)
             low, high = np.minimum.reduceat(cell, begin), np.maximum.reduceat(cell, begin)

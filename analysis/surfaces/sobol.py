@@ -28,6 +28,7 @@ def sobol(predict: Function, draws: Sequence[Function], *, seed: int) -> tuple[F
 
     d = len(draws)
     points = qmc.Sobol(2 * d, rng=np.random.default_rng(seed)).random_base2(POINTS_LOG2)
+    # Two independent samples A and B, and for each input A with that input's column of B: (d + 2) * n predictions.
     first, second = points[:, :d], points[:, d:]
     rows = np.vstack([first, second, *(np.where(np.arange(d) == i, second, first) for i in range(d))])
     values = predict(np.hstack([draw(rows[:, i]) for i, draw in enumerate(draws)]))

@@ -14,10 +14,10 @@ from analysis.arrays import FloatArray
 ROUGH = 1e-4
 """The least variance of the noise, as a share of that of the values."""
 MOST = 4.0
-"""The most of it where it is known, as a multiple: the surface may be rougher than a smooth one."""
+"""The most noise, as a multiple of the known variance: the surface may be rougher than a smooth one."""
 SHORTEST = 0.1
 VARIANCES = (0.1, 30.0)
-"""Bounds of that of the surface, as a share of that of the values."""
+"""Bounds of the surface's variance, as a share of that of the values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +104,7 @@ def surrogate(
     most = 1.0 if noise_variance is None else MOST * least
     width = columns_ND.shape[1]
     bounds = np.log([VARIANCES, *[(SHORTEST, longest)] * width, (least, most)])
+    # The likelihood may have several optima: one start in the middle, one at random, and the better fit is taken.
     starts = (
         np.log([1.0, *[0.5] * width, min(2 * least, most)]),
         np.random.RandomState(seed).uniform(bounds[:, 0], bounds[:, 1]),

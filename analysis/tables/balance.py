@@ -11,7 +11,7 @@ from analysis.tables.tables import LeftOut
 from analysis.uncertainty import MIN_BLOCKS
 
 FEW = 3
-"""Configs from which on a comparison with intervals is worth more than one of many configs without."""
+"""The least number of configs whose comparison with intervals is worth more than one of many without."""
 
 SUBSET = "Paths over tasks are scored on a subset of the test images; all other numbers are of all images."
 
@@ -75,17 +75,17 @@ def ends_of(tasks: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_order(left_out: list[LeftOut]) -> tuple[LeftOut, ...]:
-    """By reason and trial."""
+    """The trials that are left out, by reason and name."""
     return tuple(sorted(left_out, key=lambda item: (item.reason, item.trial)))
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, object]]:
-    """Rows by column."""
+    """The rows of a frame, each as a mapping by column."""
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def left_out_of(row: Mapping[str, object], reason: str) -> LeftOut:
-    """The trial of a row."""
+    """The trial of a row, with the reason why it is left out."""
     return LeftOut(trial=str(row["trial"]), config_id=str(row["config_id"]), block=str(row["block"]), reason=reason)
 
 

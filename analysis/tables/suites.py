@@ -79,7 +79,7 @@ def of_trials(scores: pd.DataFrame, trials: Series) -> pd.DataFrame:
 
 
 def until(scores: pd.DataFrame, last: Series) -> pd.DataFrame:
-    """Rows up to a task, which is given by trial; trials that are not given go."""
+    """Rows up to the `last` task of their trial; rows of trials without one are dropped."""
     by_code = last.reindex(scores["trial"].cat.categories, fill_value=-1).to_numpy()
     kept = scores["task"].to_numpy() <= by_code[scores["trial"].cat.codes]
     return scores if bool(kept.all()) else scores.loc[kept].reset_index(drop=True)

@@ -143,7 +143,7 @@ def _joint(tables: Tables) -> tuple[float, float] | None:
 
 
 def _on_blocks(tables: Tables, blocks: tuple[str, ...]) -> Tables:
-    """Without the trials of other blocks, but for an anchor that has none of these."""
+    """A study without the trials of other blocks; an anchor without any of these blocks stays."""
     trials = tables.trials
     inside = trials["block"].isin(blocks)
     elsewhere = (trials["kind"] == "anchor") & ~trials["config_id"].isin(trials.loc[inside, "config_id"])
@@ -184,7 +184,7 @@ def _without(tables: Tables, gone: "pd.Series[str]") -> Tables:
 
 
 def _named(tables: Tables, study: str, twice: Mapping[str, set[str]]) -> Tables:
-    """With the study as an axis; ids that the other study has, too, get its name."""
+    """A study with its name as an axis; ids of the other study, too, get this name appended."""
 
     def new(column: str, names: Iterable[str]) -> list[str]:
         return [f"{name}@{study}" if name in twice[column] else name for name in names]

@@ -24,7 +24,7 @@ would lose their last task to the rounding.
 """
 
 STEPS = 40
-"""Budgets of an anytime curve."""
+"""The number of budgets along an anytime curve."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +34,12 @@ class MethodAtBudget:
     It has the largest gain (without gains: GM) among those that learned by then, or of all if none did (`learned`).
 
     Attributes:
-        row: of the config, in the order of the paths.
-        configs: how many it was chosen from.
-        tasks: completed within the budget, mean over blocks, of `tasks_in_stream`.
-        cost: what these cost, mean over blocks.
-        honest_gain: of configs chosen on the other blocks; None with one block.
-        gain_per_cost: gain per large unit of that cost (see `LARGE`).
+        row: place of the config in the order of the paths.
+        configs: number of configs that it was chosen from.
+        tasks: tasks completed within the budget, of `tasks_in_stream`; mean over blocks.
+        cost: cost of these tasks, mean over blocks.
+        honest_gain: gain of configs chosen on the other blocks; None with one block.
+        gain_per_cost: gain per large unit of `cost` (see `LARGE`).
     """
 
     method: str
@@ -81,7 +81,7 @@ class Curve:
 
 
 def common_budget(paths: Paths, unit: Unit, methods: Sequence[str]) -> tuple[float, str]:
-    """The most that every method can spend on a trial, and the method that sets it; one that costs nothing does not."""
+    """The most that every method can spend on a trial, and the method that sets it; free methods are left out."""
     dearest: dict[str, float] = {}
     for method, most in zip(methods, paths.ends(unit).max(axis=1).tolist(), strict=True):
         dearest[method] = max(dearest.get(method, 0.0), most)
@@ -219,7 +219,7 @@ def _spent(ends_CS: FloatArray, each: float) -> float:
 def _shares(ends_CS: FloatArray, costs: FloatArray) -> FloatArray:
     """What each config may spend for all to cost so much together, mean over blocks: the inverse of `_spent`.
 
-    That is piecewise linear with knots where a trial ends. Rounding must not cost a task.
+    `_spent` is piecewise linear with knots where a trial ends. Rounding must not cost a task.
     """
     knots = np.unique(np.append(ends_CS.ravel(), 0.0))
     shares = np.interp(costs, [_spent(ends_CS, knot) for knot in knots.tolist()], knots)

@@ -24,7 +24,7 @@ LARGE: Mapping[Unit, tuple[float, str]] = {
     "cost_mafs": (1e15, "memory-adjusted PFLOP"),
     "wall_s": (3600.0, "hour"),
 }
-"""What gains are divided by, and its name."""
+"""The large unit of each cost: its size and its name, for gains per unit."""
 
 
 @dataclass(frozen=True, kw_only=True)

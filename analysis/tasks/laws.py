@@ -22,26 +22,26 @@ from analysis.tasks.costs import Paths, Unit
 Kind = Literal["retention", "accumulation"]
 
 FITTED = 5
-"""Tasks that the first fit has at least; the laws have 2 and 3 free parameters."""
+"""The least number of tasks in a fit; the laws have 2 and 3 free parameters."""
 
 HELD_OUT = 3
-"""Tasks that the first forecast is scored on at least."""
+"""The least number of tasks that a forecast is scored on."""
 
 ORIGINS = 6
-"""From so many tasks of the second half of a stream, at most, a forecast is made."""
+"""The most forecasts of a path, each from another task of the second half of the stream."""
 
 NOISE = 0.003
-"""Deviation from which on a task counts less: 0.3 points is what test sets and seeds do to a mean."""
+"""The deviation from which on a task counts less: test sets and seeds move a mean by 0.3 points."""
 
 BETTER = 0.75
-"""Share of the last value's error that a law's must stay below.
+"""The share of the last value's error below which the error of a law must stay.
 
 Of random walks 5-23 % get a law by that, and a third would if any lower error counted.
 """
 
 EXPONENTS = (0.2, 1.5)
 SCALES = (1e-3, 20.0)
-"""Of tau, in costs fitted: beyond these, K and tau describe one thing together."""
+"""Bounds of tau, in units of the fitted cost: beyond these, K and tau describe one thing together."""
 
 LEAST, MOST = ((-1.0, EXPONENTS[0], math.log(SCALES[0])), (1.0, EXPONENTS[1], math.log(SCALES[1])))
 """Bounds of the amount, the exponent and the logarithm of the scale."""
@@ -120,12 +120,15 @@ def fit(kind: Kind, values: npt.ArrayLike, cost: npt.ArrayLike) -> Law:
     from scipy.optimize import least_squares  # takes a tenth of a second, in which figures are drawn already
 
     value_T, cost_T = np.asarray(values, dtype=float), np.asarray(cost, dtype=float)
+    # Costs are shares of the last one, so that bounds and the grid of starts fit any unit.
     share_T, rise_T = cost_T[1:] / cost_T[-1], value_T[1:] - value_T[0]
 
     def law_of(parameters: FloatArray) -> FloatArray:
         amount, exponent, log_scale = parameters if kind == "accumulation" else (*parameters, 0.0)
         return np.asarray(amount * _shape(kind, (share_T / np.exp(log_scale)) ** exponent))
 
+    # The loss has flat valleys and several minima, so the fit starts at the best of a grid; soft_l1 keeps a single bad
+    # task from bending the law.
     first = _start(kind, share_T, rise_T)
     free = 3 if kind == "accumulation" else 2
     found = least_squares(

@@ -17,12 +17,12 @@ import numpy.typing as npt
 from analysis.arrays import BoolArray, FloatArray
 
 WORSE = 0.01
-"""A fall that counts is larger: one point."""
+"""The fall that a dataset must exceed to count as worse: one point."""
 
 ROUNDING = 1e-9
 
 SHOWN = 5
-"""Datasets in a list of the worst."""
+"""The most datasets in a list of the worst."""
 
 
 class Seen(NamedTuple):

@@ -29,8 +29,9 @@ class StabilityGap:
     """AZS within the tasks of a config, over blocks: what is lost on the way and comes back (arXiv 2205.13452).
 
     Attributes:
-        loss: AZS served before a task minus the lowest AZS within it, mean over tasks; `first_loss`: of the first task.
-        regained: AZS served after a task minus that lowest.
+        loss: AZS served before a task minus the lowest AZS within the task, mean over tasks.
+        first_loss: the same of the first task alone.
+        regained: AZS served after a task minus the lowest AZS within the task, mean over tasks.
     """
 
     result: Result

@@ -1,1 +1,1 @@
-"""What is written of an evaluation: words, JSON, LaTeX."""
+"""What is written of an evaluation: numbers in words, sentences, JSON and LaTeX."""

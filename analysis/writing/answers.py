@@ -28,10 +28,10 @@ def decision_sentences(
     """The paragraphs that open a report.
 
     Args:
-        frontier: of the study.
-        decision: its decision.
-        deciding: which trials would decide what is not decided.
-        following: what to do next.
+        frontier: the study's frontier.
+        decision: the study's decision.
+        deciding: the sentence on trials that would decide an undecided lead.
+        following: the sentence on what to do next.
     """
     found = [Answer(question="Choose", text=_choose(frontier, decision))]
     most = 100 * (MAX_LOSS if decision.max_loss is None else decision.max_loss)

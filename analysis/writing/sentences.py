@@ -11,7 +11,7 @@ from analysis.writing.wording import amount, cost, percent, upper
 
 
 def named(result: Result) -> str:
-    """A config by number and label."""
+    """The number and the label of a config."""
     return f"no. {result.number} ({result.config.label})"
 
 
@@ -52,7 +52,7 @@ def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def deciding(recommendation: Recommendation) -> str | None:
-    """The sentence that names the repeat of which most is expected."""
+    """The sentence that names the best repeat; None without one."""
     repeat = next((item for item in recommendation.items if item.kind == "repeat" and item.result is not None), None)
     if repeat is None or repeat.result is None:
         return None

@@ -106,5 +106,5 @@ def _digits(value: float, *, signed: bool) -> str:
 
 
 def upper(text: str) -> str:
-    """With a capital letter in front."""
+    """The text with a capital letter in front."""
     return text[0].upper() + text[1:]
