@@ -16,13 +16,20 @@ def main(arguments: list[str] | None = None) -> int:
         type=Path,
         help="folder with trials, tasks and perhaps scores as .parquet or .csv, here or in tables/",
     )
+    parser.add_argument(
+        "--axes",
+        type=Path,
+        metavar="FILE",
+        help="YAML or JSON: what the columns of the trials table are (retune analyse --help says how)",
+    )
     options = parser.parse_args(arguments)
     try:
         with FigureProcess() as figures:
             from analysis.report import write_report
-            from analysis.tables.loading import load_tables
+            from analysis.tables.loading import load_axes, load_tables
 
-            page = write_report(load_tables(options.study_dir), options.study_dir / "report", figures=figures)
+            axes = None if options.axes is None else load_axes(options.axes, options.study_dir)
+            page = write_report(load_tables(options.study_dir, axes), options.study_dir / "report", figures=figures)
     except (TableError, OSError) as error:
         sys.stderr.write(f"analysis: {error}\n")
         return 2

@@ -4,81 +4,21 @@ Axes are the columns of the trials table that are constant within every config; 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from analysis.roles import OF_RULE, RATE, STANDARD, SWITCH, Roles
+
 AxisValue = str | float | int | bool | None
 
 NOT_AXES = frozenset({"trial", "kind", "config_id", "block", "seed", "order", "status", "error", "reason", "message"})
-WHOLE = frozenset({"rank", "n", "fisher_samples", "gap", "block_size", "frequencies", "agree"})
 KNOWN_AXES = ("method", "rank", "timeline", "rule", "w", "lr")
-METHODS: Mapping[str, tuple[str, str]] = {
-    "full": ("full fine-tuning", "full"),
-    "zeroshot": ("zero-shot", "nothing trained"),
-    "lnfit": ("LNFit", "selective"),
-    "bitfit": ("BitFit", "selective"),
-    "locked_image": ("locked image", "selective"),
-    "locked_text": ("locked text", "selective"),
-    "freeze_first_layers": ("freeze first layers", "selective"),
-    "freeze_last_layers": ("freeze last layers", "selective"),
-    "freeze_attention": ("freeze attention", "selective"),
-    "freeze_mlp": ("freeze MLP", "selective"),
-    "lora": ("LoRA", "adapter"),
-    "dora": ("DoRA", "adapter"),
-    "vera": ("VeRA", "adapter"),
-    "ia3": ("(IA)3", "adapter"),
-    "rslora": ("rsLoRA", "adapter"),
-    "pissa": ("PiSSA", "adapter"),
-    "oft": ("OFT", "adapter"),
-    "loha": ("LoHa", "adapter"),
-    "lokr": ("LoKr", "adapter"),
-    "fourierft": ("FourierFT", "adapter"),
-    "peft": ("PEFT", "adapter"),
-    "galore": ("GaLore", "projected"),
-    "ewc": ("EWC", "penalised"),
-    "si": ("SI", "penalised"),
-    "l2init": ("L2 init", "penalised"),
-    "joint": ("joint", "full"),
-}
-"""Name and group of a method; one that is not here goes by its own name, in the group `OTHER`."""
-
-OTHER = "other"
-GROUP_NAMES: Mapping[str, str] = {
-    "full": "full fine-tuning",
-    "selective": "some parameters",
-    "adapter": "adapters",
-    "projected": "projected gradients",
-    "penalised": "penalties",
-    "nothing trained": "nothing trained",
-    OTHER: "other methods",
-}
 UNTRAINED = "zeroshot"
-METHOD_AXES = frozenset(
-    {
-        *("method", "rank", "penalty", "projection", "alpha", "targets", "towers", "layers", "logit_scale", "n"),
-        *("strength", "gamma", "fisher_samples", "xi", "gap", "scale", "side", "block_size", "frequencies", "scaling"),
-        *("peft_type", "arguments", "lifetime"),
-    }
-)
-"""Axes that say what a method is and how it is set, and not how all methods of a study are trained."""
-MERGE_AXES = frozenset(
-    {
-        *("timeline", "start", "serve", "rule", "w", "chain", "recency", "wise_ft", "merge_scale", "merge_logit_scale"),
-        *("density", "prune_top", "mask_strength", "agree", "lines", "lines_first", "lines_more"),
-    }
-)
-"""Axes that say what is merged, and how."""
-OF_RULE = frozenset(
-    {"chain", "merge_scale", "density", "prune_top", "mask_strength", "agree", "lines_first", "lines_more"}
-)
-"""Axes whose defaults differ from rule to rule, so that only configs with the same rule differ in them."""
-SWITCHES = frozenset({"wise_ft", "online_ema", "lines", "temperature", "buffer_size", "peaks", "steps_factors"})
-"""Axes that are off where they have no value."""
 SHARES = frozenset({"pool_share", "new_share", "buffer_share"})
 """Shares of a batch: a label says them where they are not those of most configs of the study."""
 PLAIN = "finetune"
@@ -95,7 +35,8 @@ TIMELINE_NAMES: Mapping[str, str] = {
 class Config:
     """One config. `family` is the method with its parts and rank, `group` the kind of method.
 
-    `label` names the config among those of its study; `setting` is what it adds to approach and timeline.
+    `label` names the config among those of its study; `setting` is what it adds to approach and timeline. `roles` is
+    what the study's tables say of their columns and methods.
     """
 
     config_id: str
@@ -105,11 +46,17 @@ class Config:
     group: str
     timeline: str | None
     axes: Mapping[str, AxisValue]
+    roles: Roles = field(default=STANDARD, repr=False, compare=False)
 
     @cached_property
     def approach(self) -> str:
         """The family without its rank."""
-        return family_name({**self.axes, "rank": None})
+        return family_name({**self.axes, "rank": None}, self.roles)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the config is full fine-tuning and nothing else."""
+        return self.approach == self.roles.method("full").name
 
     @property
     def timeline_name(self) -> str:
@@ -127,21 +74,27 @@ class Config:
         return None if value is None or isinstance(value, str | bool) else float(value)
 
 
-def configs_of(trials: pd.DataFrame) -> tuple[Config, ...]:
+def configs_of(trials: pd.DataFrame, roles: Roles = STANDARD) -> tuple[Config, ...]:
     """The configs of a trials table, by config_id.
 
     A label names the axes that vary within the family, and the learning rate wherever the study varies it; what merges
     goes without the family where the study has only one.
     """
     names = axis_names(trials)
+    whole = {name for name in names if roles.is_whole(name)}
+    follows, switches = roles.marked(names, OF_RULE), roles.marked(names, SWITCH)
     firsts = trials.sort_values(["config_id", "block"]).drop_duplicates("config_id")
     axes = {
-        str(row["config_id"]): {name: _value(row[name], name) for name in names} for row in firsts.to_dict("records")
+        str(row["config_id"]): {name: _value(row[name], whole=name in whole) for name in names}
+        for row in firsts.to_dict("records")
     }
-    families = {config_id: family_name(values) for config_id, values in axes.items()}
-    everywhere = {"lr"} & _varying(axes.values())
+    families = {config_id: family_name(values, roles) for config_id, values in axes.items()}
+    everywhere = {RATE} & _varying(axes.values(), switches)
     of_family, of_rule = (
-        {key: _varying([axes[config_id] for config_id in axes if keys[config_id] == key]) for key in set(keys.values())}
+        {
+            key: _varying([axes[config_id] for config_id in axes if keys[config_id] == key], switches)
+            for key in set(keys.values())
+        }
         for keys in (families, {config_id: (families[config_id], axes[config_id].get("rule")) for config_id in axes})
     )
     common = {
@@ -153,7 +106,7 @@ def configs_of(trials: pd.DataFrame) -> tuple[Config, ...]:
     settings = {}
     for config_id, values in axes.items():
         family = families[config_id]
-        shown = everywhere | (of_family[family] - OF_RULE) | (of_rule[family, values.get("rule")] & OF_RULE)
+        shown = everywhere | (of_family[family] - follows) | (of_rule[family, values.get("rule")] & follows)
         usual = {name for name in SHARES & set(names) if (values[name], name) in common}
         settings[config_id] = _setting(values, [name for name in names if name in shown - usual])
     alone = len(set(families.values())) == 1
@@ -167,9 +120,10 @@ def configs_of(trials: pd.DataFrame) -> tuple[Config, ...]:
             label=f"{labels[config_id]} ({config_id[:8]})" if counted[labels[config_id]] > 1 else labels[config_id],
             setting=", ".join(part for part in (_rank(values), _weight(values), settings[config_id]) if part),
             family=families[config_id],
-            group=group_of(values),
+            group=group_of(values, roles),
             timeline=None if values["timeline"] is None else str(values["timeline"]),
             axes=values,
+            roles=roles,
         )
         for config_id, values in sorted(axes.items())
     )
@@ -204,11 +158,6 @@ def context(config: Config, *, differ: Sequence[str]) -> tuple[tuple[str, AxisVa
     return tuple(item for item in config.axes.items() if item[0] not in skipped)
 
 
-def method_name(method: str) -> str:
-    """A method in words."""
-    return METHODS[method][0] if method in METHODS else method
-
-
 def timeline_name(timeline: str) -> str:
     """A timeline in words: its own name, or where it starts and what it serves."""
     if timeline in TIMELINE_NAMES:
@@ -217,30 +166,30 @@ def timeline_name(timeline: str) -> str:
     return f"start {start}, serve {serve}" if serve else timeline
 
 
-def family_name(axes: Mapping[str, AxisValue]) -> str:
+def family_name(axes: Mapping[str, AxisValue], roles: Roles) -> str:
     """Method with its rank and with what it is composed with, such as "LoRA r16 + EWC"."""
-    name = method_name(str(axes["method"]))
-    if axes.get("n") is not None:
+    name, group = roles.method(str(axes["method"]))
+    if axes.get("n") is not None and group == "selective":
         name = f"{name.removesuffix(' layers')} {short(axes['n'])} layer{'s' if axes['n'] != 1 else ''}"
     if axes.get("peft_type") is not None:
         name = f"{name} {axes['peft_type']}"
-    parts = [method_name(str(axes[part])) for part in ("projection", "penalty") if axes.get(part) is not None]
+    parts = [roles.method(str(axes[part])).name for part in ("projection", "penalty") if axes.get(part) is not None]
     if axes.get("rank") is not None:
         rank = f" r{short(axes['rank'])}"
-        if axes.get("projection") is not None and METHODS.get(str(axes["method"]), ("", OTHER))[1] != "adapter":
+        if axes.get("projection") is not None and group != "adapter":
             parts[0] += rank
         else:
             name += rank
     return " + ".join([name, *parts])
 
 
-def group_of(axes: Mapping[str, AxisValue]) -> str:
+def group_of(axes: Mapping[str, AxisValue], roles: Roles) -> str:
     """The kind of method: what is added to it decides, or the method itself."""
     if axes.get("penalty") is not None:
         return "penalised"
     if axes.get("projection") is not None:
         return "projected"
-    return METHODS.get(str(axes["method"]), ("", OTHER))[1]
+    return roles.method(str(axes["method"])).group
 
 
 def short(value: AxisValue) -> str:
@@ -260,22 +209,22 @@ def _plain(column: "pd.Series[Any]") -> "pd.Series[Any]":
     return column.map(repr) if column.dtype == object else column
 
 
-def _value(value: object, name: str) -> AxisValue:
+def _value(value: object, *, whole: bool) -> AxisValue:
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return None
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, float) and name in WHOLE and value.is_integer():
+    if whole and isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, str | float | int | bool) else str(value)
 
 
-def _varying(configs: Iterable[Mapping[str, AxisValue]]) -> set[str]:
+def _varying(configs: Iterable[Mapping[str, AxisValue]], switches: Collection[str]) -> set[str]:
     """Axes with more than one value among some configs; one that does not apply has none, which counts for switches."""
     found: dict[str, set[AxisValue]] = {}
     for axes in configs:
         for name, value in axes.items():
-            if value is not None or name in SWITCHES:
+            if value is not None or name in switches:
                 found.setdefault(name, set()).add(value)
     return {name for name, values in found.items() if len(values) > 1}
 

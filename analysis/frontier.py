@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis import pareto
 from analysis.arrays import BoolArray, FloatArray, IntArray
-from analysis.configs import PLAIN, AxisValue, Config, configs_of, family_name
+from analysis.configs import PLAIN, AxisValue, Config, configs_of
 from analysis.plane.anchors import Anchor, anchors_of
 from analysis.plane.points import Points, jackknife
 from analysis.tables.tables import Tables
@@ -21,8 +21,6 @@ from analysis.uncertainty import Estimate, estimate, honest_choice, leave_one_ou
 
 MIN_SLIDE = 0.1
 """The least share of joint training's learning at which a config counts as one that learned."""
-
-FULL = family_name({"method": "full"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +157,7 @@ def build_frontier(tables: Tables) -> Frontier:
     """Evaluate a study's tables."""
     final = _final_rows(tables)
     trials = final[final["kind"] == "trial"]
-    configs = configs_of(tables.trials[tables.trials["kind"] == "trial"])
+    configs = configs_of(tables.trials[tables.trials["kind"] == "trial"], tables.roles)
     ids = [config.config_id for config in configs]
     columns = {name: _matrix(trials, name, ids, tables.blocks) for name in ("aka", "azs", "gm")}
     anchors = anchors_of(tables, final)
@@ -308,10 +306,11 @@ def _methods(results: Sequence[Result], samples: Samples) -> tuple[MethodSummary
         groups.setdefault((result.config.approach, result.config.timeline), []).append(row)
     best = {key: rows[learners([results[row] for row in rows])[0]] for key, rows in groups.items()}
     seconds = {key: _mean([results[row].wall_s for row in rows]) for key, rows in groups.items()}
+    plain = {key[1]: key for key, rows in groups.items() if results[rows[0]].config.is_full}
     found = []
     for (approach, timeline), rows in sorted(groups.items(), key=lambda item: best[item[0]]):
         key, first = (approach, timeline), results[best[approach, timeline]]
-        full = next((other for other in ((FULL, timeline), (FULL, PLAIN)) if other in groups), None)
+        full = next((plain[other] for other in (timeline, PLAIN) if other in plain), None)
         summary = MethodSummary(
             approach=approach,
             group=first.config.group,

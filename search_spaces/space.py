@@ -7,7 +7,7 @@ then equal is one config.
 
 import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from trainables.config import SCHEDULES, Learnt, Mixture, Recipe, Schedule, Stream, TrialConfig
 from trainables.frozen import ConfigError, Frozen, parse, suggestion
@@ -18,6 +18,16 @@ from trainables.streams.orderings import ORDERINGS, forward
 
 Scalar = str | int | float | bool | dict[str, Any] | None
 Values = Scalar | list[Scalar]
+Role = Literal["method", "merging", "training", "stream"]
+
+_ROLES: Mapping[tuple[str, ...], Role] = {
+    ("recipe", "method"): "method",
+    ("timeline", "lifetime"): "method",  # what becomes of an adapter stands in the timeline, and is the adapter's own
+    ("timeline",): "merging",
+    ("stream",): "stream",
+    ("recipe",): "training",
+}
+"""What the parts of a config are for; the first that a path starts with counts."""
 
 
 class Axis(NamedTuple):
@@ -26,6 +36,11 @@ class Axis(NamedTuple):
     path: tuple[str, ...]
     type: type[str | int | float | bool]
     meaning: str
+
+    @property
+    def role(self) -> Role:
+        """What it is for: the method itself, its merging, how all methods are trained, or the stream of tasks."""
+        return next(role for part, role in _ROLES.items() if self.path[: len(part)] == part)
 
 
 def _hyperparameter_axes() -> dict[str, Axis]:
@@ -93,11 +108,14 @@ AXES: dict[str, Axis] = {
 }
 
 _PARTS_OF_METHOD = ("trains", "adapter", "penalty", "projection")
-SWITCHES = (
-    *("wise_ft", "online_ema", "temperature", "buffer_size"),
-    *("cooldown", "peaks", "steps_factors", "start_concept"),
-)
-"""Axes that `none` turns off; those whose type knows it anyway do not stand here."""
+SWITCHES = ("wise_ft", "online_ema", "lines", "temperature", "buffer_size", "peaks", "steps_factors")
+"""Axes that are off where they have no value; without a value any other axis does not apply."""
+
+CAN_BE_NONE = (*SWITCHES, "cooldown", "start_concept")
+"""Axes for which a user may write `none`; the last two are then what they are by default."""
+
+_OF_RULE = ("chain", *(_RULE_AXES.get(name, name) for name in SETTINGS if name not in SWITCHES))
+"""Axes whose defaults differ from merge rule to merge rule."""
 
 _ALWAYS = ("method", "timeline", "start", "serve")
 """Axes that every config has."""
@@ -178,6 +196,11 @@ def axis_values(config: TrialConfig) -> dict[str, Scalar]:
     return {name: _get(tree, axis.path) if name in names else None for name, axis in AXES.items()}
 
 
+def marks(axis: str) -> tuple[str, ...]:
+    """What a reader of an axis's values has to know beside its role: whether it is a switch, or follows the rule."""
+    return tuple(mark for mark, names in (("switch", SWITCHES), ("of-rule", _OF_RULE)) if axis in names)
+
+
 def require_known(axes: Mapping[str, object], where: str) -> None:
     """Raise ConfigError for a name that is no axis."""
     for name in axes:
@@ -197,7 +220,7 @@ def product(grid: Mapping[str, Values], where: str) -> Iterator[dict[str, Scalar
 
 def _completed(values: Mapping[str, Scalar], source: str) -> Mapping[str, Scalar]:
     """Values with the choices that conditions ask for, and without what is switched off."""
-    off = {name: None if name in SWITCHES and value == "none" else value for name, value in values.items()}
+    off = {name: None if name in CAN_BE_NONE and value == "none" else value for name, value in values.items()}
     return _with_places({"method": "full", **off}, source)
 
 

@@ -6,7 +6,7 @@
 from dataclasses import dataclass
 
 from analysis.configs import PLAIN
-from analysis.frontier import FULL, Frontier, Result
+from analysis.frontier import Frontier, Result
 from analysis.plane.choices import Choice, least_lost, most_learned
 from analysis.plane.dominance import Dominance, dominance
 from analysis.plane.points import jackknife
@@ -54,7 +54,7 @@ def decide(frontier: Frontier, *, max_loss: float | None = None) -> Decision:
     """The decision of a study, which may lose `max_loss` of AZS (None: the study does not say how much)."""
     headline = frontier.headline
     others = [method.best for method in frontier.methods if method.best.number != headline.number]
-    plain = next((r for r in others if r.config.approach == FULL and r.config.timeline in (None, PLAIN)), None)
+    plain = next((r for r in others if r.config.is_full and r.config.timeline in (None, PLAIN)), None)
     second = None if frontier.winner is None else frontier.winner.runner_up
     if second is None:
         second = next((result for result in frontier.results if result.number != headline.number), None)

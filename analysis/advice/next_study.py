@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from analysis.advice.recommend import Advice
-from analysis.configs import SWITCHES, AxisValue, Config
+from analysis.configs import AxisValue, Config
+from analysis.roles import Roles
 from analysis.surfaces.candidates import Axes
 
 Definition = Mapping[str, Any]
@@ -22,7 +23,9 @@ JOINT_AXES = (
 """Axes of the joint anchor; where the definition leaves one open, the anchor takes it from the grid's first config."""
 
 
-def recommended_study(definition: Definition, items: Sequence[Advice], *, tested: Sequence[Config]) -> dict[str, Any]:
+def recommended_study(
+    definition: Definition, items: Sequence[Advice], *, tested: Sequence[Config], roles: Roles
+) -> dict[str, Any]:
     """The study of these trials alone, to be run in the folder of the study that they were recommended for.
 
     With a repeat among them all of them get one more block than the study had; what is stored is not trained again.
@@ -31,13 +34,15 @@ def recommended_study(definition: Definition, items: Sequence[Advice], *, tested
         definition: that study's own, as loaded from its `study.yaml`.
         items: what to run; advice to stop is passed over.
         tested: that study's configs.
+        roles: what its tables say of their columns.
     """
     chosen = [item for item in items if item.axes is not None]
     if not chosen:
         raise ValueError("no trials to run: give at least one item of kind new or repeat")
-    grid = [_entry(definition, item.axes) for item in chosen if item.axes is not None]
+    grid = [_entry(definition, item.axes, roles) for item in chosen if item.axes is not None]
     found = {**definition, "grid": [*grid, *_joint_entries(definition)]}
-    kept = {name: value for name, value in _fixed(definition).items() if _applies(name, [item.axes for item in chosen])}
+    configs = [item.axes for item in chosen]
+    kept = {name: value for name, value in _fixed(definition).items() if _applies(name, configs, roles)}
     found["fixed"] = kept
     found["joint"] = _joint(definition, tested)
     if any(item.kind == "repeat" for item in chosen):
@@ -45,16 +50,16 @@ def recommended_study(definition: Definition, items: Sequence[Advice], *, tested
     return found
 
 
-def extended_study(definition: Definition, items: Sequence[Advice]) -> dict[str, Any]:
+def extended_study(definition: Definition, items: Sequence[Advice], *, roles: Roles) -> dict[str, Any]:
     """The study itself with the new configs among the items added to its grid; repeats are passed over.
 
     Run in the study's folder it trains the new configs only, and its report compares them with all others.
     """
-    new = [_entry(definition, item.axes) for item in items if item.kind == "new" and item.axes is not None]
+    new = [_entry(definition, item.axes, roles) for item in items if item.kind == "new" and item.axes is not None]
     return {**definition, "grid": [*definition["grid"], *new]}
 
 
-def _entry(definition: Definition, axes: Axes) -> dict[str, AxisValue]:
+def _entry(definition: Definition, axes: Axes, roles: Roles) -> dict[str, AxisValue]:
     """A config by the axes that the definition names, without those that `fixed` says alike."""
     fixed = _fixed(definition)
     named = {*fixed, *(name for grid in definition["grid"] for name in grid)}
@@ -63,7 +68,7 @@ def _entry(definition: Definition, axes: Axes) -> dict[str, AxisValue]:
     found: dict[str, AxisValue] = {}
     for name in axes:
         value = _written(definition, name, axes)
-        if name in named and (value is not None or (name in SWITCHES and fixed.get(name) not in (None, "none"))):
+        if name in named and (value is not None or (roles.is_switch(name) and fixed.get(name) not in (None, "none"))):
             found[name] = "none" if value is None else value
     entry = {name: value for name, value in found.items() if name not in fixed or fixed[name] != value}
     return entry or found
@@ -94,9 +99,9 @@ def _fixed(definition: Definition) -> dict[str, Any]:
     return dict(definition.get("fixed") or {})
 
 
-def _applies(name: str, configs: Sequence[Axes | None]) -> bool:
+def _applies(name: str, configs: Sequence[Axes | None], roles: Roles) -> bool:
     """Whether a fixed axis applies to one of the configs; a definition must not fix an axis that applies to none."""
-    return name in SWITCHES or any(axes is not None and axes.get(name) is not None for axes in configs)
+    return roles.is_switch(name) or any(axes is not None and axes.get(name) is not None for axes in configs)
 
 
 def _joint_entries(definition: Definition) -> list[dict[str, Any]]:

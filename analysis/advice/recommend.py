@@ -298,7 +298,7 @@ def _new_config(frontier: Frontier, group: _Group, i: int, gain: float, mean: Fl
     x, y = (f"{100 * value:.1f} {PM} {100 * spread:.1f}" for value, spread in zip(mean, sd, strict=True))
     return Advice(
         kind="new",
-        label=describe(axes, group.axes),
+        label=describe(axes, group.axes, frontier.headline.config.roles),
         expected_gain=gain,
         trials=frontier.points.blocks,
         cost=float(group.cost[i]) * frontier.points.blocks,

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from analysis.configs import GROUP_NAMES, OTHER, PLAIN, Config
+from analysis.configs import PLAIN, Config
 from analysis.drawing.marks import Entry
 from analysis.frontier import Frontier, Result, shown_methods
+from analysis.roles import OTHER
 
 COLOURS = 8
 MARKERS = ("circle", "diamond", "square", "triangle", "down", "cross", "star")
@@ -21,7 +22,16 @@ GROUP_LOOKS: Mapping[str, tuple[int, str]] = {
     "nothing trained": (7, "cross"),
     OTHER: (6, "down"),
 }
-"""Colour and shape of a group, where a study has more approaches than colours."""
+"""Colour and shape of a group, where a study has more approaches than colours; one not here looks like `OTHER`."""
+GROUP_NAMES: Mapping[str, str] = {
+    "full": "full fine-tuning",
+    "selective": "some parameters",
+    "adapter": "adapters",
+    "projected": "projected gradients",
+    "penalised": "penalties",
+    "nothing trained": "nothing trained",
+    OTHER: "other methods",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +69,10 @@ class Look:
 
 def look_of(frontier: Frontier) -> Look:
     """Colours by approach as long as they last, in the order of their best configs; else by group."""
-    approaches = {method.approach: method.group for method in frontier.methods}
+    approaches = {method.approach: _looks_like(method.group) for method in frontier.methods}
     timelines = {str(method.timeline): method.timeline_name for method in frontier.methods}
     by_group = len(approaches) > COLOURS and len(set(approaches.values())) > 1
-    shown = {method.group for method in shown_methods(frontier)}
+    shown = {_looks_like(method.group) for method in shown_methods(frontier)}
     groups = [group for group in GROUP_LOOKS if group in shown]
     if by_group:
         colours = {approach: GROUP_LOOKS[group][0] for approach, group in approaches.items()}
@@ -92,6 +102,10 @@ def look_of(frontier: Frontier) -> Look:
         ),
         named=by_group,
     )
+
+
+def _looks_like(group: str) -> str:
+    return group if group in GROUP_LOOKS else OTHER
 
 
 def _timeline_shapes(timelines: Collection[str]) -> Mapping[str, str]:

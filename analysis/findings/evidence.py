@@ -15,8 +15,9 @@ import pandas as pd
 from scipy import special
 
 from analysis.arrays import BoolArray, FloatArray, IntArray
-from analysis.configs import METHOD_AXES, Config, context
+from analysis.configs import Config, context
 from analysis.frontier import Frontier
+from analysis.roles import RATE, STANDARD, Roles
 from analysis.tables.tables import Tables
 from analysis.uncertainty import MIN_BLOCKS, Estimate, honest_choice
 
@@ -28,8 +29,6 @@ NEGLIGIBLE = 0.001
 MARGIN = 0.01
 """1 accuracy point: two sides count as equal if the whole interval of their difference is within this."""
 
-OWN_AXES = (*sorted(METHOD_AXES), "lr")
-"""In these two methods may differ and still be compared: each is judged at its best."""
 AVERAGE = "lerp"
 """The rule that arXiv 2408.14471 merges by."""
 ALONE = "dataset"
@@ -143,6 +142,25 @@ class Evidence:
     zero_shot_aka: FloatArray
     paths: FloatArray | None = None
     alone: Mapping[int, FloatArray] = field(default_factory=dict)
+
+    @property
+    def roles(self) -> Roles:
+        """What the study's tables say of their columns and methods."""
+        return self.configs[0].roles if self.configs else STANDARD
+
+    @cached_property
+    def own_axes(self) -> tuple[str, ...]:
+        """Axes in which two methods may differ and still be compared: each is judged at its best."""
+        return (*self.roles.of_role(self._names, "method"), RATE)
+
+    @cached_property
+    def merge_axes(self) -> tuple[str, ...]:
+        """Axes that say what is merged, and how."""
+        return self.roles.of_role(self._names, "merging")
+
+    @property
+    def _names(self) -> dict[str, None]:
+        return dict.fromkeys(name for config in self.configs for name in config.axes)
 
     @property
     def tasks(self) -> int:

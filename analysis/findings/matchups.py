@@ -17,7 +17,7 @@ import numpy as np
 
 from analysis.arrays import FloatArray, IntArray
 from analysis.configs import matched
-from analysis.findings.evidence import OWN_AXES, Comparison, Evidence, Quantity, by_context, by_family
+from analysis.findings.evidence import Comparison, Evidence, Quantity, by_context, by_family
 from analysis.findings.pairs import Side, comparison_of, plus, side_of, values_of
 from analysis.uncertainty import leave_one_out_means, pseudo_values
 
@@ -64,12 +64,12 @@ class Matchup:
 def matchups_of(evidence: Evidence, *contenders: Contender) -> tuple[Matchup, ...]:
     """One matchup for every way of training (all axes that are no method's own) that all contenders have."""
     found = []
-    for group in by_context(evidence, contenders[0].rows, OWN_AXES):
+    for group in by_context(evidence, contenders[0].rows, evidence.own_axes):
         lead = evidence.configs[group[0]]
         rows = [
             group,
             *(
-                [row for row in other.rows if matched(lead, evidence.configs[row], differ=OWN_AXES)]
+                [row for row in other.rows if matched(lead, evidence.configs[row], differ=evidence.own_axes)]
                 for other in contenders[1:]
             ),
         ]

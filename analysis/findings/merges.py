@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.configs import MERGE_AXES, PLAIN, Config, matched, short
+from analysis.configs import PLAIN, Config, matched, short
 from analysis.findings.evidence import MARGIN, NO_LINE, CannotTest, Comparison, Evidence, Test, averaging, by_context
 from analysis.findings.pairs import (
     Side,
@@ -22,9 +22,7 @@ from analysis.findings.pairs import (
     trained_alike,
     values_of,
 )
-
-DIFFER = (*sorted(MERGE_AXES), "lr", "lifetime")
-"""In these the two sides of a claim may differ: both merge the same updates, each as is best for it."""
+from analysis.roles import RATE
 
 NAMES = {"ema": "EMA-merge", "zs": "ZS-merge"}
 
@@ -75,12 +73,17 @@ def larger_merge_weight_keeps_more(evidence: Evidence) -> Test | CannotTest:
     )
 
 
+def free_axes(evidence: Evidence) -> tuple[str, ...]:
+    """Axes in which the sides of a claim may differ: both merge the same updates, each as is best for it."""
+    return (*evidence.merge_axes, RATE, "lifetime")
+
+
 # -- parts of 9 --------------------------------------------------------------------------------------------------------
 
 
 def _at_the_end(evidence: Evidence, rows: Sequence[int], name: str, missing: list[str]) -> list[Comparison]:
-    alike = trained_alike(evidence, rows, averaging(evidence, PLAIN), DIFFER)
-    groups = [ours for ours, _ in alike] or by_context(evidence, rows, DIFFER)
+    alike = trained_alike(evidence, rows, averaging(evidence, PLAIN), free_axes(evidence))
+    groups = [ours for ours, _ in alike] or by_context(evidence, rows, free_axes(evidence))
     merged = np.array([evidence.best(group) for group in groups])
     ours = side_of(evidence, f"{name} at its best", merged, rows)
     found = [comparison_of(values_of(evidence, "gain", merged), "gain", ours, Side(name="the trade-off line"))]
@@ -100,7 +103,7 @@ def _at_the_end(evidence: Evidence, rows: Sequence[int], name: str, missing: lis
 
 def _after_the_first(evidence: Evidence, rows: Sequence[int], name: str) -> list[Comparison]:
     assert evidence.paths is not None
-    merged = [evidence.best(group) for group in by_context(evidence, rows, DIFFER)]
+    merged = [evidence.best(group) for group in by_context(evidence, rows, free_axes(evidence))]
     path_KSTQ = np.array([evidence.paths[chosen, np.arange(len(chosen))] for chosen in merged])
     aka, azs = path_KSTQ[..., 0], path_KSTQ[..., 1]
     later = (aka[..., -1] - aka[..., 1]) / (aka.shape[-1] - 2)
@@ -131,7 +134,7 @@ def _against_finetuning(evidence: Evidence) -> tuple[Comparison, ...]:
     alike = [
         (left, right[:1])
         for left in by_context(evidence, ema, ("w",))
-        if (right := [r for r in plain if _twins(evidence.configs[left[0]], evidence.configs[r])])
+        if (right := [r for r in plain if _twins(evidence, evidence.configs[left[0]], evidence.configs[r])])
     ]
     if not alike:
         return ()
@@ -151,9 +154,9 @@ def _against_finetuning(evidence: Evidence) -> tuple[Comparison, ...]:
     return (best, *each)
 
 
-def _twins(left: Config, right: Config) -> bool:
+def _twins(evidence: Evidence, left: Config, right: Config) -> bool:
     """Whether two configs are one method, trained alike."""
-    return left.family == right.family and matched(left, right, differ=tuple(MERGE_AXES))
+    return left.family == right.family and matched(left, right, differ=evidence.merge_axes)
 
 
 def _family_and_timeline(config: Config) -> str:

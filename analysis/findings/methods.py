@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from analysis.configs import PLAIN, method_name, short
+from analysis.configs import PLAIN, short
 from analysis.findings.evidence import MARGIN, NO_LINE, CannotTest, Comparison, Evidence, Quantity, Test, by_family
 from analysis.findings.matchups import (
     Contender,
@@ -34,7 +34,7 @@ def full_accumulates_most_and_retains_least(evidence: Evidence) -> Test | Cannot
     full = _contender(evidence, "full")
     others = _others(evidence, full)
     if not full.rows or not others:
-        return lacks([(full.rows, _need("full")), (others, OTHER_METHOD)])
+        return lacks([(full.rows, _need(evidence, "full")), (others, OTHER_METHOD)])
     highest, lowest = _pick("the highest of the others", others, "highest"), _pick("the lowest", others, "lowest")
     matchups = matchups_of(evidence, full, highest, lowest)
     if not matchups:
@@ -56,7 +56,7 @@ def selective_tuning_retains_most(evidence: Evidence) -> Test | CannotTest:
     selective = _contender(evidence, *SELECTIVE)
     others = _others(evidence, selective)
     if not selective.rows or not others:
-        return lacks([(selective.rows, _need(*SELECTIVE)), (others, OTHER_METHOD)])
+        return lacks([(selective.rows, _need(evidence, *SELECTIVE)), (others, OTHER_METHOD)])
     matchups = matchups_of(evidence, selective, _pick("the mean of the others", others, "mean"))
     if not matchups:
         return UNALIKE
@@ -100,7 +100,7 @@ def rank_moves_along_the_line(evidence: Evidence) -> Test | CannotTest:
     """LoRA of the highest against LoRA of the lowest rank: more AKA, and a gain that is equal to within `MARGIN`."""
     ranks = _ranks(evidence)
     if len(ranks) < 2:
-        return CannotTest((f"{_need('lora')} of {'another rank' if ranks else 'two ranks'}",))
+        return CannotTest((f"{_need(evidence, 'lora')} of {'another rank' if ranks else 'two ranks'}",))
     if "gain" not in evidence.values:
         return CannotTest((NO_LINE,))
     by_rank = [_families(evidence, evidence.rows(method="lora", timeline=PLAIN, rank=rank))[0] for rank in ranks]
@@ -179,13 +179,13 @@ def _matchups(evidence: Evidence, *groups: tuple[str, ...]) -> tuple[Matchup, ..
     """Matchups of contenders that are some methods each, or what the study lacks for them."""
     contenders = [_contender(evidence, *methods) for methods in groups]
     if not all(one.rows for one in contenders):
-        return lacks([(one.rows, _need(*methods)) for one, methods in zip(contenders, groups, strict=True)])
+        return lacks([(one.rows, _need(evidence, *methods)) for one, methods in zip(contenders, groups, strict=True)])
     return matchups_of(evidence, *contenders) or UNALIKE
 
 
-def _need(*methods: str) -> str:
+def _need(evidence: Evidence, *methods: str) -> str:
     """Methods without merging, in words and as a study names them."""
-    names = " or ".join(method_name(method) for method in methods)
+    names = " or ".join(evidence.roles.method(method).name for method in methods)
     return f"{names} without merging (method {' or '.join(methods)}, timeline {PLAIN})"
 
 
@@ -194,7 +194,7 @@ def _contender(evidence: Evidence, *methods: str) -> Contender:
     rows = {method: evidence.rows(method=method, timeline=PLAIN) for method in methods}
     present = [method for method in methods if rows[method]]
     return Contender(
-        name="/".join(method_name(method) for method in present),
+        name="/".join(evidence.roles.method(method).name for method in present),
         rows=tuple(row for method in present for row in rows[method]),
     )
 

@@ -11,7 +11,6 @@ from analysis.configs import PLAIN, Config
 from analysis.findings.evidence import (
     MARGIN,
     NO_LINE,
-    OWN_AXES,
     CannotTest,
     Comparison,
     Evidence,
@@ -203,7 +202,7 @@ def both_towers_beat_one(evidence: Evidence) -> Test | CannotTest:
         locked = evidence.rows(method=method, timeline=PLAIN)
         group = [row for row in averaging(evidence, PLAIN) if row in full or row in locked]
         if alike := trained_alike(
-            evidence, [row for row in group if row in full], [row for row in group if row in locked], OWN_AXES
+            evidence, [row for row in group if row in full], [row for row in group if row in locked], evidence.own_axes
         ):
             decisive.append(of_best(evidence, alike, "GM", left="both towers", right=name))
         else:

@@ -21,7 +21,7 @@ from analysis.findings.evidence import (
     averaging,
     by_context,
 )
-from analysis.findings.merges import DIFFER
+from analysis.findings.merges import free_axes
 from analysis.findings.pairs import (
     AlikeRows,
     comparison_of,
@@ -46,7 +46,7 @@ EMA, FINETUNING = "EMA-merge (timeline ema)", f"fine-tuning without merging (tim
 def offline_merging_is_worse(evidence: Evidence) -> Test | CannotTest:
     """EMA-merge minus offline merging of all updates; then with weights by recency, and what replay is worth to it."""
     offline, ema = averaging(evidence, "offline"), averaging(evidence, "ema")
-    alike = trained_alike(evidence, ema, offline, DIFFER)
+    alike = trained_alike(evidence, ema, offline, free_axes(evidence))
     if not alike:
         return lacks([(ema, EMA), (offline, "offline merging (timeline offline)")])
     uniform = [row for row in offline if evidence.configs[row].axes.get("recency") in (None, "uniform")]
@@ -54,14 +54,14 @@ def offline_merging_is_worse(evidence: Evidence) -> Test | CannotTest:
     left, right = "EMA-merge at its best", "offline merging at its best"
     axes: tuple[Quantity, ...] = ("AKA", "AZS")
     further = [of_best(evidence, alike, name, left=left, right=right) for name in axes]
-    if weighted := trained_alike(evidence, recent, uniform, DIFFER):
+    if weighted := trained_alike(evidence, recent, uniform, free_axes(evidence)):
         further.append(
             of_best(evidence, weighted, "GM", left="offline merging weighted by recency", right="offline, all alike")
         )
     replaying = {row for row in uniform if (evidence.configs[row].number("buffer_share") or 0.0) > 0}
     replay = [
         ([row for row in group if row in replaying], [row for row in group if row not in replaying])
-        for group in by_context(evidence, uniform, (*DIFFER, "buffer_share", "new_share", "pool_share"))
+        for group in by_context(evidence, uniform, (*free_axes(evidence), "buffer_share", "new_share", "pool_share"))
     ]
     if replay := [(some, none) for some, none in replay if some and none]:
         further.append(of_best(evidence, replay, "GM", left="offline merging with replay", right="without"))
@@ -133,7 +133,7 @@ def advantage_grows(evidence: Evidence) -> Test | CannotTest:
     then.
     """
     ema, plain = averaging(evidence, "ema"), averaging(evidence, PLAIN)
-    alike = trained_alike(evidence, ema, plain, DIFFER)
+    alike = trained_alike(evidence, ema, plain, free_axes(evidence))
     if not alike:
         return lacks([(ema, EMA), (plain, FINETUNING)])
     missing: list[str] = []
@@ -142,11 +142,12 @@ def advantage_grows(evidence: Evidence) -> Test | CannotTest:
         missing.append("four tasks or more, as many in every config")
     else:
         decisive.append(_lead_over_tasks(evidence, alike))
-    if found := _lead_by_size(evidence, ends_of(evidence, [*ema, *plain], steps_of, (*DIFFER, "steps")), ema, "steps"):
+    by_steps = ends_of(evidence, [*ema, *plain], steps_of, (*free_axes(evidence), "steps"))
+    if found := _lead_by_size(evidence, by_steps, ema, "steps"):
         decisive.append(found)
     else:
         missing.append("EMA-merge and fine-tuning at two numbers of steps")
-    by_model = ends_of(evidence, [*ema, *plain], model_size, (*DIFFER, *SIZE_AXES))
+    by_model = ends_of(evidence, [*ema, *plain], model_size, (*free_axes(evidence), *SIZE_AXES))
     if found := _lead_by_size(evidence, by_model, ema, "parameters"):
         decisive.append(found)
     else:
@@ -214,7 +215,7 @@ def _in_table(evidence: Evidence) -> list[int]:
 
 def _cells(evidence: Evidence, rows: Sequence[int]) -> dict[tuple[str, str], list[int]]:
     """Rows by start and serve, of the largest group that was trained alike."""
-    groups = by_context(evidence, rows, DIFFER)
+    groups = by_context(evidence, rows, free_axes(evidence))
     cells: dict[tuple[str, str], list[int]] = {}
     for row in max(groups, key=len, default=[]):
         axes = evidence.configs[row].axes
@@ -226,7 +227,7 @@ def _by_rule(evidence: Evidence) -> tuple[list[AlikeRows], list[str]]:
     """Rows of all other rules and of the weighted average, for every pair of places; then the other rules by name."""
     merged = [row for row in _in_table(evidence) if _rule(evidence, row) is not None]
     averages = averaging(evidence)
-    differ = tuple(name for name in DIFFER if name not in ("start", "serve", "timeline"))
+    differ = tuple(name for name in free_axes(evidence) if name not in ("start", "serve", "timeline"))
     alike = []
     for group in by_context(evidence, merged, differ):
         plain = [row for row in group if row in averages]

@@ -218,7 +218,7 @@ def _name(config: Config, axis: str, others: Sequence[Config]) -> str:
 
 
 def _family(config: Config, axis: str) -> str:
-    return family_name({**config.axes, axis: None})
+    return family_name({**config.axes, axis: None}, config.roles)
 
 
 def _setting(name: str, value: AxisValue) -> str:

@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from analysis.configs import PLAIN, AxisValue, Config, family_name, short, timeline_name
+from analysis.roles import Roles
 from analysis.surfaces.encoding import Axis
 
 LIMIT = 500
@@ -59,10 +60,10 @@ def candidates(axes: Sequence[Axis], configs: Sequence[Config], *, seed: int) ->
     return tuple(found for members in strata.values() for found in _between(numeric, members, share=share, rng=rng))
 
 
-def describe(axes: Axes, varying: Sequence[Axis]) -> str:
+def describe(axes: Axes, varying: Sequence[Axis], roles: Roles) -> str:
     """A candidate in words."""
     said = {"method", "timeline", "rank", "n", "peft_type", "penalty", "projection"}
-    parts = [family_name(axes)]
+    parts = [family_name(axes, roles)]
     if axes.get("timeline") not in (None, PLAIN):
         parts.append(timeline_name(str(axes["timeline"])))
     parts += [f"{axis.name.replace('_', ' ')} {short(axes[axis.name])}" for axis in varying if axis.name not in said]
@@ -71,7 +72,7 @@ def describe(axes: Axes, varying: Sequence[Axis]) -> str:
 
 def _name(configs: Sequence[Config]) -> str:
     """A group in words: its method and its timelines."""
-    method = family_name({**configs[0].axes, "rank": None, "n": None})
+    method = family_name({**configs[0].axes, "rank": None, "n": None}, configs[0].roles)
     timelines = sorted({timeline_name(config.timeline) for config in configs if config.timeline is not None})
     return ", ".join([method, *(timelines if len(timelines) <= SHOWN else [f"{len(timelines)} timelines"])])
 

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from analysis.arrays import FloatArray
-from analysis.configs import SWITCHES, AxisValue, Config
+from analysis.configs import AxisValue, Config
 
 LOGARITHMIC = frozenset({"lr", "rank"})
 LINEAR = frozenset({"w"})
@@ -66,7 +66,7 @@ def axes_of(configs: Sequence[Config]) -> tuple[Axis, ...]:
     found: dict[str, tuple[list[AxisValue], tuple[str, ...]]] = {}
     for name in configs[0].axes if configs else ():
         column = [config.axes[name] for config in configs]
-        if len(set(column)) < 2 or (None in column and name not in SWITCHES):
+        if len(set(column)) < 2 or (None in column and not configs[0].roles.is_switch(name)):
             continue
         leader = next((other for other, (values, _) in found.items() if _decides(values, column)), None)
         if leader is None:

@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.configs import KNOWN_AXES, NOT_AXES
+from analysis.roles import STANDARD, Roles
 from analysis.tables.balance import SUBSET, balance, ends_of, in_order, left_out_of, records
+from analysis.tables.column_roles import AxesFile, notes, read_axes, roles_of_schema, seen_in
 from analysis.tables.contract import (
     CONTRACT,
     COSTS,
@@ -34,9 +36,14 @@ ANCHORS = (JOINT, ZERO_SHOT)
 GM_TOLERANCE = 1e-4
 
 
-def load_tables(folder: Path) -> Tables:
-    """Read and check the tables of a folder: `trials`, `tasks` and so on, each as .parquet or .csv, or in `tables/`."""
-    place = folder / "tables" if (folder / "tables").is_dir() else folder
+def load_tables(folder: Path, axes: AxesFile | None = None) -> Tables:
+    """Read and check the tables of a folder: `trials`, `tasks` and so on, each as .parquet or .csv, or in `tables/`.
+
+    Args:
+        folder: of the tables.
+        axes: what the user says of their columns and methods.
+    """
+    place = _place(folder)
     paths = {table: path for table in CONTRACT if (path := _path(place, table)) is not None}
     for table in REQUIRED:
         if table not in paths:
@@ -46,13 +53,21 @@ def load_tables(folder: Path) -> Tables:
             )
     try:
         frames = {table: _read(table, path) for table, path in paths.items()}
-        return make_tables(
-            frames.pop("trials"), frames.pop("tasks"), frames.pop("scores", None), **frames, name=folder.resolve().name
-        )
+        trials, roles = frames.pop("trials"), _roles(paths["trials"])
+        if axes is not None:
+            trials, roles = axes.applied(trials, roles)
+        name = folder.resolve().name
+        return make_tables(trials, frames.pop("tasks"), frames.pop("scores", None), **frames, name=name, roles=roles)
     except TableError as error:
         if error.table not in paths:
             raise
         raise TableError(error.problem, table=str(paths[error.table].relative_to(folder))) from error
+
+
+def load_axes(path: Path, *folders: Path) -> AxesFile:
+    """The file in which a user says what the columns and methods of the tables in some folders are."""
+    found = [_path(_place(folder), "trials") for folder in folders]
+    return read_axes(path, [_read("trials", trials) for trials in found if trials is not None])
 
 
 def make_tables(
@@ -64,9 +79,11 @@ def make_tables(
     full_scores: pd.DataFrame | None = None,
     *,
     name: str,
+    roles: Roles = STANDARD,
 ) -> Tables:
-    """Check the frames and cut them to finished trials on common blocks."""
+    """Check the frames and cut them to finished trials on common blocks; `roles` is what is said of their columns."""
     trials = _checked_trials(trials)
+    roles = seen_in(trials, roles)
     done = trials[trials["status"] == "done"]
     if done.empty:
         raise TableError(f"none of the {len(trials)} trials is done yet, so there is nothing to report", table="trials")
@@ -108,11 +125,17 @@ def make_tables(
             *copied,
             *balanced.warnings,
             *([SUBSET] if full is not None and not full.empty else []),
+            *notes(roles),
         ),
+        roles=roles,
     )
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def _place(folder: Path) -> Path:
+    return folder / "tables" if (folder / "tables").is_dir() else folder
 
 
 def _path(folder: Path, table: str) -> Path | None:
@@ -144,6 +167,18 @@ def _read(table: str, path: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         kind = "CSV" if path.suffix == ".csv" else "Parquet"
         raise TableError(f"{path} cannot be read as {kind}: {error}") from error
+
+
+def _roles(path: Path) -> Roles:
+    """What the metadata of a trials table say; a CSV file has none."""
+    if path.suffix == ".csv":
+        return STANDARD
+    import pyarrow.parquet as pq
+
+    try:
+        return roles_of_schema(pq.read_schema(path))
+    except TableError as error:
+        raise TableError(error.problem, table="trials") from error
 
 
 # -- trials ------------------------------------------------------------------------------------------------------------

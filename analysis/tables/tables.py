@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.roles import Roles
+
 JOINT = "joint"
 """The method of the anchor that was trained on the data of all tasks at once."""
 
@@ -27,7 +29,7 @@ class Tables:
     `inside` has a row for every evaluation within a task; most studies have none. Where a study scores a subset of the
     test images during the stream, `tasks` and `scores` are of the subset, and `ends` and `end_scores` of all images:
     task 0 and the last task. Everywhere else these are rows of `tasks` and `scores`. Names in scores are categories;
-    a study without scores of datasets has no rows there.
+    a study without scores of datasets has no rows there. `roles` say what the columns of `trials` are for.
     """
 
     name: str
@@ -41,3 +43,4 @@ class Tables:
     counts: Mapping[str, int]
     left_out: tuple[LeftOut, ...]
     warnings: tuple[str, ...]
+    roles: Roles

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pandas as pd
 
 from analysis.tables.balance import in_order
+from analysis.tables.column_roles import joined
 from analysis.tables.contract import TableError, stacked
 from analysis.tables.suites import of_trials, ordered, suite_of
 from analysis.tables.tables import JOINT, LeftOut, Tables
@@ -26,7 +27,8 @@ def merge_studies(first: Tables, second: Tables) -> Tables:
     A config or a trial that both have is there twice, as `id@study`.
 
     Raises:
-        TableError: if they have no block in common, other suites, or other zero-shot scores.
+        TableError: if they have no block in common, other suites, or other zero-shot scores, or say different
+            things of a column or a method.
     """
     names = (first.name, second.name if second.name != first.name else f"{second.name} (2)")
     for tables, name in zip((first, second), names, strict=True):
@@ -51,6 +53,7 @@ def merge_studies(first: Tables, second: Tables) -> Tables:
             )
     elif other is not None:
         warnings.append(f"{names[0]} has no joint point; that of {names[1]} is used for both.")
+    roles = joined(first.roles, second.roles, names)
     twice = {name: set(first.trials[name]) & set(second.trials[name]) for name in ("trial", "config_id")}
     both = [_named(tables, name, twice) for tables, name in zip((first, second), names, strict=True)]
     trials = pd.concat([tables.trials for tables in both], ignore_index=True)
@@ -77,6 +80,7 @@ def merge_studies(first: Tables, second: Tables) -> Tables:
         warnings=tuple(
             [f"{name}: {text}" for tables, name in zip(both, names, strict=True) for text in tables.warnings] + warnings
         ),
+        roles=roles,
     )
 
 

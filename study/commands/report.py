@@ -40,9 +40,31 @@ any other tool. One row of `trials` is one trial: trial, config_id, block, metho
 rank, ...). One row of `tasks` is one trial after one task, from task 0 (zero-shot) on: trial, task, aka, azs as
 fractions. The joint model is a trial of method `joint` and kind `anchor`.
 
-Example:
+Two methods are compared at the best value of each setting that is theirs, and where they were trained alike. So it has
+to be known what an axis is for: its role, one of
 
-retune analyse results/ --out report/"""
+method: how a method is set (rank, strength); merging: how weights are merged (w, density);
+
+training: how all methods are trained (batch_size); stream: what they are trained on (ordering).
+
+Standard names have their role, and an axis that some methods lack is a setting of the others. Where that is not enough,
+--axes FILE says it, as YAML or JSON; any of its three parts may be left out:
+
+columns: {zeta: method, tau: merging, replay: "training, switch"}
+
+methods: {mine: {name: My method, group: adapter}}
+
+rename: {learning_rate: lr}
+
+A column may have marks after its role: switch (no value means off), of-rule (its default follows the merge rule), whole
+(a whole number). `rename` gives a column the name that findings ask for. In Parquet files, a column may say its role in
+the metadata of its field, as retune.role; FILE wins.
+
+Examples:
+
+retune analyse results/ --out report/
+
+retune analyse results/ --out report/ --axes axes.yaml"""
 
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -57,6 +79,10 @@ UnitOption = Annotated[Unit, typer.Option(help="What --budget counts; MAFs are m
 CompareOption = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="A second study in the same plane, on common blocks.", show_default=False),
+]
+AxesOption = Annotated[
+    Path | None,
+    typer.Option("--axes", metavar="FILE", help="What the columns of the tables are; see below.", show_default=False),
 ]
 OutOption = Annotated[
     Path | None, typer.Option(help="Folder of the report.", show_default="DIR/report, or one beside it")
@@ -90,12 +116,13 @@ def analyse(
     budget: BudgetOption = None,
     unit: UnitOption = "flops",
     compare: CompareOption = None,
+    axes: AxesOption = None,
 ) -> None:
     """Write the same report of tables that need not come from retune."""
     with _as_wrong_input(), FigureProcess() as figures:
         from analysis.report import write_report
 
-        chosen, _ = _chosen(tables, at=at, budget=budget, unit=unit, compare=compare)
+        chosen, _ = _chosen(tables, at=at, budget=budget, unit=unit, compare=compare, axes=axes)
         page = write_report(chosen, out, definition=_definition(tables), figures=figures)
     typer.echo(page)
 
@@ -143,7 +170,8 @@ def recommend(
 
     _derive(folder)
     with _as_wrong_input():
-        frontier = build_frontier(load_tables(folder))
+        tables = load_tables(folder)
+        frontier = build_frontier(tables)
     found = advise(frontier)
     if as_json:
         text = json.dumps(recommendation_record(found), indent=1, allow_nan=False) + "\n"
@@ -155,9 +183,9 @@ def recommend(
                 definition, only = as_grid(definition, Folder(path=folder).plan()), True
             tested = [result.config for result in frontier.results]
             if only or not any(item.kind == "new" for item in found.items):
-                study = recommended_study(definition, found.items, tested=tested)
+                study = recommended_study(definition, found.items, tested=tested, roles=tables.roles)
             else:
-                study = extended_study(definition, found.items)
+                study = extended_study(definition, found.items, roles=tables.roles)
             text += yaml.safe_dump(study, sort_keys=False, allow_unicode=True)
     if out is None:
         typer.echo(text, nl=False)
@@ -167,19 +195,21 @@ def recommend(
 
 
 def _chosen(
-    folder: Path, *, at: int | None, budget: float | None, unit: Unit, compare: Path | None
+    folder: Path, *, at: int | None, budget: float | None, unit: Unit, compare: Path | None, axes: Path | None = None
 ) -> tuple["Tables", str]:
     """The tables that the options ask for, and the name of the folder that their report goes to by default."""
     from analysis.tables.cuts import at_task, within_budget
-    from analysis.tables.loading import load_tables
+    from analysis.tables.loading import load_axes, load_tables
     from analysis.tables.two_studies import merge_studies
 
     if at is not None and budget is not None:
         raise ConfigError("--at and --budget: both cut trials short; give one of them")
-    tables, name = load_tables(folder), "report"
     if compare is not None:
         _derive(compare)
-        tables, name = merge_studies(tables, load_tables(compare)), f"{name}-with-{compare.resolve().name}"
+    said = None if axes is None else load_axes(axes, *(one for one in (folder, compare) if one is not None))
+    tables, name = load_tables(folder, said), "report"
+    if compare is not None:
+        tables, name = merge_studies(tables, load_tables(compare, said)), f"{name}-with-{compare.resolve().name}"
     if at is not None:
         tables, name = at_task(tables, at), f"{name}-at-{at}"
     if budget is not None:

@@ -15,12 +15,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.space import AXES, Scalar
+from search_spaces.space import AXES, CAN_BE_NONE, Scalar
 from study.definition.search import Constraints
 from study.folder.folder import Folder
 from study.planning.plan import PlannedTrial
 from study.results.gain import Anchors, mean
-from study.results.labels import OFF
 from study.results.reader import Results
 from study.results.tables import Row
 from study.status.observer import Observer
@@ -192,7 +191,8 @@ def _varying(rows: Sequence[Row]) -> tuple[str, ...]:
     """Axes in which configs differ; where a timeline starts and serves is said by its name, if all have one."""
     said = {"start", "serve"} if all(row["timeline"] is not None for row in rows) else set()
     found = {
-        name: {repr(row[name]) for row in rows if row[name] is not None or name in OFF} for name in AXES.keys() - said
+        name: {repr(row[name]) for row in rows if row[name] is not None or name in CAN_BE_NONE}
+        for name in AXES.keys() - said
     }
     return tuple(name for name in AXES if len(found.get(name, ())) > 1)
 

@@ -3,13 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from search_spaces.space import AXES, SWITCHES, axis_values
+from search_spaces.space import AXES, CAN_BE_NONE, axis_values
 from study.planning.plan import Plan, PlannedTrial
 from study.results.tables import trial_row
 
 _NAMED = ("method", "penalty", "projection", "timeline")
-OFF = {*SWITCHES, "lines"}
-"""Axes that are off where they have no value; others do not apply there, which method and timeline say."""
 _NUMBERED = ("rank", "n", "strength", "w", "lr")
 
 
@@ -24,7 +22,7 @@ def varying(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     found: dict[str, set[str]] = {name: set() for name in AXES if name not in said}
     for row in rows:
         for name, values in found.items():
-            if row[name] is not None or name in OFF:
+            if row[name] is not None or name in CAN_BE_NONE:
                 values.add(repr(row[name]))
     return tuple(name for name, values in found.items() if len(values) > 1)
 

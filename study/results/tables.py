@@ -3,6 +3,7 @@
 Measured times are in columns that end in `_s`; everything else is a pure function of the study.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from search_spaces.space import AXES, axis_values
+from search_spaces.space import AXES, Axis, axis_values, marks
 from study.planning.plan import Plan, PlannedTrial
 from study.results.reader import Evaluation, Results
 from trainables.files import whole
+from trainables.methods.method import METHODS
 from trainables.store.store import Store, StoreError
 
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+def _axis_field(name: str, axis: Axis) -> pa.Field:
+    """The column of an axis, whose metadata says what the axis is for."""
+    return pa.field(name, _TYPES[axis.type], metadata={"retune.role": ", ".join([axis.role, *marks(name)])})
+
 
 TRIALS = pa.schema(
     [
@@ -28,10 +36,15 @@ TRIALS = pa.schema(
         ("block", pa.string()),
         ("seed", pa.int64()),
         ("order", pa.int64()),
-        *((name, _TYPES[axis.type]) for name, axis in AXES.items()),
+        *(_axis_field(name, axis) for name, axis in AXES.items()),
         ("status", pa.string()),
-    ]
+    ],
+    metadata={
+        "retune.methods": json.dumps({name: {"name": row.name, "group": row.group} for name, row in METHODS.items()})
+    },
 )
+"""The metadata says what no reader can know of a new hyperparameter or method: roles of axes, and names of methods."""
+
 TASKS = pa.schema(
     [
         ("trial", pa.string()),

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.configs import METHODS, AxisValue, configs_of, family_name, group_of
+from analysis.configs import AxisValue, configs_of, family_name, group_of
+from analysis.roles import STANDARD, STANDARD_METHODS
 from tests.analysis.worlds import KINDS, MORE_KINDS, World, frames, method_frames
 
 WORLD = World(tasks=1, blocks=1)
@@ -31,12 +32,12 @@ def trials_of(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     ],
 )
 def test_families_and_groups(axes: dict[str, AxisValue], family: str, group: str) -> None:
-    assert family_name(axes) == family
-    assert group_of(axes) == group
+    assert family_name(axes, STANDARD) == family
+    assert group_of(axes, STANDARD) == group
 
 
 def test_every_method_of_the_worlds_has_a_name() -> None:
-    assert {name.split()[0] for name in MORE_KINDS} <= set(METHODS)
+    assert {name.split()[0] for name in MORE_KINDS} <= set(STANDARD_METHODS)
 
 
 def test_labels_name_only_what_varies_within_a_family() -> None:

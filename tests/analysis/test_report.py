@@ -277,6 +277,14 @@ def test_command_line(study_dir: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out == f"{study_dir / 'report' / 'index.html'}\n"
 
 
+def test_command_line_takes_what_a_user_says_of_columns(
+    study_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "axes.yaml").write_text("columns: {thymeline: merging}")
+    assert main([str(study_dir), "--axes", str(tmp_path / "axes.yaml")]) == 2
+    assert "columns.thymeline: the trials table has no such axis; did you mean timeline?" in capsys.readouterr().err
+
+
 def test_command_line_says_what_is_wrong_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 2
     said = capsys.readouterr()

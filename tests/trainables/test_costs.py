@@ -90,9 +90,9 @@ def test_price_of_every_method(name: str) -> None:
     workload = open_workload(Pocket(), Runtime())
     own, full = step_cost(named(name), workload, 32), step_cost(named("full"), workload, 32)
     row = METHODS[name]
-    if row.group in ("regularised", "gradient projection"):
+    if row.group in ("penalised", "projected"):
         assert own.flops == full.flops
-    elif row.group == "parameter-selective":
+    elif row.group == "selective":
         assert own.flops < full.flops
     if row.penalty:
         assert own.peak_bytes > full.peak_bytes

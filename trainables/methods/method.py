@@ -340,9 +340,10 @@ class Method(Frozen):
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A named method: the names of its parts, and the arXiv id of where it comes from."""
+    """A named method: its name and group as reports show them, its parts, and the arXiv id of where it comes from."""
 
-    group: Literal["full", "parameter-selective", "adapter", "gradient projection", "regularised"]
+    name: str
+    group: Literal["full", "nothing trained", "selective", "adapter", "projected", "penalised"]
     meaning: str
     source: str
     train: str = "everything"
@@ -352,54 +353,78 @@ class Row:
     logit_scale: bool = True
 
 
-def _selective(meaning: str, source: str, train: str, *, logit_scale: bool = True) -> Row:
-    return Row(group="parameter-selective", meaning=meaning, source=source, train=train, logit_scale=logit_scale)
+def _selective(name: str, meaning: str, source: str, train: str, *, logit_scale: bool = True) -> Row:
+    return Row(name=name, group="selective", meaning=meaning, source=source, train=train, logit_scale=logit_scale)
 
 
-def _adapters(found: Mapping[str, tuple[str, str]]) -> dict[str, Row]:
+def _adapters(found: Mapping[str, tuple[str, str, str]]) -> dict[str, Row]:
     return {
-        name: Row(group="adapter", meaning=meaning, source=source, train="nothing", adapter=name, logit_scale=False)
-        for name, (meaning, source) in found.items()
+        adapter: Row(
+            name=name,
+            group="adapter",
+            meaning=meaning,
+            source=source,
+            train="nothing",
+            adapter=adapter,
+            logit_scale=False,
+        )
+        for adapter, (name, meaning, source) in found.items()
     }
 
 
+def _penalised(penalty: str, name: str, meaning: str, source: str) -> Row:
+    return Row(name=name, group="penalised", meaning=meaning, source=source, penalty=penalty)
+
+
 METHODS: dict[str, Row] = {
-    "full": Row(group="full", meaning="every parameter, by AdamW", source="2408.14471"),
+    "full": Row(name="full fine-tuning", group="full", meaning="every parameter, by AdamW", source="2408.14471"),
     "zeroshot": Row(
-        group="full", meaning="no training: the base model", source="2408.14471", train="nothing", logit_scale=False
+        name="zero-shot",
+        group="nothing trained",
+        meaning="no training: the base model",
+        source="2408.14471",
+        train="nothing",
+        logit_scale=False,
     ),
-    "lnfit": _selective("layer norms", "2408.14471", "norms", logit_scale=False),
-    "bitfit": _selective("biases", "2106.10199", "biases", logit_scale=False),
-    "locked_image": _selective("all but the image tower", "2111.07991", "all_but_image_tower"),
-    "locked_text": _selective("all but the text tower", "2408.14471", "all_but_text_tower", logit_scale=False),
-    "freeze_first_layers": _selective("all but the first n blocks", "2401.03129", "all_but_first_layers"),
-    "freeze_last_layers": _selective("all but the last n blocks", "2401.03129", "all_but_last_layers"),
-    "freeze_attention": _selective("all but attention", "2401.03129", "all_but_attention"),
-    "freeze_mlp": _selective("all but the MLPs", "2401.03129", "all_but_mlp"),
+    "lnfit": _selective("LNFit", "layer norms", "2408.14471", "norms", logit_scale=False),
+    "bitfit": _selective("BitFit", "biases", "2106.10199", "biases", logit_scale=False),
+    "locked_image": _selective("locked image", "all but the image tower", "2111.07991", "all_but_image_tower"),
+    "locked_text": _selective(
+        "locked text", "all but the text tower", "2408.14471", "all_but_text_tower", logit_scale=False
+    ),
+    "freeze_first_layers": _selective(
+        "freeze first layers", "all but the first n blocks", "2401.03129", "all_but_first_layers"
+    ),
+    "freeze_last_layers": _selective(
+        "freeze last layers", "all but the last n blocks", "2401.03129", "all_but_last_layers"
+    ),
+    "freeze_attention": _selective("freeze attention", "all but attention", "2401.03129", "all_but_attention"),
+    "freeze_mlp": _selective("freeze MLP", "all but the MLPs", "2401.03129", "all_but_mlp"),
     **_adapters(
         {
-            "lora": ("low-rank adaptation", "2106.09685"),
-            "dora": ("LoRA of directions, and magnitudes", "2402.09353"),
-            "vera": ("scales of random low-rank matrices", "2310.11454"),
-            "ia3": ("factors of keys, values, activations", "2205.05638"),
-            "rslora": ("LoRA scaled by 1 / sqrt(rank)", "2312.03732"),
-            "pissa": ("LoRA from leading singular vectors", "2404.02948"),
-            "oft": ("block-diagonal rotations", "2306.07280"),
-            "loha": ("low-rank Hadamard products", "2108.06098"),
-            "lokr": ("Kronecker products", "2212.10650"),
-            "fourierft": ("sparse Fourier spectra", "2405.03003"),
-            "peft": ("any adapter of peft by its type", "2409.15371"),
+            "lora": ("LoRA", "low-rank adaptation", "2106.09685"),
+            "dora": ("DoRA", "LoRA of directions, and magnitudes", "2402.09353"),
+            "vera": ("VeRA", "scales of random low-rank matrices", "2310.11454"),
+            "ia3": ("(IA)3", "factors of keys, values, activations", "2205.05638"),
+            "rslora": ("rsLoRA", "LoRA scaled by 1 / sqrt(rank)", "2312.03732"),
+            "pissa": ("PiSSA", "LoRA from leading singular vectors", "2404.02948"),
+            "oft": ("OFT", "block-diagonal rotations", "2306.07280"),
+            "loha": ("LoHa", "low-rank Hadamard products", "2108.06098"),
+            "lokr": ("LoKr", "Kronecker products", "2212.10650"),
+            "fourierft": ("FourierFT", "sparse Fourier spectra", "2405.03003"),
+            "peft": ("PEFT", "any adapter of peft by its type", "2409.15371"),
         }
     ),
     "galore": Row(
-        group="gradient projection",
+        name="GaLore",
+        group="projected",
         meaning="every parameter, low-rank gradients",
         source="2403.03507",
         projection="galore",
     ),
-    "ewc": Row(group="regularised", meaning="pull to the start by Fisher", source="1612.00796", penalty="ewc"),
-    "si": Row(group="regularised", meaning="pull to the start by path integral", source="1703.04200", penalty="si"),
-    "l2init": Row(group="regularised", meaning="pull to the pretrained weights", source="2308.11958", penalty="l2init"),
+    "ewc": _penalised("ewc", "EWC", "pull to the start by Fisher", "1612.00796"),
+    "si": _penalised("si", "SI", "pull to the start by path integral", "1703.04200"),
+    "l2init": _penalised("l2init", "L2 init", "pull to the pretrained weights", "2308.11958"),
 }
 """The named methods. A penalty or a projection can also be composed with any of them."""
 

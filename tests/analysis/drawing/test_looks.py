@@ -2,9 +2,8 @@
 
 import pandas as pd
 
-from analysis.configs import GROUP_NAMES
 from analysis.drawing import svg
-from analysis.drawing.looks import COLOURS, GROUP_LOOKS, look_of
+from analysis.drawing.looks import COLOURS, GROUP_LOOKS, GROUP_NAMES, look_of
 from analysis.drawing.views import plane_of
 from analysis.frontier import Frontier
 from tests.analysis.worlds import World, frames, frontier_of, method_frames

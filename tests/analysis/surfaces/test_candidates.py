@@ -6,6 +6,7 @@ import pytest
 
 from analysis.configs import AxisValue, Config
 from analysis.frontier import Frontier
+from analysis.roles import STANDARD
 from analysis.surfaces.candidates import candidates, describe, groups
 from analysis.surfaces.encoding import axes_of
 
@@ -91,7 +92,7 @@ def test_groups_of_one_method_and_timeline_are_told_apart() -> None:
 def test_words() -> None:
     tested = [config(method="lora", rank=4, w=w, lr=lr) for w in (0.5, 0.9) for lr in (1e-3, 1e-2)]
     axes = axes_of(tested)
-    words = [describe(one, axes) for one in candidates(axes, tested, seed=0)]
+    words = [describe(one, axes, STANDARD) for one in candidates(axes, tested, seed=0)]
     assert "LoRA r4, EMA-merge, w 0.7, lr 3.2e-3" in words
 
 

@@ -332,7 +332,7 @@ def test_trials_without_task_0_start_at_the_zero_shot_anchor(blocks: list[int]) 
 def test_scores_of_the_zero_shot_anchor_start_every_trial() -> None:
     """Cut task 0 out of a study and give it as an anchor: everything per dataset stays as it was."""
     whole = frames(SMALL)
-    expected = make_tables(**whole, name="study")
+    expected = make_tables(whole["trials"], whole["tasks"], whole["scores"], name="study")
     first = whole["trials"]["trial"].iloc[0]
     cut: Frames = {name: whole[name][whole[name]["task"] > 0] for name in ("tasks", "scores")}
     for name in ("tasks", "scores"):
@@ -347,12 +347,12 @@ def test_scores_of_the_zero_shot_anchor_start_every_trial() -> None:
 
 def test_a_joint_anchor_without_task_0_starts_where_the_trials_do() -> None:
     whole = frames(SMALL)
-    expected = make_tables(**whole, name="study")
+    expected = make_tables(whole["trials"], whole["tasks"], whole["scores"], name="study")
     joint = whole["trials"].loc[whole["trials"]["kind"] == "anchor", "trial"]
     cut = {
         name: whole[name][(whole[name]["task"] > 0) | ~whole[name]["trial"].isin(joint)] for name in ("tasks", "scores")
     }
-    found = make_tables(whole["trials"], **cut, name="study")
+    found = make_tables(whole["trials"], cut["tasks"], cut["scores"], name="study")
     pd.testing.assert_frame_equal(found.end_scores, expected.end_scores)
     pd.testing.assert_frame_equal(found.ends[["aka", "azs"]], expected.ends[["aka", "azs"]])
     assert found.warnings == ()

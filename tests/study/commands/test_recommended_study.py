@@ -13,12 +13,14 @@ from analysis.advice.recommend import Advice, Kind
 from analysis.configs import Config, configs_of
 from analysis.surfaces.candidates import candidates, groups
 from analysis.surfaces.encoding import axes_of
+from analysis.tables.column_roles import roles_of_schema
 from search_spaces.space import axis_values
 from study.definition.study import StudyDefinition, dump, load, presets
 from study.planning.trials import Trial, trials
 from study.results.tables import TRIALS
 
 GRIDS = [name for name in presets() if load(name)[0].grid is not None]
+ROLES = roles_of_schema(TRIALS)
 SCALED = """
 name: scaled
 workload: {name: pocket, pool: 512}
@@ -49,7 +51,7 @@ def table(planned: Sequence[Trial]) -> tuple[Config, ...]:
         for one in planned
     ]
     frame = pa.Table.from_pylist(rows, schema=TRIALS).to_pandas()
-    return configs_of(frame[frame["kind"] == "trial"])
+    return configs_of(frame[frame["kind"] == "trial"], ROLES)
 
 
 def advice(kind: Kind, configs: Sequence[Any]) -> list[Advice]:
@@ -92,7 +94,7 @@ def test_repeats_are_the_configs_that_were_tested(name: str, tmp_path: Path) -> 
     written = yaml.safe_load(dump(definition))
     kept = yaml.safe_dump(written)
     repeats = advice("repeat", [config.axes for config in reversed(tested)])
-    found = recommended_study(written, repeats, tested=tested)
+    found = recommended_study(written, repeats, tested=tested, roles=ROLES)
     after_definition, after = reread(found, tmp_path)
     assert yaml.safe_dump(written) == kept
     assert ids(after, "trial") == ids(before, "trial")
@@ -112,7 +114,9 @@ def test_new_configs_are_the_recommended_ones(name: str, tmp_path: Path) -> None
         assert not wanted
         return
     written = yaml.safe_load(dump(definition))
-    after_definition, after = reread(recommended_study(written, advice("new", wanted), tested=tested), tmp_path)
+    after_definition, after = reread(
+        recommended_study(written, advice("new", wanted), tested=tested, roles=ROLES), tmp_path
+    )
     assert after_definition.blocks == definition.blocks
     assert ids(after, "anchor") == ids(before, "anchor")
     assert not ids(after, "trial") & ids(before, "trial")
@@ -121,7 +125,7 @@ def test_new_configs_are_the_recommended_ones(name: str, tmp_path: Path) -> None
     for axes in wanted:
         assert any(all(same(one.get(name), value) for name, value in axes.items()) for one in planned)
 
-    extended = extended_study(written, [*advice("new", wanted), *advice("repeat", [tested[0].axes])])
+    extended = extended_study(written, [*advice("new", wanted), *advice("repeat", [tested[0].axes])], roles=ROLES)
     _, both = reread(extended, tmp_path)
     assert ids(both, "trial") == ids(before, "trial") | ids(after, "trial")
     assert ids(both, "anchor") == ids(before, "anchor")
@@ -140,11 +144,15 @@ def test_each_single_config_of_a_study_can_be_run_alone(tmp_path: Path) -> None:
     tested = table(before)
     for config in tested:
         items = advice("repeat", [config.axes])
-        _, after = reread(recommended_study(yaml.safe_load(dump(definition)), items, tested=tested), tmp_path)
+        _, after = reread(
+            recommended_study(yaml.safe_load(dump(definition)), items, tested=tested, roles=ROLES), tmp_path
+        )
         assert ids(after, "trial") == {config.config_id}
         assert ids(after, "anchor") == ids(before, "anchor")
 
 
 def test_advice_to_stop_is_no_study() -> None:
     with pytest.raises(ValueError, match="no trials to run"):
-        recommended_study({"grid": []}, [Advice(kind="stop", label="", expected_gain=0.0, reason="")], tested=())
+        recommended_study(
+            {"grid": []}, [Advice(kind="stop", label="", expected_gain=0.0, reason="")], tested=(), roles=ROLES
+        )

@@ -9,6 +9,7 @@ import yaml
 
 from study.definition.study import load
 from study.planning.trials import trials
+from tests.analysis.worlds import World, frames, write_study
 from tests.study import command, quick
 
 TWO_BLOCKS = command.STUDY.replace("blocks: 1", "blocks: 2").replace(
@@ -81,6 +82,20 @@ def test_tables_of_others_have_the_same_report(tmp_path: Path) -> None:
     assert found["a"]["gain_low"] < found["a"]["gain"] < found["a"]["gain_high"]
 
 
+def test_a_file_says_what_tables_of_others_hold(tmp_path: Path) -> None:
+    study = write_study(tmp_path, frames(World(tasks=1, rates=(3e-4,), timelines=("finetune",))))
+    axes = tmp_path / "axes.yaml"
+    axes.write_text("methods: {lora: {name: Low rank, group: other}}\n")
+    page = command.ok_here("analyse", study, "--out", tmp_path / "out", "--axes", axes)
+    methods = {method["name"]: method["group"] for method in record(page)["methods"]}  # type: ignore[attr-defined]
+    assert methods == {"full fine-tuning": "full", "Low rank": "other"}
+    axes.write_text("columns: {rnak: method}\n")
+    ended = command.here("analyse", study, "--out", tmp_path / "out", "--axes", axes)
+    assert ended.returncode == 2
+    assert f"{axes}: columns.rnak: the trials table has no such axis; did you mean rank? it has: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_findings_are_told_and_counted(home: Path) -> None:
     found = json.loads(command.ok("findings", home / "first", "--json"))
     assert [finding["number"] for finding in found] == list(range(1, 26))
@@ -113,6 +128,10 @@ def test_recommended_trials_are_a_study_that_runs(home: Path, tmp_path: Path) ->
         (("report", "{first}", "--budget", "1"), "1"),
         (("report", "{first}", "--compare", "{nothing}"), "not a study's folder"),
         (("analyse", "{nothing}", "--out", "{out}"), "trials"),
+        (
+            ("analyse", "{first}", "--out", "{out}", "--axes", "{axes}"),
+            "axes.yaml: columns.stepz: the trials table has",
+        ),
         (("findings", "{nothing}"), "not a study's folder"),
         (("recommend", "{nothing}"), "not a study's folder"),
     ],

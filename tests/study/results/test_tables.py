@@ -5,14 +5,20 @@ import math
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from analysis.configs import configs_of
+from analysis.roles import STANDARD_COLUMNS, STANDARD_METHODS
+from analysis.tables.loading import load_tables
+from search_spaces.space import AXES
 from study.definition.study import StudyDefinition
 from study.planning.plan import Plan, make_plan
 from study.results.tables import make_tables, write
 from tests.study.requests import counted
 from trainables.frozen import parse
+from trainables.methods.method import METHODS
 from trainables.metrics import Score, encode
 from trainables.store.store import MemoryStore
 
@@ -163,3 +169,40 @@ def test_scores_are_written_in_parts_of_whole_evaluations(tmp_path: Path, monkey
             file.metadata.row_group(i).num_rows <= size for i in range(file.num_row_groups)
         )
         assert [list(row.values()) for row in file.read().to_pylist()] == expected
+
+
+def test_every_axis_says_its_role_and_every_method_its_name_and_group(plan: Plan, tmp_path: Path) -> None:
+    """What the analysis then knows of our tables is what they say, whatever its standard names say."""
+    write(make_tables(plan, filled(plan), {}), tmp_path)
+    found = load_tables(tmp_path).roles
+    assert found.seen == {}
+    assert {name: column.role for name, column in found.said.items()} == {name: one.role for name, one in AXES.items()}
+    for name, standard in STANDARD_COLUMNS.items():
+        assert name not in AXES or standard.role == found.column(name).role
+    assert {name: (one.name, one.group) for name, one in found.methods.items()} == {
+        name: (row.name, row.group) for name, row in METHODS.items()
+    }
+    assert all(found.is_whole(name) == (axis.type is int) for name, axis in AXES.items())
+
+
+def test_tables_of_older_versions_are_read_as_they_always_were(plan: Plan, tmp_path: Path) -> None:
+    """Without the metadata all is the same: the standard names say of each column what the metadata say."""
+    write(make_tables(plan, filled(plan), {}), tmp_path)
+    now = load_tables(tmp_path)
+    path = tmp_path / "trials.parquet"
+    table = pq.read_table(path)
+    bare = pa.schema([field.remove_metadata() for field in table.schema])
+    pq.write_table(table.cast(bare), path)
+    then = load_tables(tmp_path)
+    assert not then.roles.said
+    assert not then.roles.seen
+    assert not then.roles.methods
+    for role in ("method", "merging"):
+        assert then.roles.of_role(AXES, role) == now.roles.of_role(AXES, role)
+    for mark in ("switch", "of-rule"):
+        assert then.roles.marked(AXES, mark) == now.roles.marked(AXES, mark)
+    assert then.warnings == now.warnings
+    assert [config.label for config in configs_of(then.trials, then.roles)] == [
+        config.label for config in configs_of(now.trials, now.roles)
+    ]
+    assert {name: STANDARD_METHODS[name] for name in METHODS} == now.roles.methods

@@ -6,6 +6,7 @@ import yaml
 
 from analysis.advice.next_study import recommended_study
 from analysis.advice.recommend import Advice
+from analysis.roles import STANDARD
 from search_spaces.space import axis_values
 from study.commands.report import as_grid
 from study.definition.study import StudyDefinition, dump
@@ -23,7 +24,7 @@ def test_a_repeated_config_and_the_anchor_are_those_of_the_search(tmp_path: Path
     axes = {name: value for name, value in axis_values(config).items() if not isinstance(value, dict)}
     advice = Advice(kind="repeat", label="", expected_gain=0.1, reason="", axes=axes, trials=1)
     grid = as_grid(yaml.safe_load(dump(searched.definition)), plan)
-    found = parse(StudyDefinition, recommended_study(grid, [advice], tested=()), source="r")
+    found = parse(StudyDefinition, recommended_study(grid, [advice], tested=(), roles=STANDARD), source="r")
     assert found.search is None
     planned = {one.id for one in trials(found, "r")}
     assert config.trial_id in planned
