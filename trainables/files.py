@@ -118,4 +118,5 @@ def _beside(path: Path) -> Path:
 
 def _touched(path: Path) -> float:
     """When a draft was written to last; of a folder that is filled, its files say it."""
-    return max(one.stat().st_mtime for one in (path, *(path.iterdir() if path.is_dir() else ())))
+    files = path.iterdir() if path.is_dir() else ()
+    return max([path.stat().st_mtime, *(one.stat().st_mtime for one in files)])

@@ -67,9 +67,10 @@ def misused(line: str) -> str | None:
     return f"there is no option {unknown[0]}" if unknown else None
 
 
-def command_names(known: Any = None, above: str = "retune") -> Iterator[str]:
+def command_names(group: Any = None, above: str = "retune") -> Iterator[str]:
     """All commands, such as "retune data import folder"."""
-    for name, one in (known or typer.main.get_command(app.app)).commands.items():
+    known: Any = group or typer.main.get_command(app.app)
+    for name, one in known.commands.items():
         yield from command_names(one, f"{above} {name}") if hasattr(one, "commands") else [f"{above} {name}"]
 
 

@@ -243,7 +243,7 @@ def study_of(plane_C2: FloatArray, seed: int, *, blocks: int = 3, noise: float =
 
 
 def test_a_path_recovers_the_truth_better_than_points_do() -> None:
-    """Root mean square error of AZS at equal AKA, in points; measured .12, .16, .16, .18, .18 and in this order."""
+    """Root mean square error of AZS at equal AKA, in points; measured .12, .15 and, of the trials themselves, .34."""
     values = np.linspace(0, 0.9, 6)
     truth = parabola(np.linspace(0, 1, 1001))[::-1]
     at = np.linspace(Z[0] + 0.01, truth[:, 0].max() - 0.01, 60)

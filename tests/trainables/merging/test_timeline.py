@@ -224,9 +224,9 @@ RAW: dict[str, Callable[[int], float]] = {
 @pytest.mark.parametrize("name", RAW)
 def test_recency_weights(name: str) -> None:
     raw = torch.tensor([RAW[name](i) for i in range(1, 8)], dtype=torch.float64)
-    assert recency_weights(name, 7) == pytest.approx((raw / raw.sum()).tolist())  # type: ignore[arg-type]
+    assert recency_weights(name, 7) == pytest.approx((raw / raw.sum()).tolist())
     if name != "uniform":
-        turned = recency_weights(f"reversed_{name}", 7)  # type: ignore[arg-type]
+        turned = recency_weights(f"reversed_{name}", 7)
         assert turned == pytest.approx((raw / raw.sum()).flip(0).tolist())
 
 
@@ -299,7 +299,7 @@ def test_offline_is_the_weighted_mean_of_what_each_task_learnt(recency: str) -> 
     base, deltas = numbers()
     served = evaluate(chain(timeline="offline", recency=recency), base, deltas)
     for task in range(1, TASKS + 1):
-        weights = torch.tensor(recency_weights(recency, task))  # type: ignore[arg-type]
+        weights = torch.tensor(recency_weights(recency, task))
         torch.testing.assert_close(served[task], base + (weights[:, None] * deltas[:task]).sum(dim=0))
 
 
