@@ -3,7 +3,9 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -23,23 +25,125 @@ def _name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def _imports(path: Path) -> Iterator[str]:
+@cache
+def _imports(path: Path) -> frozenset[str]:
     """Every module that a file imports, also inside functions and under TYPE_CHECKING."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    return frozenset(_imported(ast.walk(ast.parse(path.read_text(encoding="utf-8"))), path))
+
+
+def _imports_at_once(path: Path) -> Iterator[str]:
+    """Modules that a file imports when it is loaded itself: inside of no function, and not for types alone."""
+    return _imported(ast.parse(path.read_text(encoding="utf-8")).body, path)
+
+
+def _imported(nodes: Iterable[ast.AST], path: Path) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
             assert node.module is not None
-            yield node.module
+            named = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (name if name in MODULES else node.module for name in named)
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {_module(path): path for path in SOURCES}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=_name)
 def test_package_imports_nothing_it_must_not(path: Path) -> None:
     package = path.relative_to(ROOT).parts[0]
-    allowed = {"analysis"} if path == ROOT / "study" / "commands" / "report.py" else set()
+    allowed = {"analysis"} if path.is_relative_to(ROOT / "study" / "commands") else set()
     imported = {name.split(".")[0] for name in _imports(path)}
     assert not imported & (FORBIDDEN[package] - allowed)
+    assert not {name.split(".")[0] for name in _imports_at_once(path)} & FORBIDDEN[package]  # commands: when they run
+
+
+def test_no_import_circles() -> None:
+    graph = {name: {one for one in _imports(path) if one in MODULES} - {name} for name, path in MODULES.items()}
+    circles = []
+    while True:
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as error:
+            circle: list[str] = error.args[1]  # each is imported by the next, the first one stands at the end again
+            circles.append(" <- ".join(circle))
+            graph[circle[1]] -= {circle[0]}
+        else:
+            break
+    assert not circles, "\n".join(circles)
+
+
+TRACKERS = ("tracker", "trackers", "tensorboard", "mlflow", "wandb")
+"""What a definition knows of tracking: the table of trackers, and what its rows open; of search, the samplers."""
+
+FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "study": (
+        ("processes", "progress_line", "search.sampler", *(f"tracking.{one}" for one in TRACKERS)),
+        ("definition", "data"),
+        ("planning",),
+        ("results",),
+        ("folder",),
+        ("running", "status", "tracking"),
+        ("search", "export"),
+        ("commands",),
+        ("__main__",),
+    ),
+    "trainables": (
+        ("frozen", "files", "randomness", "tensors", "quiet_logs", "metrics", "runtime"),
+        ("schedules", "streams", "merging", "store"),
+        ("workloads",),
+        ("methods",),
+        ("config",),
+        ("nodes", "costs"),
+        ("dependencies", "history", "lineages", "train"),
+        ("build",),
+        ("cycle",),
+        ("__main__",),
+    ),
+    "analysis": (
+        ("arrays", "roles"),
+        ("configs",),
+        ("pareto", "uncertainty"),
+        ("tables", "surfaces"),
+        ("plane",),
+        ("frontier",),
+        ("tasks", "importance", "findings", "advice"),
+        ("evaluation",),
+        ("writing",),
+        ("drawing",),
+        ("report",),
+        ("__main__",),
+    ),
+}
+"""The rooms of a package from the ground up: folders, files at its top, and single files of a room that stand lower.
+
+A file imports from its own floor and from those below.
+"""
+
+
+def _floor(module: str) -> int:
+    package, _, rest = module.partition(".")
+    names = [".".join(rest.split(".")[:length]) for length in (2, 1)]  # a file that has a floor of its own comes first
+    found = [i for name in names for i, floor in enumerate(FLOORS[package]) if name in floor]
+    assert found, f"{module}: on no floor of {package}; give it one in FLOORS"
+    return found[0]
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_rooms_import_from_their_own_floor_and_from_those_below(package: str) -> None:
+    upward = [
+        f"{name} -> {one}"
+        for name, path in MODULES.items()
+        for one in sorted(_imports(path))
+        if name.startswith(f"{package}.") and one.startswith(f"{package}.") and one in MODULES
+        if _floor(one) > _floor(name)
+    ]
+    assert not upward, "\n".join(upward)
 
 
 CONFIG = {
@@ -77,7 +181,7 @@ def test_file_is_a_noun_and_says_what_it_is(path: Path) -> None:
                 "trainables.cycle",
                 "trainables.workloads",
                 "study.planning.plan",
-                "study.definition.study",
+                "study.definition.files",
             ),
         ),
     ],

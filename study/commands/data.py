@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from study.commands.imports import importing, say
+from study.commands.console import JsonListOption, JsonOption, note, say
+from study.commands.imports import importing
 
 CHECK_EXAMPLES = """Examples:
 
@@ -37,25 +38,19 @@ def check_manifest(
     decode: Annotated[
         bool, typer.Option("--decode/--no-decode", help="Decode every image; without, they are only read and hashed.")
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object, for programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Count what a manifest has, and name all that is wrong with it and with its images. Nothing is changed.
 
     Exit status 0 when a study can use it, else 2.
     """
-    from study.data.check import check, table
+    from study.data.check import check, lines
 
     found = check(path, decode=decode)
     if as_json:
         typer.echo(found.as_json())
     else:
-        for line in table(found.counts):
-            say(line)
-        for problem in found.problems:
-            say(f"{'wrong' if problem.fatal else 'note'}: {problem}")
-            for example in found.examples.get(problem.what, ()):
-                say(f"  {example}")
-        typer.echo("a study can use it" if found.usable else "a study cannot use it")
+        say("\n".join(lines(found)))
     if not found.usable:
         raise typer.Exit(2)
 
@@ -92,7 +87,7 @@ def verify_manifest(
     folder: Annotated[Path, typer.Option("--dir", "-d", help="Folder that keeps what was trained and scored.")] = Path(
         "runs/verify"
     ),
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list, for programs.")] = False,
+    as_json: JsonListOption = False,
 ) -> None:
     """Fine-tune on each data set of group adapt alone and say whether its own score rises (arXiv 2408.14471, 3.4).
 
@@ -102,15 +97,15 @@ def verify_manifest(
     from study.data.intact import require_images
     from study.data.verify import as_json as written
     from study.data.verify import verify
+    from study.definition.files import with_whole_paths
     from study.definition.resources import Resources
-    from study.definition.study import placed
     from trainables.config import Clip
     from trainables.frozen import parse
     from trainables.store.store import LocalStore
     from trainables.workloads.clip.opening import open_clip_workload
 
     named = {"name": model} if pretrained is None else {"name": model, "pretrained": pretrained}
-    workload = placed(parse(Clip, {"model": named, "data": str(path)}, source="verify"), Path.cwd())
+    workload = with_whole_paths(parse(Clip, {"model": named, "data": str(path)}, source="verify"), Path.cwd())
     runtime = Resources().here()
     runtime.apply()
     require_images(workload, runtime.cache)
@@ -127,14 +122,12 @@ def verify_manifest(
     ):
         verdicts.append(one)
         if not as_json:
-            change = f"{one.metric} {100 * one.before:.1f} % -> {100 * one.after:.1f} % after {one.steps} steps"
-            say(f"{one.dataset}: {change}; {'rises' if one.rises else 'DOES NOT RISE'}")
+            say(one.in_words())
     if as_json:
         typer.echo(written(verdicts))
     if not all(one.rises for one in verdicts):
-        typer.echo(
+        note(
             f"full fine-tuning at lr {lr:g} for {epochs:g} epochs in batches of {batch_size}: before you distrust the "
-            "data, try a larger --lr, more --epochs, or a smaller --batch-size",
-            err=True,
+            "data, try a larger --lr, more --epochs, or a smaller --batch-size"
         )
         raise typer.Exit(1)

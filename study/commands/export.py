@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from study.commands.console import FolderArgument, note, warn
 from study.folder.folder import Folder
 from study.planning.plan import Plan, PlannedTrial
 from study.results.labels import in_words, varying_axes
@@ -21,7 +22,7 @@ retune export runs/demo --optuna demo.log && optuna-dashboard demo.log"""
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.", show_default=False)],
+    folder: FolderArgument,
     trial: Annotated[
         str | None, typer.Option(help="A trial's id, or the first letters of it.", show_default=False)
     ] = None,
@@ -67,12 +68,12 @@ def export(
 
     from study.export.checkpoint import export_weights
 
-    store = home.store(_warn)
+    store = home.store(warn)
     after = last if task is None else task
     identity = identify(definition.workload)
     served = list(lineage(planned.trial.config, identity))[after].served
     if train := needs_of([served], store.keys("updates"), identity.anatomy).train:
-        _warn(f"{len(train)} updates of this trial are not in the store and are trained now")
+        warn(f"{len(train)} updates of this trial are not in the store and are trained now")
     runtime = definition.resources.here()
     exported = export_weights(
         planned.trial.config,
@@ -88,8 +89,8 @@ def export(
         f"{out}: weights of trial {planned.trial.id} ({in_words(planned, varying_axes(full))}) after task {after}"
     )
     typer.echo(f"AKA {100 * scores.aka:.2f} %, AZS {100 * scores.azs:.2f} %")
-    for note in exported.notes:
-        typer.echo(f"note: {note}", err=True)
+    for one in exported.notes:
+        note(f"note: {one}")
 
 
 def _export_study(folder: Path, out: Path) -> None:
@@ -110,7 +111,3 @@ def _trial_named(full: Plan, name: str) -> PlannedTrial:
         known_ids = "\n  ".join(f"{planned.trial.id}  {in_words(planned, varying)}" for planned in some)
         raise ConfigError(f"--trial: {name!r} is {said}; tables/trials.parquet lists all ids, such as\n  {known_ids}")
     return matches[0]
-
-
-def _warn(message: str) -> None:
-    typer.echo(f"warning: {message}", err=True)

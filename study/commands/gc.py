@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 
-from study.commands.report import FolderArgument
-from study.commands.run import warn
+from study.commands.console import FolderArgument, JsonOption, warn
 from study.definition.study import KEEPS
 from study.folder.folder import Folder, folder_lock
-from study.folder.retention import Holdings, look
+from study.folder.retention import Holdings, holdings_of
 from trainables.frozen import ConfigError
 
 
@@ -25,7 +24,7 @@ def gc(
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Free it; otherwise it is only said.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object, for programs.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say how many updates of a study's store need not stay, by retention, and with --yes free them.
 
@@ -40,7 +39,7 @@ def gc(
     with folder_lock(folder):
         store = home.store(warn)
         store.check(writable=yes)
-        holdings = look(store, home, definition)
+        holdings = holdings_of(store, home, definition)
         free = holdings.freeable(chosen)
         for key in free if yes else ():
             store.delete("updates", key)

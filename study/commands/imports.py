@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from study.commands.console import say
 from trainables.frozen import ConfigError
 
 if TYPE_CHECKING:
@@ -417,7 +418,7 @@ def _import(
 ) -> None:
     from study.data.check import counts, table
     from study.data.importers import KINDS
-    from study.data.importers.intake import Target, take_in
+    from study.data.importers.intake import Target, write_manifest
 
     if append and overwrite:
         raise ConfigError("--append adds to the manifest and --overwrite replaces it; give one of them")
@@ -425,7 +426,7 @@ def _import(
     target = Target(out=out, mode=mode, on_bad=on_bad, decode=decode)
     if kind in ("webdataset", "fif"):  # headers of a million members take minutes
         say(f"reading {path} ...", err=True)
-    outcome = take_in(KINDS[kind].read(path, options), target)
+    outcome = write_manifest(KINDS[kind].read(path, options), target)
     for line in table(counts(outcome.added)):
         say(line)
     _tell_skipped(outcome.skipped, target.skipped)
@@ -445,8 +446,3 @@ def _tell_skipped(skipped: "tuple[Skipped, ...]", listed: Path) -> None:
     parts = [f"{images} images"] * bool(images) + [f"{imageless} entries without images"] * bool(imageless)
     if parts:
         say(f"passed over: {' and '.join(parts)}, which nothing uses; they are listed in {listed}", err=True)
-
-
-def say(line: str, *, err: bool = False) -> None:
-    """Print a line in characters that any terminal can take, also of names that are no text."""
-    typer.echo(line.encode("utf-8", "backslashreplace").decode(), err=err)

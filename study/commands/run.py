@@ -1,4 +1,4 @@
-"""The commands `retune fetch` and `retune run`: make ready what a study needs, and run what its store lacks."""
+"""The command `retune run`: runs what the store of a study lacks."""
 
 import os
 import platform
@@ -7,64 +7,40 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from importlib import metadata
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
-from study.definition.study import StudyDefinition, load, presets
-from study.folder.folder import Folder, claim, store_of
+from study.commands.console import (
+    CacheOption,
+    DirOption,
+    StudyArgument,
+    bounded,
+    folder_of,
+    known_in,
+    require_images,
+    warn,
+)
+from study.definition.files import load
+from study.definition.study import StudyDefinition
+from study.folder.folder import Folder, claim
 from study.folder.store_limit import kept_within
-from study.planning.plan import Known, Plan, PlannedTrial, known, make_plan
+from study.planning.plan import Known, Plan, PlannedTrial, make_plan, stored_keys
+from study.processes import end_children, gentle_end
 from study.results.labels import in_words, varying_axes
 from study.results.tables import Tables, make_tables, write
-from study.running.progress import Progress, clock_time
-from study.running.run import Executor, RunError, end_children, gentle_end, run_trials, usable_cpus
+from study.running.progress import Progress
+from study.running.run import Executor, run_trials
 from study.search.check import check_search
 from study.search.start import source_of
 from study.tracking.companion import tracked
 from study.tracking.trackers import require_libraries
-from trainables.config import Clip
 from trainables.frozen import ConfigError
-from trainables.runtime import cache_folder
 from trainables.store import leases
-from trainables.store.store import MemoryStore, open_store
+from trainables.store.store import open_store
 
-StudyArgument = Annotated[
-    str, typer.Argument(metavar="STUDY", help=f"A YAML file, or a preset: {', '.join(presets())}.", show_default=False)
-]
-DirOption = Annotated[
-    Path | None, typer.Option("--dir", "-d", help="The study's folder.", show_default="runs/<name of the study>")
-]
-CacheOption = Annotated[
-    float | None,
-    typer.Option(
-        help="Most 1e9 bytes of decoded images here.", show_default="the study's, or half of the free disk", min=0
-    ),
-]
 _ROUNDS = 3
 """More than one only when a file of the store is damaged while the study runs."""
-
-
-def fetch(study: StudyArgument, cache_gb: CacheOption = None) -> None:
-    """Make ready what a study needs: download weights it names, index its manifest, decode its images into the cache.
-
-    Only this command uses the network, besides importing from a hub. Trials download nothing; images that are missing
-    they decode as they go.
-    """
-    from study.data.fetch import fetch as make_ready
-
-    definition, _ = load(study)
-    runtime = _bounded(definition, cache_gb).resources.here()
-    done = make_ready(definition.workload, runtime, workers=usable_cpus(), tell=lambda line: typer.echo(line, err=True))
-    typer.echo(
-        f"{done.images} images, {done.cached} decoded in the cache ({done.cache_bytes / 1e9:.2f} GB), "
-        f"{clock_time(done.seconds)}"
-    )
-    for line in done.bad[:10]:
-        warn(line)
-    if done.bad:
-        raise RunError(f"{len(done.bad)} images cannot be decoded; `retune data check` lists them")
 
 
 def run(
@@ -90,7 +66,7 @@ def run(
 
         require_address(address)
     definition, source = load(study)
-    definition = _bounded(definition, cache_gb)
+    definition = bounded(definition, cache_gb)
     require_libraries(definition.tracking, source)
     check_search(definition, source)
     path = folder_of(definition, folder)
@@ -115,7 +91,7 @@ def run(
 def _run(
     full: Plan, definition: StudyDefinition, home: Folder, *, executor: Executor, address: str | None
 ) -> tuple[Tables, bool]:
-    """Run what is missing, and say whether all is done then; damaged scores are computed again in a second round."""
+    """Run the trials that are missing, and say whether the study is done then; damaged scores take a second round."""
     store = home.store()
     store.sweep()
     home.log("run_started", study=definition.name, trials=len(full.trials), executor=executor, versions=_versions())
@@ -123,7 +99,7 @@ def _run(
     failed: dict[str, str] = {}
     told = _tell_damage(home, 0)
     for _ in range(_ROUNDS):
-        have = known(store)
+        have = stored_keys(store)
         names: dict[str, str] = {}
         progress = _progress(full, have, home, failed, names)
         source = source_of(
@@ -178,16 +154,11 @@ def _progress(full: Plan, have: Known, home: Folder, failed: Collection[str], na
 
 
 def _tell_damage(home: Folder, told: int) -> int:
-    """Tell the user of damaged files that this run has met, in any process; returns how many it has told by now."""
+    """Warn of damaged files that any process of this run has met; returns how many have been told of by now."""
     rows = [row for row in home.last_run() if row["event"] == "damaged"]
     for row in rows[told:]:
         warn(str(row["message"]))
     return len(rows)
-
-
-def warn(message: str) -> None:
-    """Print a warning beside what a command says."""
-    typer.echo(f"warning: {message}", err=True)
 
 
 def _finish(tables: Tables, home: Folder, *, is_done: bool) -> None:
@@ -208,35 +179,6 @@ def _finish(tables: Tables, home: Folder, *, is_done: bool) -> None:
     stopped = sum(row["status"] == "stopped" for row in tables.trials)
     early = f", {stopped} of them stopped early" if stopped else ""
     typer.echo(f"done: {len(tables.trials)} trials{early}; write the report with: retune report {home.path}", err=True)
-
-
-def known_in(definition: StudyDefinition, path: Path) -> Known:
-    """What the store of a study holds, which may not be there yet, nor its folder."""
-    if definition.store is None and not path.is_dir():
-        return known(MemoryStore())
-    store = open_store(store_of(definition, path), warn)
-    store.check(writable=False)
-    return known(store)
-
-
-def require_images(definition: StudyDefinition, full: Plan, have: Known) -> None:
-    """Raises: ConfigError: something is left to compute, and images that it needs are gone or have changed."""
-    if isinstance(definition.workload, Clip) and (full.missing(have) or full.is_open):
-        from study.data.intact import require_images as require
-
-        require(definition.workload, cache_folder())
-
-
-def _bounded(definition: StudyDefinition, cache_gb: float | None) -> StudyDefinition:
-    """A definition with the bound of the command line in place of its own."""
-    if cache_gb is None:
-        return definition
-    return definition.model_copy(update={"resources": definition.resources.model_copy(update={"cache_gb": cache_gb})})
-
-
-def folder_of(definition: StudyDefinition, folder: Path | None) -> Path:
-    """The folder of a study, where none is given."""
-    return folder if folder is not None else Path("runs") / definition.name
 
 
 def _versions() -> dict[str, str]:

@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from study.commands.console import FolderArgument
 from study.folder.folder import Folder
 from study.status.observer import Observer
 from study.status.status import Status
@@ -32,8 +32,8 @@ Waste: the time of attempts that failed, were killed or interrupted, from the
 last task on that each had finished; what was finished is never computed again."""
 
 
-def show_status(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A study's folder.", show_default=False)],
+def status(
+    folder: FolderArgument,
     watch: Annotated[bool, typer.Option("--watch", help="Look again until the run has ended, or Ctrl-C.")] = False,
     trials: Annotated[bool, typer.Option("--trials", help="List every trial.")] = False,
     as_json: Annotated[
@@ -54,7 +54,7 @@ def show_status(
         return "\n".join(lines(now, folder=str(folder), trials=trials))
 
     if not watch:
-        now = observer.look()
+        now = observer.take_status()
         typer.echo(now.as_json() if as_json else text(now))
     elif as_json:
         for now in _looks(observer, every or 0.0 if every is not None else _FILE_SECONDS):
@@ -70,7 +70,7 @@ def _looks(observer: Observer, pause: float) -> Iterator[Status]:
     """Statuses until the run has ended."""
     while True:
         began = time.monotonic()
-        now = observer.look()
+        now = observer.take_status()
         yield now
         if not now.live:
             return
@@ -78,7 +78,7 @@ def _looks(observer: Observer, pause: float) -> Iterator[Status]:
 
 
 def _renew(looks: Iterator[Status], text: Callable[[Status], str]) -> None:
-    """One block, renewed in place; what does not fit on the screen is cut while it is renewed, and not at the end."""
+    """Show the status as one block that is renewed in place; it is cut to the screen until the last one."""
     with Live(console=Console(highlight=False), auto_refresh=False) as live:
         for now in looks:
             live.update(Text(text(now), no_wrap=True, overflow="ellipsis"), refresh=True)

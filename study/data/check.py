@@ -1,7 +1,7 @@
 """A manifest checked: counts of its data sets, and all that is wrong with it and its images. Nothing is dropped."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ _GONE = "cannot be read"
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """A data set: its classes and images. `classes` are all that it knows, also those without images."""
+    """A data set with the numbers of its classes and images; classes without images count, too."""
 
     name: str
     group: str
@@ -43,11 +43,11 @@ class Checked:
 
     @property
     def usable(self) -> bool:
-        """Whether nothing is fatal."""
+        """Whether a study can use the manifest: no problem is fatal."""
         return not any(one.fatal for one in self.problems)
 
     def as_json(self) -> str:
-        """For programs."""
+        """The result of the check as a JSON object."""
         problems = [
             {
                 "what": one.what,
@@ -131,8 +131,17 @@ def table(found: Sequence[Counts]) -> list[str]:
     ]
 
 
+def lines(found: Checked) -> Iterator[str]:
+    """The counts, the problems with examples, and whether a study can use the manifest, in lines of text."""
+    yield from table(found.counts)
+    for problem in found.problems:
+        yield f"{'wrong' if problem.fatal else 'note'}: {problem}"
+        yield from (f"  {example}" for example in found.examples.get(problem.what, ()))
+    yield "a study can use it" if found.usable else "a study cannot use it"
+
+
 def _of_images(frame: pd.DataFrame, root: Path, *, decode: bool) -> tuple[list[Problem], dict[str, tuple[str, ...]]]:
-    """Images that are missing, undecodable, or others than those that were imported."""
+    """Problems with images: missing, undecodable, or changed since the import."""
     places: list[tuple[int, Source]] = []
     for i, place in enumerate(sources(frame, root)):
         if place is not None and frame["split"].iloc[i] != "label":

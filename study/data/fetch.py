@@ -19,7 +19,7 @@ _PART = 512
 
 @dataclass(frozen=True, kw_only=True)
 class Fetched:
-    """What is ready: images of the data, those in the cache, and those that cannot be decoded with the reason."""
+    """What was made ready: numbers of images in the data and in the cache, and why some images cannot be decoded."""
 
     images: int
     cached: int

@@ -4,7 +4,6 @@ What is wrong with an image is a text beside its row; nothing is raised for it.
 """
 
 import hashlib
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,28 +13,25 @@ from typing import Any, TextIO
 
 import pandas as pd
 
-from study.processes import spread
-from study.running.progress import clock_time
-from study.running.run import usable_cpus
+from study.processes import spread, usable_cpus
+from study.progress_line import ProgressLine, clock_time
 from trainables.workloads.clip.data.images import ImageError, Source, decoded, encoded
 
 _AT_ONCE = 32
 _WORTH_PROCESSES = 1000
 """Images from which on the start of processes pays."""
-_TERMINAL_SECONDS = 0.2
-_LOG_SECONDS = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
-    """What an image is: the hash of its bytes, and what is wrong with it; one of them is None."""
+    """The result of looking at an image: the hash of its bytes, or what is wrong with it."""
 
     sha256: str | None = None
     wrong: str | None = None
 
 
 class Meter:
-    """One line that says how many images are read (or otherwise done), renewed in place on a terminal."""
+    """Counts images that are read (or otherwise done), and tells it in one line."""
 
     def __init__(
         self,
@@ -45,33 +41,24 @@ class Meter:
         *,
         done: str = "read",
     ) -> None:
-        self._total, self._out, self._clock = total, sys.stderr if out is None else out, clock
-        self._word = done
+        self._total, self._line, self._word = total, ProgressLine(out, clock), done
         self._done = 0
-        self._began = self._last = clock()
 
     def add(self, count: int) -> None:
-        """So many more are done."""
+        """Count images that have been done."""
         self._done += count
-        now = self._clock()
-        if self._done < self._total and now - self._last < (_TERMINAL_SECONDS if self._out.isatty() else _LOG_SECONDS):
-            return
-        self._last = now
-        self._out.write(f"\r\x1b[2K{self.line()}" if self._out.isatty() else f"{self.line()}\n")
-        if self._done == self._total and self._out.isatty():
-            self._out.write("\n")
-        self._out.flush()
+        self._line.show(self.line, is_last=self._done >= self._total)
 
     def line(self) -> str:
-        """The line."""
-        elapsed = self._clock() - self._began
+        """The line to show: how many images are done, the rate, and the time left."""
+        elapsed = self._line.elapsed
         rate = self._done / elapsed if elapsed > 0 else 0.0
         left = clock_time((self._total - self._done) / rate) if rate > 0 else "?"
         return f"{self._done}/{self._total} images {self._word}, {rate:.0f} images/s, {left} left"
 
 
 def sources(rows: pd.DataFrame, root: Path) -> list[Source | None]:
-    """Where the images of a manifest's rows are; None of rows that have none. Relative paths start from `root`.
+    """The places of the images of a manifest's rows, None for rows without an image; relative paths start from `root`.
 
     A place of values that are no place, such as a number for a path, is none; `manifest.problems` names them.
     """

@@ -19,7 +19,7 @@ _MANY = 1000
 
 
 def require_images(workload: Clip, cache: Path) -> None:
-    """Make sure that the images of a workload's manifest are what they were.
+    """Make sure that the images of a workload's manifest are there and have not changed.
 
     Raises:
         ConfigError: some are gone or have changed; how many, and which.

@@ -33,7 +33,7 @@ _LONGEST = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
-    """An image of the page, as a data URI, or why it has none; and what is said of it."""
+    """An image on the page with its caption: a data URI, or the reason why there is none."""
 
     uri: str | None
     width: int
@@ -112,7 +112,7 @@ def render(frame: pd.DataFrame, path: Path, *, samples: int, seed: int) -> str:
 
 
 def _drawn(frame: pd.DataFrame, name: str, samples: int, seed: int) -> list[int]:
-    """Rows of images of a data set, in their order; as many of train as of test where there are enough."""
+    """Rows drawn from a data set's images, in their order; half of train and half of test where there are enough."""
     rows = frame[(frame["dataset"] == name) & (frame["split"] != "label")]
     some: list[int] = []
     for split in ("test", "train"):

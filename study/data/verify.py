@@ -36,6 +36,11 @@ class Verdict:
         """Whether the data set teaches what it is scored on."""
         return self.after > self.before
 
+    def in_words(self) -> str:
+        """The verdict as a line of text."""
+        change = f"{self.metric} {100 * self.before:.1f} % -> {100 * self.after:.1f} % after {self.steps} steps"
+        return f"{self.dataset}: {change}; {'rises' if self.rises else 'DOES NOT RISE'}"
+
 
 def verify(
     workload: ClipWorkload,
@@ -48,7 +53,7 @@ def verify(
     lr: float,
     seed: int = 0,
 ) -> Iterator[Verdict]:
-    """A verdict for each adapt data set, as it is reached.
+    """Fine-tune on each data set of group adapt, and yield the verdicts one by one.
 
     Args:
         workload: model and data.

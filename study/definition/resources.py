@@ -30,8 +30,8 @@ def _share_or_whole(gpus: float) -> float:
 Gpus = Annotated[float, Field(ge=0), AfterValidator(_share_or_whole)]
 
 
-class Held(Frozen):
-    """What the trials of one method hold; what is left out is as the study has it."""
+class MethodResources(Frozen):
+    """What the trials of one method hold; keys that are left out are as for all trials of the study."""
 
     cpus: float | None = Field(default=None, gt=0)
     gpus: Gpus | None = None
@@ -58,7 +58,7 @@ class Resources(Frozen):
     gpus: Gpus | None = Field(default=None, description="default: 1 where there is a GPU, else 0")
     memory_gb: float | None = Field(default=None, gt=0)
     custom: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
-    by_method: dict[str, Held] = Field(default_factory=dict)
+    by_method: dict[str, MethodResources] = Field(default_factory=dict)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     cache_gb: float | None = Field(
         default=None, ge=0, description="most 1e9 bytes of decoded images on a machine; default: half of its free disk"
@@ -103,7 +103,7 @@ class Resources(Frozen):
         Returns:
             No resource of which it asks nothing.
         """
-        held = self.by_method.get(method, Held())
+        held = self.by_method.get(method, MethodResources())
         own = 1.0 if self.gpus is None and self.is_on_gpu(gpus=gpus) else self.gpus or 0.0
         memory = self.memory_gb if held.memory_gb is None else held.memory_gb
         asked = {
@@ -123,7 +123,7 @@ class Resources(Frozen):
         )
 
     def here(self) -> Runtime:
-        """The same for what this process does beside a study, such as a plan: without GPUs that it does not have."""
+        """The runtime for this process's own work on a study, such as planning; without a GPU here it is on the CPU."""
         import torch
 
         gpus = torch.cuda.device_count()

@@ -13,7 +13,7 @@ OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
 
 
 class Constraints(Frozen):
-    """What a config has to keep to; the most that is allowed.
+    """Upper bounds that a config has to keep.
 
     Attributes:
         retention_loss: AZS of the zero-shot model minus AZS of what is served in the end, a fraction.
@@ -28,7 +28,7 @@ class Constraints(Frozen):
 
 
 class Plateau(Frozen):
-    """A search that brings nothing any more: `trials` configs in a row that add no more than `by`.
+    """A plateau of a search: `trials` configs in a row that add no more than `by`.
 
     Attributes:
         trials: configs in a row.
@@ -41,7 +41,7 @@ class Plateau(Frozen):
 
 
 class Stop(Frozen):
-    """When a search ends; the first that holds. Anchors do not count, nor what earlier studies have trained.
+    """When a search ends: as soon as one of the bounds is reached. Anchors and trials of earlier studies do not count.
 
     Until then configs begin, each on all first blocks, so that a search takes a little more than it was asked for.
 

@@ -1,23 +1,16 @@
-"""A study's definition: the YAML that a user writes, validated and frozen."""
+"""A study's definition as a value: what a user writes, validated and frozen."""
 
-import re
-from collections.abc import Iterator, Mapping
-from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self, get_args
 
-import yaml
 from pydantic import Field, field_validator, model_validator
 
 from search_spaces.space import Scalar, Values
 from study.definition.resources import Resources
 from study.definition.search import EarlyStopping, Search
 from study.tracking.trackers import TRACKERS
-from trainables.config import Clip, Learnt, Pocket, Subset
-from trainables.frozen import ConfigError, FieldError, Frozen, OneOf, parse, suggestion
-from trainables.store.store import is_address
-
-PRESETS = resources.files("search_spaces.presets")
+from trainables.config import Learnt, Pocket, Subset
+from trainables.frozen import FieldError, Frozen, OneOf
 
 
 class Block(Frozen):
@@ -28,7 +21,7 @@ class Block(Frozen):
 
 
 class Budget(Frozen):
-    """Steps by price: every method gets as many as its share of one budget buys. One of the four.
+    """A budget that says how many steps each method gets; exactly one of the four kinds is given.
 
     Attributes:
         total_mafs: memory-adjusted FLOPs of the whole stream (arXiv 2408.14471, section 4).
@@ -53,7 +46,7 @@ class Budget(Frozen):
 
     @property
     def kind(self) -> str:
-        """Which of the four it is."""
+        """The name of the budget's kind, one of the four."""
         return next(name for name in _BUDGETS if getattr(self, name) is not None)
 
 
@@ -61,7 +54,7 @@ _BUDGETS = ("total_mafs", "total_flops", "steps_per_task", "relative_to_full_ste
 
 
 class LrScaling(Frozen):
-    """Learning rates that were chosen at another batch size.
+    """How learning rates that were chosen at one batch size are scaled to others.
 
     Attributes:
         rule: "linear" or "sqrt" of the ratio of batch sizes.
@@ -124,7 +117,7 @@ class StudyDefinition(Frozen):
     @field_validator("fixed", "joint", mode="before")
     @classmethod
     def _one_value_an_axis(cls, value: object) -> object:
-        """One value each; said here because the union of allowed types would say it once for each of them."""
+        """Check that each axis has one value; pydantic itself would say it once for every allowed type."""
         for name, one in value.items() if isinstance(value, Mapping) else ():
             if not _is_value(name, one):
                 raise FieldError(name, f"{one!r} given; one value is needed here, lists belong in grid")
@@ -133,7 +126,7 @@ class StudyDefinition(Frozen):
     @field_validator("grid", mode="before")
     @classmethod
     def _lists_of_values(cls, value: object) -> object:
-        """A list of products; each axis has a value or a list of values."""
+        """Check that a grid is a list of products, in which each axis has a value or a list of values."""
         if value is None:
             return value
         if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
@@ -148,7 +141,7 @@ class StudyDefinition(Frozen):
     @field_validator("blocks", mode="before")
     @classmethod
     def _count_of_blocks(cls, value: object) -> object:
-        """A number stands for that many pairs of seed and order."""
+        """Make n pairs of seed and order from a number n of blocks."""
         if isinstance(value, int) and not isinstance(value, bool):
             if value < 1:
                 raise ValueError("at least one block is needed")
@@ -202,124 +195,3 @@ class StudyDefinition(Frozen):
 
 def _is_value(axis: str, value: object) -> bool:
     return isinstance(value, str | int | float | None) or (axis == "arguments" and isinstance(value, Mapping))
-
-
-# -- reading and writing -----------------------------------------------------------------------------------------------
-
-
-def load(study: str) -> tuple[StudyDefinition, str]:
-    """The definition that `study` names (a YAML file or a preset), and a name of its source for messages.
-
-    Raises:
-        ConfigError: there is no such file or preset, or it is not valid.
-    """
-    path = Path(study)
-    if path.is_file():
-        return read(path), str(path)
-    if (path / "study.yaml").is_file():
-        raise ConfigError(f"{study}: a study's folder; its definition is {study}/study.yaml, to run with --dir {study}")
-    preset = PRESETS / f"{study}.yaml"
-    if re.fullmatch(r"[\w-]+", study) and preset.is_file():
-        return _parse(preset.read_text(), f"preset {study}"), f"preset {study}"
-    meant = suggestion(study, presets())
-    raise ConfigError(f"{study}: neither a YAML file nor a preset; {meant}presets: {', '.join(presets())}")
-
-
-def presets() -> list[str]:
-    """Names of the presets."""
-    return sorted(path.name.removesuffix(".yaml") for path in PRESETS.iterdir() if path.name.endswith(".yaml"))
-
-
-def read(path: Path) -> StudyDefinition:
-    """The definition in a YAML file.
-
-    Raises:
-        ConfigError: the file cannot be read or is not valid.
-    """
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    try:
-        definition = _parse(text, str(path))
-    except ConfigError as error:
-        if path.name != "study.yaml" or not (path.parent / "store").is_dir():
-            raise
-        raise ConfigError(f"{error}\n{recovery(path.parent)}") from error
-    folder, search = path.resolve().parent, definition.search
-    if search is not None:
-        search = search.model_copy(update={"warm_start": [str(folder / one) for one in search.warm_start]})
-    of = definition.workload
-    placing = {
-        "workload": placed(of, folder) if isinstance(of, Clip) else of,
-        "search": search,
-        "store": _placed_store(definition.store, folder),
-    }
-    return definition.model_copy(update=placing)
-
-
-def _placed_store(store: str | None, folder: Path) -> str | None:
-    """A store's folder by its whole path; users name it as seen from `folder`."""
-    return store if store is None or is_address(store) else str(folder / Path(store).expanduser())
-
-
-def recovery(folder: Path) -> str:
-    """What to do about a study's folder whose definition is broken or gone, but not what was trained by it."""
-    return (
-        f"the store of {folder} is intact: remove study.yaml if it is there, and run the definition that made the "
-        f"folder again, which computes only what is missing: retune run STUDY --dir {folder}"
-    )
-
-
-def placed(workload: Clip, folder: Path) -> Clip:
-    """A workload whose files are named by their whole path; users name them as seen from `folder`."""
-    model = workload.model
-    named = {"name": model.name, "pretrained": model.pretrained or ""}
-    files = {key: str(folder / one) for key, one in named.items() if one and (folder / one).is_file()}
-    if model.name.startswith(LOCAL):
-        files["name"] = f"{LOCAL}{folder / model.name.removeprefix(LOCAL)}"
-    return workload.model_copy(update={"data": str(folder / workload.data), "model": model.model_copy(update=files)})
-
-
-LOCAL = "local-dir:"
-"""Before the folder of a model with its weights."""
-
-
-def dump(definition: StudyDefinition) -> str:
-    """The definition as YAML, with the defaults of its own keys; those of axes stay with `TrialConfig`."""
-    return yaml.safe_dump(definition.canonical(), sort_keys=False, default_flow_style=None, width=100)
-
-
-def differences(old: StudyDefinition, new: StudyDefinition) -> list[str]:
-    """What changed between two definitions, a line a key."""
-    before, after = old.canonical(), new.canonical()
-    return [f"{key}: {before[key]} -> {after[key]}" for key in after if before[key] != after[key]]
-
-
-def _parse(text: str, source: str) -> StudyDefinition:
-    try:
-        value = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{source}: not YAML: {error}") from error
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{source}: a mapping of keys is needed, with at least name and grid")
-    return parse(StudyDefinition, value, source=source)
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2 numbers (1e-3 is one), and an error for a key that is written twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for twice in _repeated(keys):
-            raise yaml.MarkedYAMLError(problem=f"the key {twice!r} is written twice", problem_mark=node.start_mark)
-        return super().construct_mapping(node, deep=deep)
-
-
-def _repeated(keys: list[Any]) -> Iterator[Any]:
-    return (key for i, key in enumerate(keys) if key in keys[:i])
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
-)

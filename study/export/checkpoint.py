@@ -153,7 +153,7 @@ def _model_name(config: TrialConfig) -> str:
 
 
 def _without_folders(value: Any) -> Any:
-    """Files by their names: the folders of this machine mean nothing elsewhere, and are the user's."""
+    """The value with files by name alone: folders of this machine mean nothing elsewhere, and are private."""
     if isinstance(value, dict):
         return {key: _without_folders(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
@@ -173,5 +173,5 @@ def _percent(value: float) -> str:
 
 
 def _cell(text: str) -> str:
-    """A name of the user's in a table of Markdown."""
+    """A text of the user, escaped for a table in Markdown."""
     return "".join(f"\\{one}" if one in r"\`*_{}[]<>()#+-!|~" else one for one in text.replace("\n", " "))

@@ -42,14 +42,14 @@ _WRITER = "retune"
 
 
 def export_study(folder: Folder, out: Path) -> dict[str, int]:
-    """Write the journal, whole or not at all; returns how many configs have which state.
+    """Write the journal, whole or not at all; returns the number of configs in each state.
 
     Raises:
         ConfigError: it is not a study's folder.
         StoreError: the file cannot be written.
     """
     observer = Observer(folder)
-    now = observer.look()
+    now = observer.take_status()
     exported = tuple(_exported(observer, now.by_trial))
     lines = _journal(
         now.study,
@@ -134,7 +134,7 @@ def _exported(observer: Observer, trials: Sequence[TrialStatus]) -> Iterator[Exp
 
 
 def _state(trials: Sequence[TrialStatus]) -> str:
-    """A config is as far as its trials together; one of which some are done, and others wait, is being worked on."""
+    """The state of a config, from its trials together; with some done and others waiting it is running."""
     states = {one.state for one in trials}
     if states == {"done"}:
         return "COMPLETE"
@@ -162,7 +162,7 @@ def _path(planned: Sequence[PlannedTrial], trials: Sequence[TrialStatus], result
 def _constraints(
     asked: Constraints, end: Summary, anchors: Anchors, blocks: Sequence[str], mafs: float | None, flops: float | None
 ) -> Iterator[tuple[str, float]]:
-    """What a search asks of a config, as Optuna has it: kept where it is not above 0."""
+    """The constraints of a search in Optuna's form: a value above 0 breaks the constraint."""
     if asked.retention_loss is not None and all(block in anchors.zero_shot for block in blocks):
         before = mean(anchors.zero_shot[block] for block in blocks)
         yield "retention_loss", before.azs - end.azs - asked.retention_loss
@@ -173,7 +173,7 @@ def _constraints(
 
 
 def _attributes(anchors: Anchors) -> dict[str, Any]:
-    """What Optuna's study says of itself."""
+    """Attributes of the Optuna study as a whole."""
     points = {"zero-shot": anchors.zero_shot, "joint": anchors.joint}
     means = {name: mean(of.values()) for name, of in points.items() if of}
     return {"made by": "retune", **{f"{name} AKA, AZS": [point.aka, point.azs] for name, point in means.items()}}
@@ -198,12 +198,12 @@ def _varying(rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def _plain(value: Any) -> Scalar:
-    """A value as Optuna allows it."""
+    """A value of an axis in a type that Optuna allows."""
     return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else value
 
 
 def distributions(params: Iterable[Mapping[str, Scalar]]) -> dict[str, "BaseDistribution"]:
-    """One distribution a name, over all values that the study has of it: Optuna knows no space that changes."""
+    """One distribution for each name, over all values in the study: Optuna has no spaces that change."""
     values: dict[str, set[Any]] = defaultdict(set)
     for one in params:
         for name, value in one.items():
@@ -285,7 +285,7 @@ def _time(seconds: float | None) -> datetime:
 
 @contextlib.contextmanager
 def _experimental() -> Iterator[None]:
-    """Names of objectives are called experimental; without them they would be called 0 and 1."""
+    """Silence the warning that names of objectives are experimental; without names they would be 0 and 1."""
     from optuna.exceptions import ExperimentalWarning
 
     with warnings.catch_warnings():

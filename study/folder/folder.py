@@ -12,10 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
-from study.definition.study import StudyDefinition, differences, dump, read, recovery
+from study.definition.files import differences, dump, read, recovery
+from study.definition.study import StudyDefinition
 from study.planning.decisions import DecisionFile, Decisions
 from study.planning.plan import Plan, make_plan
-from study.planning.searched import request
+from study.planning.searched import search_digest
 from trainables.files import leftovers, whole
 from trainables.frozen import ConfigError
 from trainables.store.store import Store, StoreError, open_store
@@ -109,7 +110,7 @@ class Folder:
     def ended(self) -> list[str]:
         """Why the search of this study ended; nothing if it did not, or if there is none."""
         definition = self.definition()
-        reason = None if definition.search is None else self.decisions.read().ended.get(request(definition))
+        reason = None if definition.search is None else self.decisions.read().ended.get(search_digest(definition))
         return [] if reason is None else [reason]
 
     def changed(self) -> tuple[int, ...]:

@@ -79,7 +79,7 @@ def _served_last(planned: PlannedTrial, identity: Identity, shared: Shared) -> W
 
 
 def _ends(done: Iterable[PlannedTrial], store: Store) -> Ends:
-    """Where the trials of the grid that are done ended."""
+    """AKA and AZS after the last task, of the trials that are done; anchors are left out."""
     own = {
         planned.steps[-1].full or planned.steps[-1].scores: planned
         for planned in done
@@ -121,7 +121,7 @@ def on_the_frontier(ends: Ends) -> set[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class User:
-    """A study that uses a store, as it said itself.
+    """A study that uses a store, as the study noted it in the store.
 
     Attributes:
         name: that of its folder among the studies of this store.
@@ -146,7 +146,7 @@ class User:
         return self.host == platform.node() and self.folder.parent.is_dir() and not self.folder.is_dir()
 
     def plan(self, store: Store) -> Plan | None:
-        """Its plan as it is now; None where it has another store by now.
+        """The study's plan as it is now; None if the study has moved to another store.
 
         Raises:
             ConfigError: its plan cannot be known here.
@@ -176,7 +176,7 @@ def register(store: Store, home: Folder, definition: StudyDefinition) -> None:
 
 
 def _is_copy(home: Folder, store: Store, name: str) -> bool:
-    """Whether a study's folder has its name from another one, which still is where it was."""
+    """Whether a study's folder is a copy: another folder of the same name still is where the store says."""
     said = None
     with contextlib.suppress(ConfigError):  # what is damaged is written anew
         said = _user(store, _note(name))
@@ -246,12 +246,12 @@ class Holdings:
         return [key for key in self.order if key not in self.stay[keep]]
 
     def bytes_of(self, keys: Iterable[str]) -> int:
-        """What some updates take."""
+        """The bytes of some updates together."""
         return sum(self.sizes.get(key, 0) for key in keys)
 
 
-def look(store: Store, home: Folder, definition: StudyDefinition) -> Holdings:
-    """Look at a store with all studies that use it.
+def holdings_of(store: Store, home: Folder, definition: StudyDefinition) -> Holdings:
+    """Find what a store holds, and what of it has to stay for any study that uses the store.
 
     Raises:
         ConfigError: what another study needs cannot be known here.

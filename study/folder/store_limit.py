@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from study.definition.study import StudyDefinition
 from study.folder.folder import Folder
-from study.folder.retention import look, register
+from study.folder.retention import holdings_of, register
 from trainables.frozen import ConfigError
 from trainables.store.store import LocalStore, Store, StoreError
 
@@ -41,7 +41,7 @@ def kept_within(home: Folder, definition: StudyDefinition, tell: Callable[[str],
 
 
 def _bound(store: Store, definition: StudyDefinition) -> float | None:
-    """Most bytes of updates."""
+    """The bound on bytes of updates in a store; None if there is none."""
     if definition.resources.store_gb is not None:
         return 1e9 * definition.resources.store_gb
     if not isinstance(store, LocalStore):
@@ -75,7 +75,7 @@ class _Keeper:
         size = sum(self._store.sizes("updates").values())
         if size <= self._bound:
             return
-        holdings = look(self._store, self._home, self._definition)
+        holdings = holdings_of(self._store, self._home, self._definition)
         freed, before = 0, size
         for key in holdings.freeable(self._definition.keep):
             if size <= _FREED_TO * self._bound:

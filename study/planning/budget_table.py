@@ -35,7 +35,7 @@ _ACCOUNTINGS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class BudgetRow:
     """A method's budget.
 
     Attributes:
@@ -68,7 +68,7 @@ def rows(
     precision: str,
     accounting: str,
     device: str | None = None,
-) -> list[Row]:
+) -> list[BudgetRow]:
     """Budgets of methods; `total` is in 1e9 memory-adjusted FLOPs for the whole stream.
 
     Memory is estimated on shapes, or with a CUDA `device` measured there.
@@ -124,7 +124,7 @@ def rows(
                     f"{int(one) * mafs * (1 + extra(1)):.4g}"
                 )
         found.append(
-            Row(
+            BudgetRow(
                 method=name,
                 rank=getattr(method.adapter or method.projection, "rank", None),
                 gflops_per_step=cost.flops / GIGA,
@@ -142,13 +142,13 @@ def possible(workload: Workload, rank: int | None) -> tuple[str, ...]:
     return tuple(name for name in DEFAULT if not refusal(_method(name, rank), workload.identity.anatomy))
 
 
-def as_json(found: Sequence[Row]) -> str:
+def as_json(found: Sequence[BudgetRow]) -> str:
     """The rows as a JSON list."""
     listed = [{key: value for key, value in asdict(row).items() if key != "gflops_by"} for row in found]
     return json.dumps(listed, indent=2)
 
 
-def table(found: Sequence[Row], accounting: str) -> Iterator[str]:
+def table(found: Sequence[BudgetRow], accounting: str) -> Iterator[str]:
     """The rows as lines of text."""
     tasks = list(found[0].steps_per_task)
     other = "paper" if accounting == "ours" else "ours"
@@ -208,7 +208,7 @@ def _require(device: str, accounting: str) -> None:
 
 
 def _extra_passes(method: Method, batch_size: int, steps: int, *, paper: bool) -> int:
-    """Passes after the steps of a task; the paper's accounting has them in every step."""
+    """Passes after the steps of a task; none in the paper's accounting, which counts them in every step."""
     if paper or not isinstance(method.penalty, Ewc):
         return 0
     return method.penalty.fisher_batches(batch_size=batch_size, steps=steps)

@@ -36,7 +36,7 @@ _NO_RATE = 1e-12
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """Measured time of updates: of each whatever its steps, such as a first decomposition, and of each pass."""
+    """Measured time of updates: a fixed part of each update, such as a first decomposition, and a part of each pass."""
 
     fixed_seconds: float
     seconds_per_pass: float
@@ -47,7 +47,7 @@ class Pace:
 
 
 class Calibration:
-    """Paces of recipes and of evaluation on this machine, with this device and thread count.
+    """Measures how fast recipes train and models evaluate, on this machine with this device and thread count.
 
     `tell` takes a line before each measurement once they have taken a while; what is kept takes no time again. Steps
     that need more memory than there is are not tried, and have no pace; `too_large` says which, in sentences.
@@ -62,7 +62,7 @@ class Calibration:
         self._machine = [platform.node(), platform.processor(), torch.__version__, runtime.device, runtime.threads]
 
     def pace(self, recipe: Recipe) -> Pace | None:
-        """Pace of a recipe's updates; recipes that cost the same have the same. None: a step does not fit here."""
+        """The pace of a recipe's updates, shared by recipes of the same cost; None if a step does not fit in memory."""
         key = cost_key(recipe, self._workload.identity.base)
         if key not in self._paces:
             self._paces[key] = self._known_or_measured(key, recipe)

@@ -18,7 +18,7 @@ from trainables.store.store import StoreError
 
 @dataclass(frozen=True, kw_only=True)
 class Suggestion:
-    """A config that a search asked for, its number being its place in the file.
+    """A config that a search asked for; its number is its place in the file.
 
     Attributes:
         values: of the axes that the search space names.
@@ -55,13 +55,13 @@ class Decisions:
 
 
 class DecisionFile:
-    """Reads decisions, and adds to them; each is on the disk before it has an effect."""
+    """The file of decisions, read and added to; each decision is on the disk before it has an effect."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def read(self) -> Decisions:
-        """All whole lines."""
+        """The decisions of all whole lines."""
         suggested: list[Suggestion] = []
         blocks: dict[str, int] = {}
         stopped: dict[str, int] = {}
@@ -86,7 +86,7 @@ class DecisionFile:
         return Decisions(suggested=tuple(suggested), blocks=blocks, stopped=stopped, closed=closed, ended=ended)
 
     def suggest(self, suggestion: Suggestion) -> None:
-        """A config is asked for."""
+        """Note that a config is asked for."""
         row: dict[str, Any] = {"values": dict(suggestion.values), "config": suggestion.config}
         if suggestion.refused:
             row["refused"] = dict(suggestion.refused)
@@ -97,23 +97,23 @@ class DecisionFile:
         self._add("suggest", row)
 
     def run_on(self, blocks: Mapping[str, int]) -> None:
-        """Configs run on so many blocks: one line, so that a crash leaves all or nothing of it."""
+        """Note on how many blocks configs run; in one line, so that a crash leaves all or nothing of it."""
         self._add("blocks", {"blocks": dict(blocks)})
 
     def stop(self, trial: str, task: int, reason: str) -> None:
-        """A trial ends with a task."""
+        """Note that a trial ends with a task."""
         self._add("stop", {"trial": trial, "task": task, "reason": reason})
 
     def close(self, asked: str, reason: str) -> None:
-        """A search asks for no more configs."""
+        """Note that a search asks for no more configs."""
         self._add("close", {"asked": asked, "reason": reason})
 
     def end(self, asked: str, reason: str) -> None:
-        """A search ends."""
+        """Note that a search ends."""
         self._add("end", {"asked": asked, "reason": reason})
 
     def reopen(self, asked: str) -> None:
-        """A search that had ended goes on."""
+        """Note that a search that had ended goes on."""
         self._add("reopen", {"asked": asked})
 
     def _rows(self) -> Iterator[dict[str, Any]]:

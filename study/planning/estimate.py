@@ -12,6 +12,7 @@ from study.planning.calibration import Calibration
 from study.planning.plan import Known, Plan, PlannedTrial
 from study.planning.prices import price
 from study.planning.store_peak import peak_bytes
+from study.progress_line import clock_time
 from trainables.config import Recipe
 from trainables.costs import update_bytes
 from trainables.methods.method import Method
@@ -147,8 +148,50 @@ def estimate(
     )
 
 
+def lines(found: Estimate, *, keep: Keep) -> Iterator[str]:
+    """The estimate in lines of text; `keep` is what the study keeps of its updates."""
+    yield (
+        f"trials    {found.trials} = {found.configs} configs x {found.blocks} blocks, {found.tasks} tasks each; "
+        f"{found.anchors} anchors"
+    )
+    shared = found.updates_total - found.updates_unique
+    yield (
+        f"updates   {found.updates_unique} unique of {found.updates_total} ({shared} shared), "
+        f"{found.updates_in_store} in the store; {found.steps_unique} steps"
+    )
+    for start, group in found.by_start.items() if len(found.by_start) > 1 else ():
+        yield (
+            f"          start {start + ':':8} {group.trials} trials need {group.updates_total} updates, "
+            f"{group.updates_unique} unique"
+        )
+    yield "steps     a task; FLOPs and MAFs of one; MAFs and training time of a trial"
+    width = max(len(row.method) for row in found.by_method)
+    for row in found.by_method:
+        yield (
+            f"          {row.method:{width}} {_range(row.steps):>5} steps; {row.flops_per_step:.3g}, "
+            f"{row.mafs_per_step:.3g}; {row.mafs_per_trial:.3g}, {time_in_words(row.seconds_per_trial)}"
+        )
+    yield f"scores    {found.evaluations_unique} evaluations, {found.evaluations_in_store} in the store"
+    yield f"FLOPs     {found.flops:.3g}, memory-adjusted {found.mafs:.3g}; to do {found.flops_to_do:.3g}"
+    yield f"time      {time_in_words(found.seconds_to_do)} on {found.workers} workers here"
+    yield (
+        f"bytes     about {found.bytes_to_do / 1e6:.0f} MB more in the store; of updates at once at the most "
+        f"{found.bytes_peak[keep] / 1e6:.0f} MB (keep: {keep}), {found.bytes_peak['all'] / 1e6:.0f} MB if nothing is "
+        "freed"
+    )
+
+
+def time_in_words(seconds: float | None) -> str:
+    """An estimated time; None where a step takes more memory than there is."""
+    return "? (too little memory)" if seconds is None else f"about {clock_time(seconds)}"
+
+
+def _range(steps: Sequence[int]) -> str:
+    return f"{min(steps)}" if min(steps) == max(steps) else f"{min(steps)}-{max(steps)}"
+
+
 def _costs(plan: Plan, prices: Mapping[str, Cost]) -> dict[str, tuple[int, Cost]]:
-    """Passes and the price of one, of each update; updates of a trial have the price of the trial."""
+    """Number of passes and price of one pass, by update; all updates of a trial have the trial's price."""
     return {
         step.update: (step.passes, prices[planned.cost])
         for planned in plan.trials
@@ -158,7 +201,7 @@ def _costs(plan: Plan, prices: Mapping[str, Cost]) -> dict[str, tuple[int, Cost]
 
 
 def _seconds(calibration: Calibration, recipes: Iterable[Recipe]) -> float | None:
-    """Time of updates one after the other; None where one of them does not fit here."""
+    """Time of updates one after the other; None if one of them does not fit in memory here."""
     total = 0.0
     for recipe in recipes:
         pace = calibration.pace(recipe)
@@ -169,7 +212,7 @@ def _seconds(calibration: Calibration, recipes: Iterable[Recipe]) -> float | Non
 
 
 def _large_batches(trials: Sequence[PlannedTrial], workload: Workload) -> Iterator[str]:
-    """Batches that have every training image more than once."""
+    """Warnings of batches that are larger than the training images of the whole stream."""
     images = len(workload.samples(workload.identity.concepts))
     for size in sorted({planned.trial.config.recipe.batch_size for planned in trials}):
         if size > images:

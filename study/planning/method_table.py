@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ ANCHOR_MEANING = "all tasks at once, the upper anchor: full, no buffer, as many 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listed:
+class MethodRow:
     """A row of the table.
 
     Attributes:
@@ -39,9 +39,14 @@ class Listed:
     source: str
 
 
-def methods(workload: Workload) -> list[Listed]:
+def rows(workload: Workload) -> list[MethodRow]:
     """All methods that a model can have, with their defaults, anchors among them."""
     return list(_rows(workload))
+
+
+def as_json(found: Sequence[MethodRow]) -> str:
+    """The rows as a JSON list."""
+    return json.dumps([asdict(row) for row in found], indent=2)
 
 
 def impossible(workload: Workload) -> dict[str, str]:
@@ -50,10 +55,10 @@ def impossible(workload: Workload) -> dict[str, str]:
     return {name: said for name, said in why.items() if said}
 
 
-def table(rows: Sequence[Listed]) -> Iterator[str]:
+def table(found: Sequence[MethodRow]) -> Iterator[str]:
     """The rows as lines of text."""
     cells = [("method", "trains", "parts", "share", "source", "hyperparameters")]
-    for row in rows:
+    for row in found:
         parts = [f"{place} {name}" for place, name in row.parts.items() if place != "trains" and name is not None]
         values = [f"{key}={_shown(value)}" for key, value in row.hyperparameters.items()]
         share = f"{100 * row.trainable_share:.2f} %"
@@ -62,7 +67,7 @@ def table(rows: Sequence[Listed]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
         yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-    names = list(dict.fromkeys(key for row in rows for key in row.hyperparameters))
+    names = list(dict.fromkeys(key for row in found for key in row.hyperparameters))
     yield ""
     for name in (*names, *COMPOSED):
         yield f"{name.ljust(max(map(len, names)))}  {AXES[name].meaning}"
@@ -72,7 +77,7 @@ def _shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else json.dumps(value).strip('"')
 
 
-def _rows(workload: Workload) -> Iterator[Listed]:
+def _rows(workload: Workload) -> Iterator[MethodRow]:
     with torch.device("meta"):
         size = sum(parameter.numel() for parameter in workload.architecture().parameters())
     without = impossible(workload)
@@ -81,7 +86,7 @@ def _rows(workload: Workload) -> Iterator[Listed]:
             continue
         method = named(name)
         trainable = _trainable(method, workload)
-        listed = Listed(
+        listed = MethodRow(
             name=name,
             kind="anchor" if method.is_frozen else "method",
             group=row.group,
@@ -95,7 +100,7 @@ def _rows(workload: Workload) -> Iterator[Listed]:
         yield listed
         if name == "full":
             changes: dict[str, Any] = {"name": "joint", "kind": "anchor", "meaning": ANCHOR_MEANING}
-            yield Listed(**{**vars(listed), **changes})
+            yield MethodRow(**{**vars(listed), **changes})
 
 
 def _trainable(method: Method, workload: Workload) -> int:

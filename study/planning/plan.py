@@ -1,17 +1,17 @@
 """The plan: what a study will build, by name, before anything runs; everything else asks it what is missing."""
 
 import itertools
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from study.definition.search import EarlyStopping
 from study.definition.study import StudyDefinition
 from study.planning.decisions import Decisions
-from study.planning.searched import request, searched
+from study.planning.searched import search_digest, searched
 from study.planning.trials import JOINT, Trial, methods_of, trials
-from study.running.early_stopping import require_rungs
 from trainables.config import Clip, Recipe, Subset
 from trainables.cycle import lineage
 from trainables.frozen import ConfigError
@@ -24,7 +24,7 @@ from trainables.workloads.clip.data import manifest
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedInside:
-    """An evaluation within a task: after how many of its steps, and the key of the scores."""
+    """An evaluation within a task: the number of steps before it, and the key of its scores."""
 
     step: int
     scores: str
@@ -59,7 +59,7 @@ class PlannedStep:
         yield from (one.scores for one in self.inside)
 
     def is_scored(self, known: "Known") -> bool:
-        """Whether all of them are there, so that nothing of the task has to be made."""
+        """Whether all scores of the task are there, so that nothing of the task has to be made."""
         return all(key in known.scores for key in self.all_scores)
 
 
@@ -78,12 +78,12 @@ class PlannedTrial:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether it ends before its stream does."""
+        """Whether the trial ends before its stream does."""
         return self.steps[-1].task < self.trial.config.stream.tasks
 
     @cached_property
     def updates(self) -> tuple[str, ...]:
-        """Keys of its updates, in order."""
+        """Keys of the trial's updates, in order."""
         return tuple(step.update for step in self.steps if step.update is not None)
 
     def is_done(self, known: "Known") -> bool:
@@ -91,7 +91,7 @@ class PlannedTrial:
         return self.cost in known.costs and self.all_scores <= known.scores
 
     def scored_to(self, known: "Known") -> int:
-        """The task up to which all that is served is scored; 0 where not even that is."""
+        """The last task up to which everything that is served is scored; 0 if nothing is."""
         scored = itertools.takewhile(lambda step: step.scores in known.scores, self.steps)
         return max((step.task for step in scored), default=0)
 
@@ -174,7 +174,7 @@ def _growth(trial: Trial) -> str:
 
 
 def make_plan(definition: StudyDefinition, source: str, decisions: Decisions | None = None) -> Plan:
-    """The plan of a study; of a search as far as it has come, and without what early stopping leaves out.
+    """Plan a study: a search as far as it has come, and trials only up to where early stopping ended them.
 
     Raises:
         ConfigError: the definition cannot be planned.
@@ -184,17 +184,27 @@ def make_plan(definition: StudyDefinition, source: str, decisions: Decisions | N
     require_rungs(definition.early_stopping, found, source)
     ends = {} if definition.early_stopping is None else decisions.stopped
     planned = (_until(one, ends.get(one.trial.id)) for one in plan_trials(found, definition, source))
-    is_open = definition.search is not None and request(definition) not in decisions.ended
+    is_open = definition.search is not None and search_digest(definition) not in decisions.ended
     return Plan(trials=tuple(planned), notes=(*_notes(definition), *_joint_notes(definition, found)), is_open=is_open)
 
 
+def require_rungs(settings: EarlyStopping | None, trials: Iterable[Trial], source: str) -> None:
+    """Raises: ConfigError: no trial is long enough to be stopped after one of the tasks."""
+    most = max((trial.config.stream.tasks for trial in trials if trial.kind == "trial"), default=None)
+    if settings is not None and most is not None and settings.at[-1] >= most:
+        raise ConfigError(
+            f"{source}: early_stopping.at: {settings.at} given; trials have {most} tasks, and one can only be stopped "
+            "before its last"
+        )
+
+
 def _until(planned: PlannedTrial, task: int | None) -> PlannedTrial:
-    """A trial that ends with a task; None if it does not end before its stream does."""
+    """The trial cut off after a task; `task` is None if it runs to the end of its stream."""
     return planned if task is None else replace(planned, steps=planned.steps[: task + 1])
 
 
 def _joint_notes(definition: StudyDefinition, found: Sequence[Trial]) -> Iterator[str]:
-    """What a joint anchor takes from the first config where nobody says how it is to be trained."""
+    """A warning if the joint anchor has its learning rate from the first config alone."""
     said = {**definition.fixed, **(definition.joint or {})}
     rates = {trial.config.recipe.optimiser.lr for trial in found if trial.kind == "trial"}
     joint = next((trial.config.recipe.optimiser.lr for trial in found if trial.method == JOINT), None)
@@ -221,8 +231,8 @@ def _notes(definition: StudyDefinition) -> Iterator[str]:
         )
 
 
-def known(store: Store) -> Known:
-    """What a store holds."""
+def stored_keys(store: Store) -> Known:
+    """The keys that a store holds."""
     return Known(updates=store.keys("updates"), scores=store.keys("scores"), costs=store.keys("costs"))
 
 

@@ -7,7 +7,7 @@ from search_spaces.search import SearchSpace
 from search_spaces.space import Scalar
 from study.definition.study import StudyDefinition
 from study.planning.decisions import Decisions, Suggestion
-from study.planning.trials import JOINT, Trial, finished, fixed, joint_anchors, require_steps_once
+from study.planning.trials import JOINT, Trial, as_run, fixed_axes, joint_anchors, require_steps_once
 from trainables.config import TrialConfig
 from trainables.frozen import ConfigError, digest
 
@@ -20,11 +20,13 @@ def space_of(definition: StudyDefinition, source: str) -> SearchSpace:
     """
     assert definition.search is not None
     require_steps_once(definition, definition.search.spaces, source)
-    return SearchSpace(definition.search.spaces, fixed=fixed(definition), workload=definition.workload, source=source)
+    return SearchSpace(
+        definition.search.spaces, fixed=fixed_axes(definition), workload=definition.workload, source=source
+    )
 
 
-def request(definition: StudyDefinition) -> str:
-    """What a search was asked for: as long as it is the same, a search that has ended has ended."""
+def search_digest(definition: StudyDefinition) -> str:
+    """A digest of what a search was asked for; while it is the same, a search that has ended stays ended."""
     whole = definition.canonical()
     return digest({name: whole[name] for name in _ASKED})[:12]
 
@@ -35,14 +37,14 @@ _ASKED = ("search", "early_stopping", "blocks", "fixed", "subset", "lr_scaling",
 
 @dataclass(frozen=True, kw_only=True)
 class Suggested:
-    """A suggestion of this definition with its config, block (0, 0); None of one that makes no config."""
+    """A suggestion with its config on block (0, 0); the config is None if the values make none."""
 
     suggestion: Suggestion
     config: TrialConfig | None
 
     @property
     def id(self) -> str:
-        """The config's id; empty where there is no config."""
+        """The config's id; empty if there is no config."""
         return self.suggestion.config
 
     @property
@@ -54,15 +56,15 @@ class Suggested:
 def config_at(
     values: Mapping[str, Scalar], definition: StudyDefinition, space: SearchSpace, source: str
 ) -> TrialConfig | None:
-    """The config of a point, as it runs in this study; None where the values do not go together."""
+    """The config of a point as it runs in this study; None if the values do not go together."""
     try:
-        return finished(space.config(values), definition, source)
+        return as_run(space.config(values), definition, source)
     except ConfigError:
         return None
 
 
 def suggested(definition: StudyDefinition, space: SearchSpace, decisions: Decisions, source: str) -> list[Suggested]:
-    """Suggestions that still mean what they meant; others are of another definition and are passed over."""
+    """The suggestions that make the same configs as when they were noted; those of other definitions are left out."""
     found = (
         Suggested(suggestion=one, config=config_at(one.values, definition, space, source))
         for one in decisions.suggested

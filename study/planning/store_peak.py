@@ -65,7 +65,7 @@ def _rounds(trials: Sequence[PlannedTrial], workers: int) -> Iterator[_Round]:
 
 
 def _peak(rounds: Sequence[_Round], last: dict[str, int], kept: Collection[str], size: Callable[[str], int]) -> int:
-    """Most bytes after any round, before what it was the last to read goes."""
+    """The most bytes after any round, before updates are freed that the round was the last to read."""
     freed_after: dict[int, list[str]] = defaultdict(list)
     for key, now in last.items():
         if key not in kept:
@@ -99,7 +99,7 @@ def _pareto(
 
 
 class _Patterns:
-    """Patterns of trials; those with the same timeline, method and number of tasks have the same."""
+    """Finds the patterns of trials; trials with the same timeline, method and number of tasks share one."""
 
     def __init__(self, identity: Identity) -> None:
         self._identity, self._shared = identity, Shared(identity)

@@ -13,7 +13,7 @@ from trainables.workloads.workload import Workload
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What a task brings of a data set: names of concepts, and how many training images they have together."""
+    """The part of a data set that a task teaches: names of concepts, and the number of their training images."""
 
     dataset: str
     concepts: tuple[str, ...]
@@ -21,7 +21,7 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taught:
+class TaughtTask:
     """A task with its parts, data sets by name."""
 
     task: int
@@ -37,11 +37,11 @@ class TaughtStream:
     start_concept: str | None
     order: int
     blocks: tuple[str, ...]
-    tasks: tuple[Taught, ...]
+    tasks: tuple[TaughtTask, ...]
 
 
 def streams(plan: Plan, workload: Workload) -> tuple[TaughtStream, ...]:
-    """The streams of a plan, each once: blocks of one order run the same, and so do configs that cut it alike."""
+    """The streams of a plan, each once; blocks of one order, and configs that cut it alike, share a stream."""
     blocks: dict[tuple[Stream, int], dict[str, None]] = {}
     for planned in plan.trials:
         config = planned.trial.config
@@ -77,7 +77,7 @@ def _taught(stream: Stream, order: int, blocks: tuple[str, ...], workload: Workl
         order=order,
         blocks=blocks,
         tasks=tuple(
-            Taught(task=task.index, datasets=tuple(_parts(task, workload))) for task in cut(concepts, stream.tasks)
+            TaughtTask(task=task.index, datasets=tuple(_parts(task, workload))) for task in cut(concepts, stream.tasks)
         ),
     )
 

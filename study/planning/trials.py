@@ -39,8 +39,8 @@ def trials(definition: StudyDefinition, source: str) -> tuple[Trial, ...]:
     if not any(grids) and any(JOINT in methods_of(grid) for grid in definition.grid):
         raise ConfigError(f"{source}: grid: {_ANCHORS_ONLY}")
     require_steps_once(definition, definition.grid, source)
-    expanded = expand(grids, fixed=fixed(definition), workload=definition.workload, source=source)
-    configs = [finished(config, definition, source) for config in expanded]
+    expanded = expand(grids, fixed=fixed_axes(definition), workload=definition.workload, source=source)
+    configs = [as_run(config, definition, source) for config in expanded]
     own = [config for config in configs if not config.recipe.method.is_frozen]
     if not own:
         raise ConfigError(f"{source}: grid: {_ANCHORS_ONLY}")
@@ -67,12 +67,12 @@ def require_steps_once(definition: StudyDefinition, axes: Iterable[Iterable[str]
         raise ConfigError(f"{source}: steps: the budget says how many; remove one of the two")
 
 
-def fixed(definition: StudyDefinition) -> dict[str, Scalar]:
-    """Axis values that hold for all; steps of a study with a budget are only known when the config is."""
+def fixed_axes(definition: StudyDefinition) -> dict[str, Scalar]:
+    """Axis values that hold for all trials; a budget's steps, which follow from the config, are 1 here."""
     return definition.fixed if definition.budget is None else {**definition.fixed, "steps": 1}
 
 
-def finished(config: TrialConfig, definition: StudyDefinition, source: str) -> TrialConfig:
+def as_run(config: TrialConfig, definition: StudyDefinition, source: str) -> TrialConfig:
     """A config as it runs in a study: with its learning rate scaled, and with the steps that the budget buys it."""
     return _afforded(_scaled(config, definition), definition, source)
 
@@ -95,7 +95,7 @@ def scalings(definition: StudyDefinition, source: str) -> tuple[str, ...]:
     said = []
     for config in expand(
         [_without_joint(grid) for grid in definition.grid or ()],
-        fixed=fixed(definition),
+        fixed=fixed_axes(definition),
         workload=definition.workload,
         source=source,
     ):
@@ -128,7 +128,7 @@ def methods_of(axes: Mapping[str, Values]) -> list[Scalar]:
 
 
 def _without_joint(axes: Mapping[str, Values]) -> Mapping[str, Values]:
-    """The axes of a grid without the joint anchor; none of a grid that has nothing else."""
+    """The axes of a grid's entry without the joint anchor; empty if the entry names nothing else."""
     methods = methods_of(axes)
     if JOINT not in methods:
         return axes
@@ -160,7 +160,7 @@ def joint_anchors(definition: StudyDefinition, first: TrialConfig, source: str) 
 
 def _joint_values(asked: Mapping[str, Scalar], definition: StudyDefinition, first: TrialConfig) -> dict[str, Scalar]:
     own = {name: value for name, value in axis_values(first).items() if value is not None}
-    values = {**own, **fixed(definition), **asked}
+    values = {**own, **fixed_axes(definition), **asked}
     values = {name: value for name, value in values.items() if not _is_of_updates(name)} | _JOINT
     values = {name: value for name, value in values.items() if name not in _OF_STREAMS}
     if (schedule := SCHEDULES.get(str(values["schedule"]))) is not None:  # one task has nothing to look back at
@@ -183,7 +183,7 @@ def _is_of_updates(axis: str) -> bool:
 
 def _joint_config(values: Mapping[str, Scalar], definition: StudyDefinition, where: str) -> TrialConfig:
     config, _ = build(values, workload=definition.workload, source=where)
-    config = finished(config, definition, where)
+    config = as_run(config, definition, where)
     one_task = {
         "stream": config.stream.model_copy(update={"tasks": 1, "steps_factors": None}),
         "recipe": config.recipe.model_copy(update={"steps": sum(config.stream.steps(config.recipe.steps))}),

@@ -2,10 +2,12 @@
 
     gain = AZS - (AZS_Z + (AZS_J - AZS_Z) / (AKA_J - AKA_Z) * (AKA - AKA_Z)),  fractions (arXiv 2408.14471)
 
-The report has the same number with its interval; here is what status, trackers and exports show of it at once.
+The report has the same number with its interval; here is what status, trackers and exports show of it at once, and
+which configs are ahead by it; by GM as long as there is no line to take a gain from.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -44,7 +46,7 @@ class Anchors:
     joint: Mapping[str, Summary]
 
     def line(self, blocks: Collection[str]) -> Line | None:
-        """The line of means over blocks; None while a block lacks a point, or where joint training learned nothing."""
+        """The line of means over blocks; None while a block lacks a point, or if joint training learned nothing."""
         if not blocks or not all(block in self.zero_shot and block in self.joint for block in blocks):
             return None
         zero_shot, joint = (mean([points[block] for block in blocks]) for points in (self.zero_shot, self.joint))
@@ -54,7 +56,7 @@ class Anchors:
 
 
 def anchors(plan: Plan, read: Read, suite: Suite) -> Anchors:
-    """The anchors as far as the store has them; of several joint configs the one that learned the most."""
+    """Read the anchors as far as the store has them; of several joint configs, the one that learned the most counts."""
     zero_shot: dict[str, Summary] = {}
     joint: dict[str, dict[str, Summary]] = {}
     for planned in plan.trials:
@@ -76,3 +78,58 @@ def mean(points: Iterable[Summary]) -> Summary:
     """The mean of each of AKA, AZS and GM."""
     rows = list(points)
     return Summary(*(math.fsum(column) / len(rows) for column in zip(*rows, strict=True)))
+
+
+# -- who is ahead ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A finished trial: its id, its config in words and by id, its block and its end."""
+
+    trial: str
+    config: str
+    config_id: str
+    block: str
+    end: Summary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Best:
+    """A config with its means over the blocks that have finished; fractions, the gain in points.
+
+    `trial` is the first of its trials. The gain is None while an anchor lacks one of the blocks.
+    """
+
+    config: str
+    config_id: str
+    trial: str
+    aka: float
+    azs: float
+    gm: float
+    gain: float | None
+    blocks: int
+
+
+def ranked(finished: Iterable[Finished], anchors: Anchors) -> list[Best]:
+    """The configs on the most blocks, best first: configs are compared on equally many."""
+    groups: dict[str, list[Finished]] = defaultdict(list)
+    for one in finished:
+        groups[one.config_id].append(one)
+    complete = max(map(len, groups.values()), default=0)
+    rows = [_best(group, anchors) for group in groups.values() if len(group) == complete]
+    by_gain = all(row.gain is not None for row in rows)
+    return sorted(rows, key=lambda row: row.gain if by_gain and row.gain is not None else row.gm, reverse=True)
+
+
+def _best(group: list[Finished], anchors: Anchors) -> Best:
+    end = mean(one.end for one in group)
+    line = anchors.line([one.block for one in group])
+    return Best(
+        config=group[0].config,
+        config_id=group[0].config_id,
+        trial=group[0].trial,
+        gain=None if line is None else 100 * line.gain(end.aka, end.azs),
+        blocks=len(group),
+        **end._asdict(),
+    )

@@ -17,7 +17,7 @@ def varying_axes(plan: Plan) -> tuple[str, ...]:
 
 
 def varying(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The same of rows that have a value for every axis."""
+    """Axes in which rows differ, as in `varying_axes`; each row has a value for every axis."""
     said = {*_NAMED, *_NUMBERED, "start", "serve"}
     found: dict[str, set[str]] = {name: set() for name in AXES if name not in said}
     for row in rows:

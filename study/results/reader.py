@@ -26,7 +26,7 @@ class Evaluation:
 
 
 class Results:
-    """Reads scores, costs and times of a store. What is absent is asked for again, since it may come."""
+    """Reads scores, costs and times of a store, each once; an absent value is looked for again at the next request."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -77,7 +77,7 @@ class Results:
         return Evaluation(suite, array("d", values), summary_of(suite.groups, values))
 
     def _read(self, kind: Kind, keys: Iterable[str], known: Collection[str]) -> Iterator[tuple[str, bytes]]:
-        """The values of keys that are not known yet and not absent."""
+        """Read the values of keys that are new; keys that the store lacks are left out."""
         missing = [key for key in dict.fromkeys(keys) if key not in known]
         if isinstance(self._store, LocalStore | MemoryStore) or len(missing) == 1:
             found: Iterable[tuple[str, bytes | None]] = ((key, self._store.get(kind, key)) for key in missing)

@@ -178,7 +178,7 @@ _ROWS_AT_ONCE = 1 << 20
 
 
 def _score_rows(scored: Sequence[Scored]) -> Iterator[pa.Table]:
-    """Scores as rows, some evaluations at a time, so that millions of rows take no more memory than some."""
+    """Make rows of scores, some evaluations at a time, so that memory does not grow with the number of rows."""
     part: list[Scored] = []
     rows = 0
     for one in scored:
@@ -191,7 +191,7 @@ def _score_rows(scored: Sequence[Scored]) -> Iterator[pa.Table]:
 
 
 def _spread(scored: Sequence[Scored]) -> pa.Table:
-    """Rows of some evaluations: what is said once of an evaluation or of a suite is repeated for each of its rows."""
+    """Rows of some evaluations; values of an evaluation or a suite are repeated in each of its rows."""
     suites = {id(one.evaluation.suite): one.evaluation.suite for one in scored}
     sizes = {name: len(suite.datasets) for name, suite in suites.items()}
     firsts = dict(zip(suites, np.cumsum([0, *sizes.values()]), strict=False))
@@ -288,7 +288,7 @@ class _Columns:
         self._rows: list[Values] = []
 
     def add(self, rows: Iterable[Values]) -> int:
-        """Take rows; says how many they were."""
+        """Take rows; returns how many there were."""
         before = len(self._rows)
         self._rows.extend(rows)
         return len(self._rows) - before
@@ -300,7 +300,7 @@ class _Columns:
 
 
 class _Reader:
-    """What the store has of a plan: three listings, and one read of each value that is there."""
+    """Reads what the store has of a plan: three listings, and one read of each value."""
 
     def __init__(self, plan: Plan, store: Store) -> None:
         self._results = Results(store)

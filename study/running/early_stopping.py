@@ -26,20 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from study.definition.search import EarlyStopping
-from study.planning.trials import Trial
-from trainables.frozen import ConfigError
 
 FloatArray = npt.NDArray[np.float64]
-
-
-def require_rungs(settings: EarlyStopping | None, trials: Iterable[Trial], source: str) -> None:
-    """Raises: ConfigError: no trial is long enough to be stopped after one of the tasks."""
-    most = max((trial.config.stream.tasks for trial in trials if trial.kind == "trial"), default=None)
-    if settings is not None and most is not None and settings.at[-1] >= most:
-        raise ConfigError(
-            f"{source}: early_stopping.at: {settings.at} given; trials have {most} tasks, and one can only be stopped "
-            "before its last"
-        )
 
 
 class Reached(NamedTuple):
@@ -83,12 +71,12 @@ class Rungs:
         return self._settings is not None and one.task in self._settings.at and one.task < one.tasks
 
     def add(self, one: Reached) -> None:
-        """A trial that went on, from an earlier run."""
+        """Take up a trial of an earlier run that went on after this task."""
         if self.is_rung(one):
             self._points[one.block, one.tasks, one.task][one.trial] = one.aka, one.azs
 
     def finish(self, config: str) -> None:
-        """A config came to the end on a block."""
+        """Note that a config came to the end on a block."""
         self._finished.add(config)
 
     def stopped_elsewhere(self, config: str, block: str) -> bool:
@@ -96,7 +84,7 @@ class Rungs:
         return self._stopped.get(config, block) != block
 
     def decide(self, one: Reached) -> Verdict:
-        """Whether a trial stops here; one that comes a second time, since it is tried again, goes on."""
+        """Decide whether a trial stops here; a trial that is tried again, and comes a second time, goes on."""
         if self._settings is None or not self.is_rung(one):
             return Verdict(stops=False)
         if self.stopped_elsewhere(one.config, one.block):
@@ -118,7 +106,7 @@ class Rungs:
 
 
 def standing(points: Sequence[tuple[float, float]], which: int) -> tuple[int, int]:
-    """How many points dominate one of them, and its place among all, from 0; both coordinates are to be high."""
+    """How many points dominate a given one, and the place of that one among all, from 0; high coordinates are good."""
     xy = np.asarray(points, dtype=float)
     own = xy[which]
     ahead = int(((xy >= own).all(axis=1) & (xy > own).any(axis=1)).sum())
@@ -131,7 +119,7 @@ def standing(points: Sequence[tuple[float, float]], which: int) -> tuple[int, in
 
 
 def fronts(points: FloatArray) -> npt.NDArray[np.int64]:
-    """Non-domination rank of points (N, 2): 0 for those that nothing dominates, 1 for those that only they do, ...
+    """Non-domination rank of points (N, 2): 0 if nothing dominates a point, 1 if only points of rank 0 do, and so on.
 
     One pass from right to left: a point belongs to the first front whose highest point so far lies below it.
     """
@@ -150,7 +138,7 @@ def fronts(points: FloatArray) -> npt.NDArray[np.int64]:
 
 
 def net_order(points: FloatArray) -> list[int]:
-    """The order in which an epsilon net takes points (N, 2): the rightmost, then whatever is farthest from the net."""
+    """The order in which an epsilon net takes points (N, 2): the rightmost first, then the farthest from the net."""
     first = int(np.lexsort((-points[:, 1], -points[:, 0]))[0])
     order, distance_N = [first], np.linalg.norm(points - points[first], axis=1)
     while len(order) < len(points):

@@ -17,18 +17,18 @@ from ray import tune
 from ray.air._internal import usage
 from ray.tune.search import ConcurrencyLimiter
 
+from study.definition.files import LOCAL
 from study.definition.resources import Bundle
-from study.definition.study import LOCAL, StudyDefinition
+from study.definition.study import StudyDefinition
 from study.folder.folder import Folder
+from study.processes import RunError, gentle_end
 from study.running.cluster.nodes import grows, nodes, slots, unfit
-from study.running.cluster.visibility import Needs, lacks_of, marked
+from study.running.cluster.visibility import WorkerNeeds, marked, missing_on
 from study.running.progress import Progress
-from study.running.ray_hooks import Capacity, RayProgress
-from study.running.retries import Tries
-from study.running.run import RunError, gentle_end, location_of
-from study.running.searcher import SourceScheduler, SourceSearcher
+from study.running.ray_hooks import Capacity, RayProgress, SourceScheduler, SourceSearcher
+from study.running.retries import Retries
 from study.running.trial_source import TrialSource
-from study.running.worker import run_trial
+from study.running.worker import location_of, run_trial
 from trainables.config import Clip, Learnt
 from trainables.frozen import ConfigError
 from trainables.quiet_logs import silenced
@@ -41,19 +41,21 @@ _PATIENCE_SECONDS = 5.0
 
 
 @contextlib.contextmanager
-def needs_of(definition: StudyDefinition, folder: Folder, progress: Progress, address: str | None) -> Iterator[Needs]:
-    """What workers need of the study; of a cluster each node is asked at once whether it sees that.
+def needs_of(
+    definition: StudyDefinition, folder: Folder, progress: Progress, address: str | None
+) -> Iterator[WorkerNeeds]:
+    """Find what workers need of the study; every node of a cluster is first asked whether it sees all of that.
 
     Raises:
         RunError: some node does not.
     """
     store = folder.store()
-    needs = Needs(store=location_of(store), files=_files(definition.workload))
+    needs = WorkerNeeds(store=location_of(store), files=_files(definition.workload))
     if address is None:
         yield needs
         return
     with marked(store, needs) as needs:
-        lacks = lacks_of(nodes(), needs, progress.say)
+        lacks = missing_on(nodes(), needs, progress.say)
         if lacks:
             said = "\n  ".join(f"{', '.join(sorted(names))} {one}" for one, names in lacks.items())
             raise RunError(
@@ -70,7 +72,7 @@ def run_on_ray(
     definition: StudyDefinition,
     folder: Folder,
     progress: Progress,
-    needs: Needs,
+    needs: WorkerNeeds,
     address: str | None,
 ) -> None:
     """Run the trials of a source until there are no more, or the run is interrupted.
@@ -93,13 +95,13 @@ def run_on_ray(
     _require_room(bundles, progress, patience=0 if address is None else _PATIENCE_SECONDS)
 
     def room() -> int:
-        """Trials that may run at once, with some that wait where an autoscaler needs them to see that nodes lack."""
+        """How many trials are started at once; more where nodes can be added, which shows an autoscaler the need."""
         fit = slots(bundles.values(), nodes())
         return 2 * fit + _WAITING if grows() else fit
 
     shutil.rmtree(folder.ray, ignore_errors=True)  # of runs that were killed
     session = folder.ray / f"session-{os.getpid()}"
-    tries = Tries(definition.retries)
+    tries = Retries(definition.retries)
     limiter = ConcurrencyLimiter(SourceSearcher(source, tries), max_concurrent=room())
     tuner = tune.Tuner(
         tune.with_resources(
@@ -132,7 +134,7 @@ def run_on_ray(
 
 
 def _require_room(bundles: Mapping[str, Bundle], progress: Progress, *, patience: float) -> None:
-    """See that every trial fits on some node; an autoscaler, which may take a moment to say so, could still add one.
+    """Make sure that every trial fits on some node, or that an autoscaler could still add such a node.
 
     Raises:
         ConfigError: one does not, and never would.
@@ -150,7 +152,7 @@ def _require_room(bundles: Mapping[str, Bundle], progress: Progress, *, patience
 
 @contextlib.contextmanager
 def _uncounted() -> Iterator[None]:
-    """Without Ray's statistics of callbacks: to count them it imports every tracker that is installed, for seconds."""
+    """Switch off Ray's statistics of callbacks, for which Ray imports every tracker that is installed, for seconds."""
     before = usage.tag_callbacks
     usage.tag_callbacks = lambda _: None
     try:

@@ -1,15 +1,11 @@
-"""Progress of a run: one line, renewed in place on a terminal and printed now and then into a log file."""
+"""Progress of a run: trials and tasks are counted, logged, and told in one line."""
 
-import contextlib
-import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from study.folder.folder import Folder
-
-_TERMINAL_SECONDS = 0.2
-_LOG_SECONDS = 15.0
+from study.progress_line import ProgressLine, clock_time
 
 
 class Progress:
@@ -33,24 +29,22 @@ class Progress:
         out: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._folder, self._names, self._out, self._clock = folder, trial_names, out or sys.stderr, clock
+        self._folder, self._names, self._line = folder, trial_names, ProgressLine(out, clock)
         self._trials, self._tasks = trials, tasks
         self._done, self._tasks_done = 0, 0
         self._running: set[str] = set()
         self._reached: dict[str, int] = {}
-        self._began = self._last = clock()
-        self._in_place = self._out.isatty()
         self.failed: dict[str, str] = {}
         self.stopped: dict[str, int] = {}
 
     def started(self, trial: str) -> None:
-        """A trial runs."""
+        """Note that a trial runs."""
         self._running.add(trial)
         self._folder.log("trial_started", trial=trial)
         self._show()
 
     def task(self, trial: str, task: int) -> None:
-        """A trial reported a task."""
+        """Note that a trial reported a task."""
         self._running.add(trial)
         self._tasks_done += task > self._reached.get(trial, 0)  # a trial that is tried again starts from task 0
         self._reached[trial] = max(task, self._reached.get(trial, 0))
@@ -58,21 +52,21 @@ class Progress:
         self._show()
 
     def done(self, trial: str) -> None:
-        """A trial ended well."""
+        """Note that a trial ended well."""
         self._running.discard(trial)
         self._done += 1
         self._folder.log("trial_done", trial=trial)
-        self._show(force=self._closed == self._trials)
+        self._show(is_last=self._closed == self._trials)
 
     def stopped_early(self, trial: str, task: int, reason: str) -> None:
-        """A trial ended with a task, before its stream did."""
+        """Note that a trial ended with a task, before its stream did."""
         self._running.discard(trial)
         self.stopped[trial] = task
         self._folder.log("trial_stopped", trial=trial, task=task, reason=reason)
-        self._show(force=self._closed == self._trials)
+        self._show(is_last=self._closed == self._trials)
 
     def error(self, trial: str, reason: str, *, final: bool) -> None:
-        """A trial failed; it will be tried again unless this was the last time."""
+        """Note that a trial failed; it is tried again unless the failure is final."""
         self._running.discard(trial)
         self._folder.log("trial_failed" if final else "trial_retried", trial=trial, error=reason)
         if final:
@@ -85,13 +79,12 @@ class Progress:
         return self._done + len(self.stopped)
 
     def say(self, message: str) -> None:
-        """Print a line of its own."""
-        clear = "\r\x1b[2K" if self._in_place else ""
-        self._write(f"{clear}{message}\n")
+        """Print a message that stays, on a line of its own."""
+        self._line.say(message)
 
     def line(self) -> str:
         """The progress line."""
-        elapsed = self._clock() - self._began
+        elapsed = self._line.elapsed
         rate = self._tasks_done / elapsed if elapsed > 0 else 0.0
         left = clock_time((self._tasks - self._tasks_done) / rate) if rate > 0 and self._tasks is not None else "?"
         failed = f", {len(self.failed)} failed" if self.failed else ""
@@ -104,22 +97,5 @@ class Progress:
             f"{clock_time(elapsed)} elapsed, {left} left"
         )
 
-    def _show(self, *, force: bool = False) -> None:
-        now = self._clock()
-        pause = _TERMINAL_SECONDS if self._in_place else _LOG_SECONDS
-        if not force and now - self._last < pause:
-            return
-        self._last = now
-        self._write(f"\r\x1b[2K{self.line()}" + ("\n" if force else "") if self._in_place else self.line() + "\n")
-
-    def _write(self, text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):  # a closed pipe must not end the study
-            self._out.write(text)
-            self._out.flush()
-
-
-def clock_time(seconds: float) -> str:
-    """A duration as 1:02:03 or 2:03."""
-    minutes, rest = divmod(round(max(0.0, seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    def _show(self, *, is_last: bool = False) -> None:
+        self._line.show(self.line, is_last=is_last)

@@ -11,7 +11,7 @@ DEATHS = 20
 """Workers that may die of one trial in a row."""
 
 
-class Tries:
+class Retries:
     """Counts what happens to each trial of a run.
 
     Args:
@@ -25,19 +25,19 @@ class Tries:
         self._over: set[str] = set()
 
     def failed(self, trial: str, *, hopeless: bool) -> None:
-        """A trial ended with an error of its own, after which it may be hopeless to try again."""
+        """Count an error of the trial's own; a hopeless one ends the trial for good."""
         self._failures[trial] += 1
         if hopeless or self._failures[trial] > self._retries:
             self._over.add(trial)
 
     def died(self, trial: str) -> None:
-        """The worker of a trial died, or could not run it."""
+        """Count that the worker of a trial died, or could not run it."""
         self._deaths[trial] += 1
         if self._deaths[trial] > DEATHS:
             self._over.add(trial)
 
     def went_on(self, trial: str) -> None:
-        """A trial finished a task."""
+        """Note that a trial finished a task, which ends a row of deaths."""
         self._deaths.pop(trial, None)
 
     def is_over(self, trial: str) -> bool:

@@ -78,12 +78,12 @@ class Queue:
         return len(self._running)
 
     def add(self, planned: PlannedTrial) -> None:
-        """A trial waits, behind the others."""
+        """Let a trial wait behind the others."""
         self._waiting[planned.trial.id] = planned
         self._have -= planned.to_train(self._known) - self._reached  # also what passes again, to be scored on the way
 
     def pop(self) -> PlannedTrial | None:
-        """The first trial that is ready; it runs now."""
+        """Take the first trial that is ready, which then counts as running; None if none is."""
         promised = {key for planned in self._running.values() for key in planned.updates if key not in self._have}
         for name, planned in self._waiting.items():
             following = next((key for key in planned.updates if key not in self._have), None)
@@ -93,7 +93,7 @@ class Queue:
         return None
 
     def reached(self, trial: str, task: int) -> PlannedTrial:
-        """A trial's updates up to a task are in the store now."""
+        """Note that a trial's updates up to a task are in the store."""
         planned = self._running[trial]
         done = {step.update for step in planned.steps if step.update is not None and step.task <= task}
         self._have |= done
@@ -101,7 +101,7 @@ class Queue:
         return planned
 
     def ended(self, trial: str) -> PlannedTrial:
-        """A trial runs no more, and promises nothing."""
+        """Note that a trial runs no more, and so promises no more updates."""
         return self._running.pop(trial)
 
 
@@ -119,7 +119,7 @@ class Stopping:
         self._stopped: dict[str, tuple[int, str]] = {}
 
     def reached(self, planned: PlannedTrial, task: int, summary: Summary) -> bool:
-        """Whether a trial ends with this task: by the plan, as decided before, or by what it is compared with now."""
+        """Whether a trial ends with this task, as the plan says or as the comparison with other trials decides now."""
         trial = planned.trial
         if trial.kind == "anchor":
             return False
@@ -133,7 +133,7 @@ class Stopping:
         return verdict.stops
 
     def leaves_out(self, planned: PlannedTrial, known: Known) -> bool:
-        """Whether a trial is not started: its config was stopped on another block. It ends with what is scored."""
+        """Whether a trial is left out, since its config was stopped elsewhere; it then ends with what is scored."""
         trial = planned.trial
         if trial.kind == "anchor" or not self._rungs.stopped_elsewhere(trial.config.config_id, trial.config.block):
             return False
@@ -197,7 +197,7 @@ class GridSource:
         return self._stopping.reached(self._queue.reached(trial, task), task, summary)
 
     def ended(self, trial: str, *, failed: bool) -> None:
-        """A trial promises nothing any more."""
+        """Note that a trial runs no more."""
         self._stopping.ended(self._queue.ended(trial).trial, failed=failed)
 
     @property

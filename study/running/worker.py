@@ -10,16 +10,17 @@ import platform
 import traceback
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from study.running.cluster.visibility import Needs
+from study.running.cluster.visibility import WorkerNeeds
 from trainables import cycle
 from trainables.config import Learnt, Subset, TrialConfig
 from trainables.frozen import parse
 from trainables.metrics import Score, summarise
 from trainables.runtime import Runtime, TrainingError, cache_folder
 from trainables.store.leases import LeaseLostError
-from trainables.store.store import open_store
+from trainables.store.store import Store, open_store
 
 if TYPE_CHECKING:
     from trainables.build import Builder
@@ -31,7 +32,7 @@ _events: list[Event] = []
 """What this process has to say and has not said yet."""
 
 
-def run_trial(config: dict[str, Any], *, needs: Needs, runtime: Runtime) -> None:
+def run_trial(config: dict[str, Any], *, needs: WorkerNeeds, runtime: Runtime) -> None:
     """Run a trial into the study's store and report AKA, AZS and GM after every task.
 
     What goes wrong with the trial is reported, too. Then this process ends with the error, and the driver decides
@@ -47,7 +48,7 @@ def run_trial(config: dict[str, Any], *, needs: Needs, runtime: Runtime) -> None
     gpus = tune.get_context().get_trial_resources().bundles[0].get("GPU", 0.0)
     say_worker(trial.trial_id, runtime, gpus=gpus)
     tune.report({"events": take_events()})
-    if lacks := needs.missed():
+    if lacks := needs.missing_after():
         raise RuntimeError(f"node {platform.node()} {'; '.join(lacks)}")  # no failure of the trial, so none is reported
     try:
         subset = None if asked["subset"] is None else parse(Subset, asked["subset"], source="trial")
@@ -64,7 +65,7 @@ def run_trial(config: dict[str, Any], *, needs: Needs, runtime: Runtime) -> None
 
 @lru_cache(maxsize=1)
 def builder(workload: Learnt, store: str, runtime: Runtime) -> "Builder":
-    """This process's builder: data is mapped and the model is made once, however many trials follow."""
+    """The builder of this process; it maps the data and makes the model once, for all trials that follow."""
     from trainables.build import Builder  # imports torch, which the driver's process does without
     from trainables.workloads import open_workload
 
@@ -73,8 +74,13 @@ def builder(workload: Learnt, store: str, runtime: Runtime) -> "Builder":
     return Builder(open_workload(workload, runtime), open_store(store, _say_damage), runtime, _say_trained)
 
 
+def location_of(store: Store) -> str:
+    """Where a store is, for processes with another working folder."""
+    return store.location if "://" in store.location else str(Path(store.location).absolute())
+
+
 def take_events() -> list[Event]:
-    """What this process has to say; it is then said."""
+    """Take the events that this process has not told yet."""
     taken = list(_events)
     del _events[: len(taken)]
     return taken

@@ -1,17 +1,16 @@
 """Looking at a search before it runs: a few configs that show what its space holds, planned like any others."""
 
 from study.definition.study import StudyDefinition
-from study.planning.plan import Plan, PlannedTrial, plan_trials
+from study.planning.plan import Plan, PlannedTrial, plan_trials, require_rungs
 from study.planning.searched import space_of, trials_of
-from study.planning.trials import finished
-from study.running.early_stopping import require_rungs
+from study.planning.trials import as_run
 from study.search.warm_start import warm_started
 from trainables.config import TrialConfig
 from trainables.frozen import ConfigError
 
 
 def check_search(definition: StudyDefinition, source: str) -> None:
-    """Look at a search as a whole; a grid is looked at when it is planned.
+    """Check a search as a whole; a grid is checked when it is planned.
 
     Raises:
         ConfigError: a value is not allowed, an axis applies nowhere, nothing ends the search, the model cannot have a
@@ -32,7 +31,7 @@ def check_search(definition: StudyDefinition, source: str) -> None:
 
 
 def probes(definition: StudyDefinition, source: str) -> tuple[PlannedTrial, ...]:
-    """A few configs of the space on the first block; of those that train alike but for numbers, two at most.
+    """A few planned configs of the space on the first block; at most two of those that differ in numbers alone.
 
     Raises:
         ConfigError: one of them cannot be planned.
@@ -40,12 +39,12 @@ def probes(definition: StudyDefinition, source: str) -> tuple[PlannedTrial, ...]
     space = space_of(definition, source)
     configs: dict[str, TrialConfig] = {}
     for point in space.probes():
-        config = finished(space.config(point.values), definition, source)
+        config = as_run(space.config(point.values), definition, source)
         configs.setdefault(config.config_id, config)
     trials = [trial for config in configs.values() for trial in trials_of(config, definition, range(1))]
     return tuple(plan_trials(trials, definition, source))
 
 
 def probing(definition: StudyDefinition, source: str) -> Plan:
-    """A plan of such configs alone."""
+    """A plan of the probes alone."""
     return Plan(trials=probes(definition, source))

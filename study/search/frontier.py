@@ -22,7 +22,7 @@ LOWEST: Mapping[Objective, float] = {"aka": 0.0, "azs": 0.0, "gm": 0.0, "gain": 
 
 
 def hypervolume(values: FloatArray) -> float:
-    """What points (N, objectives) dominate: the area from 0 on, or with one objective the best value."""
+    """Area from 0 that points (N, objectives) dominate; with one objective, the best value."""
     if len(values) == 0:
         return 0.0
     if values.shape[1] == 1:
@@ -35,7 +35,7 @@ def hypervolume(values: FloatArray) -> float:
 
 
 def dominated(ends: Sequence[FloatArray]) -> FloatArray:
-    """Probability that a config is dominated by another one, the highest over all others (N,).
+    """Probability (N,) that a config is dominated: the highest over all other configs.
 
     A config is compared with those that have run on all of its blocks, over these. The noise of a mean is what is left
     of the values of configs on several blocks after the effects of configs and of blocks; objectives count as

@@ -63,7 +63,7 @@ class Memory:
         return next((one for one in self.suggested if one.id == config), None)
 
     def costs_more(self, config: str, excesses: Mapping[str, float]) -> None:
-        """How far a config is above what it may cost, by constraint."""
+        """Note by how much a config exceeds each bound on its cost."""
         self._excesses[config] = excesses
 
     def history(self, line: Line | None) -> list[Told]:
@@ -76,7 +76,7 @@ class Memory:
         return told
 
     def entries(self, line: Line | None) -> list[Entry]:
-        """Configs that can be compared, those of earlier studies first, then in the order of suggestion."""
+        """Configs that keep the constraints and can be compared: those of earlier studies, then others as suggested."""
         if self._lacks(line):
             return []
         ends = {config: (warm.ends, warm.starts) for config, warm in self.warm.items()}
@@ -91,25 +91,25 @@ class Memory:
         ]
 
     def concluded(self) -> list[str]:
-        """Suggested configs of which nothing more comes on the first blocks, each once, in their order."""
+        """Suggested configs whose trials on the first blocks have all ended, each once, in their order."""
         found = dict.fromkeys(one.id for one in self.suggested if one.runs)
         return [config for config in found if self._outcomes.of(config).state != "running"]
 
     def has_failed(self, count: int) -> bool:
-        """Whether the latest configs of the space that have ended, so many, all failed."""
+        """Whether the last `count` configs of the space that ended have all failed."""
         own = {one.id for one in self.suggested if self._point_of(one) is not None}
         latest = [config for config in self.concluded() if config in own][-count:]
         return len(latest) == count and all(self._outcomes.of(config).state == "failed" for config in latest)
 
     def left(self) -> list[Point]:
-        """Points of a finite space that are not known."""
+        """Points of a finite space that neither this search nor earlier studies have tried."""
         known = {_key(one.suggestion.values) for one in self.suggested}
         known |= {_key(warm.point.values) for warm in self.warm.values()}
         return [point for key, point in self.points.items() if key not in known]
 
     @cached_property
     def points(self) -> Mapping[str, Point]:
-        """All points of a finite space; none of one without end."""
+        """All points of a finite space, by key; empty for an infinite space."""
         return {_key(point.values): point for point in self._space.points()} if self._space.size else {}
 
     def _point_of(self, one: Suggested) -> Point | None:
@@ -141,7 +141,7 @@ class Memory:
         line: Line | None,
         generation: int | None,
     ) -> Told:
-        """A config by its means over the first blocks, which all configs have."""
+        """What a sampler is told of a finished config: its means over the first blocks, which all configs have."""
         if self._lacks(line):
             return Told(point=point, state="running", generation=generation)
         values = values_of(ends[: self._search.first_blocks], self._search.objectives, line).mean(axis=0)

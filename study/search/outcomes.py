@@ -64,7 +64,7 @@ class Outcomes:
         return (one for one in self._planned.values() if one.trial.kind == "trial")
 
     def add(self, planned: PlannedTrial, *, is_open: bool) -> None:
-        """A trial of the plan; one that is open has not ended."""
+        """Take a trial of the plan; `is_open` says that it has not ended."""
         name = planned.trial.id
         if name not in self._planned and planned.trial.kind == "trial":
             self._of_config.setdefault(planned.trial.config.config_id, []).append(name)
@@ -77,11 +77,11 @@ class Outcomes:
         return trial in self._planned
 
     def reached(self, planned: PlannedTrial, task: int) -> None:
-        """Scores up to a task are in the store."""
+        """Note that a trial's scores up to a task are in the store."""
         self._scored.update(step.scores for step in planned.steps if step.task <= task)
 
     def ended(self, planned: PlannedTrial, *, failed: bool) -> None:
-        """A trial runs no more; one that was stopped is given with its last step the last that it ran."""
+        """Note that a trial has ended; a stopped trial is given without the steps that it did not run."""
         self._open.discard(planned.trial.id)
         self._planned[planned.trial.id] = planned
         if failed or self._end(planned) is None:
@@ -146,7 +146,7 @@ def _left(planned: PlannedTrial) -> float:
 
 
 def values_of(ends: Sequence[Summary], objectives: Sequence[Objective], line: Line | None) -> FloatArray:
-    """Objectives (blocks, objectives) of what is served in the end; there must be a line for gains."""
+    """Objectives (blocks, objectives) of what is served in the end; the objective gain needs a line."""
 
     def value(end: Summary, name: Objective) -> float:
         if name == "gain":

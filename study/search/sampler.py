@@ -67,7 +67,7 @@ class Asked(NamedTuple):
 
 
 def ask(space: SearchSpace, history: Sequence[Told], *, sampler: str, objectives: int, seed: int, number: int) -> Asked:
-    """Suggestion `number` of a search; `objectives` are so many."""
+    """Ask the sampler for suggestion `number` of a search with so many objectives."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -115,7 +115,7 @@ SAMPLERS: Mapping[str, Callable[[int], "BaseSampler"]] = {
 
 
 def _distribution(one: Domain) -> "BaseDistribution":
-    """Lists are chosen from by place: what is ordered by a number, what is not by a category."""
+    """The distribution of an axis; values of a list are chosen by place, in order as numbers or else as categories."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(one, Choices):

@@ -24,7 +24,16 @@ from search_spaces.search import Point
 from study.definition.study import StudyDefinition
 from study.planning.decisions import DecisionFile, Suggestion
 from study.planning.plan import Known, PlannedTrial, make_plan, plan_trials
-from study.planning.searched import Suggested, blocks_of, config_at, joint_on, request, space_of, suggested, trials_of
+from study.planning.searched import (
+    Suggested,
+    blocks_of,
+    config_at,
+    joint_on,
+    search_digest,
+    space_of,
+    suggested,
+    trials_of,
+)
 from study.results.gain import Line
 from study.running.trial_source import Idle, Queue, Stopping, TrialSource
 from study.search.frontier import LOWEST, SURE, dominated, hypervolume
@@ -99,7 +108,7 @@ class SearchSource:
             self._add(planned, failed)
         for one in warm:
             self._adopt(one)
-        self._asked = request(definition)
+        self._asked = search_digest(definition)
         self._over, self.reason = decisions.closed.get(self._asked), decisions.ended.get(self._asked)
         if self.reason is not None and self._queue.waiting:
             self._reopen()
@@ -127,7 +136,7 @@ class SearchSource:
         return self._stopping.reached(planned, task, summary)
 
     def ended(self, trial: str, *, failed: bool) -> None:
-        """A trial has ended; what it came to counts from now on."""
+        """Note that a trial has ended; its result counts from now on."""
         planned = self._queue.ended(trial)
         task = self._stopping.ended(planned.trial, failed=failed)
         if task is not None:
@@ -148,7 +157,7 @@ class SearchSource:
     # -- what comes next -----------------------------------------------------------------------------------------------
 
     def _extend(self) -> bool:
-        """Add trials. False where there are none to add: for now, or for good, and then there is a reason."""
+        """Add trials; returns False if there are none to add, for now or, with a reason noted, for good."""
         if spent := self._spending.is_spent():
             return self._end(spent)
         if self._memory.has_failed(FAILURES):
@@ -182,27 +191,27 @@ class SearchSource:
         return False
 
     def _close(self, reason: str | None) -> None:
-        """Ask for no more configs, if there is a reason not to; blocks may still be added."""
+        """Close the search to new configs if there is a reason; blocks may still be added."""
         if reason is not None:
             self._over = reason
             self._file.close(self._asked, reason)
 
     def _reopen(self) -> None:
-        """What has failed or was lost runs again, and may change what ended the search."""
+        """Reopen a search that had ended if trials that failed or were lost run again: they may change its end."""
         self._over = self.reason = None
         self._file.reopen(self._asked)
 
     def _lacks_noise(self, entries: Sequence[Entry]) -> bool:
-        """Whether some configs can be compared and nobody knows how well: all blocks but one are unused."""
+        """Whether configs can be compared, but not how surely, since all blocks but one are unused."""
         some = len(entries) >= STARTUP and len(self._definition.blocks) > 1
         return some and max(self._blocks.values(), default=0) == 1 and bool(self._unrepeated(entries))
 
     def _open(self, entries: Sequence[Entry]) -> dict[str, float]:
-        """Configs whose place is open, with the probability that another one dominates them."""
+        """Configs that may or may not be dominated, with the probability that another one dominates them."""
         return {name: one for name, one in self._unrepeated(entries).items() if one < SURE}
 
     def _unrepeated(self, entries: Sequence[Entry]) -> dict[str, float]:
-        """Configs that lack blocks and wait for none, with the probability that another one dominates them."""
+        """Configs that lack blocks and have no open trial, with the probability that another one dominates them."""
         probabilities = dominated([entry.values for entry in entries])
         most = len(self._definition.blocks)
         return {
@@ -212,7 +221,7 @@ class SearchSource:
         }
 
     def _must_deepen(self, places: Collection[str]) -> bool:
-        """Whether what is left of the budget is needed by configs whose place is open, until they have all blocks."""
+        """Whether the rest of the budget is needed to run undecided configs on all blocks."""
         most = len(self._definition.blocks)
         return self._spending.needs_the_rest({config: most - self._blocks[config] for config in places})
 
@@ -236,7 +245,7 @@ class SearchSource:
     # -- more trials ---------------------------------------------------------------------------------------------------
 
     def _widen(self, line: Line | None) -> str | None:
-        """Ask for a config that is new; the reason why there is none."""
+        """Ask for a new config; returns the reason if there is none."""
         for i in range(REPEATS):
             left = self._memory.left() if i >= _PATIENCE else []
             if left:
@@ -278,7 +287,7 @@ class SearchSource:
         return earlier is None and one.runs
 
     def _plan(self, config: TrialConfig | None) -> tuple[list[PlannedTrial], Mapping[str, float]]:
-        """A config's trials on the first blocks, and the constraints that it is known to break."""
+        """A config's planned trials on the first blocks, and the constraints that the config is known to break."""
         if config is None:
             return [], {INVALID: 1.0}
         trials = tuple(trials_of(config, self._definition, range(self._search.first_blocks)))
@@ -299,7 +308,7 @@ class SearchSource:
                 self._add(trial)
 
     def _adopt(self, warm: Warm) -> None:
-        """What an earlier study trained into the same store becomes a trial of this one."""
+        """Adopt trials that an earlier study trained into the same store."""
         config = config_at(warm.point.values, self._definition, self._space, self._source)
         planned, refused = self._plan(config)
         if warm.config not in self._blocks and not refused and all(one.is_done(self._known) for one in planned):
@@ -307,7 +316,7 @@ class SearchSource:
             self._suggest(Suggested(suggestion=suggestion, config=config), planned)
 
     def _deepen(self, places: Mapping[str, float]) -> None:
-        """One more block for configs, as many as can have all blocks in the end.
+        """Add one more block to as many configs as the budget lets run on all blocks in the end.
 
         Those that have begun come first, then the least dominated.
         """
@@ -327,7 +336,7 @@ class SearchSource:
                 self._add(planned)
 
     def _add(self, planned: PlannedTrial, failed: Collection[str] = ()) -> None:
-        """A trial belongs to the study; it waits unless it is known how it ends."""
+        """Add a trial to the study; it waits to run unless its result is known."""
         if self._outcomes.has(planned.trial.id):
             return
         if planned.trial.kind == "trial":

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 from study.definition.study import StudyDefinition
-from study.planning.estimate import MethodPrice, estimate
+from study.planning.estimate import MethodPrice, estimate, time_in_words
 from study.planning.plan import Known, Plan
 from study.planning.searched import space_of
-from study.running.progress import clock_time
 from study.search.check import probing
 from trainables.costs import update_bytes
 from trainables.runtime import Runtime
@@ -17,7 +16,7 @@ from trainables.workloads import open_workload
 
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
-    """Bounds of a search. What has none is None.
+    """Bounds of a search; None stands for no bound.
 
     Attributes:
         sampler: Optuna's.
@@ -144,7 +143,7 @@ def lines(found: Outlook) -> Iterator[str]:
     yield f"ends      with {', or '.join(found.ends)}"
     yield (
         f"a trial   at most {found.flops_per_trial:.3g} FLOPs, {found.mafs_per_trial:.3g} MAFs, "
-        f"{_time(found.seconds_per_trial)} of training, {found.bytes_per_trial / 1e6:.1f} MB of updates"
+        f"{time_in_words(found.seconds_per_trial)} of training, {found.bytes_per_trial / 1e6:.1f} MB of updates"
     )
     if found.trials is None:
         bound = "" if found.mafs is None else f", but {found.mafs:.3g} MAFs"
@@ -153,7 +152,7 @@ def lines(found: Outlook) -> Iterator[str]:
     size = "" if found.bytes is None else f", {found.bytes / 1e6:.0f} MB if nothing is freed"
     yield (
         f"in all    at most {found.flops:.3g} FLOPs, {found.mafs:.3g} MAFs, "
-        f"{_time(found.seconds)} of training on {found.workers} workers here{size}; anchors come on top"
+        f"{time_in_words(found.seconds)} of training on {found.workers} workers here{size}; anchors come on top"
     )
 
 
@@ -171,7 +170,3 @@ def _ends(definition: StudyDefinition, *, is_finite: bool) -> Iterator[str]:
 
 def _least(*bounds: float | None) -> float | None:
     return min((bound for bound in bounds if bound is not None), default=None)
-
-
-def _time(seconds: float | None) -> str:
-    return "? (too little memory)" if seconds is None else f"about {clock_time(seconds)}"

@@ -28,14 +28,14 @@ class Spending:
         self._stop, self._outcomes, self._free = stop, outcomes, free
 
     def is_spent(self) -> str | None:
-        """Why no more trials are to begin."""
+        """The reason why no more trials are to begin; None while there is none."""
         for unit, (spent, most) in self._accounts().items():
             if spent >= most:
                 return f"{most:g} {unit}, as asked"
         return None
 
     def needs_the_rest(self, blocks: Mapping[str, int]) -> bool:
-        """Whether what is left is no more than what some configs need to run on so many more blocks.
+        """Whether some configs need all that is left to run on so many more blocks.
 
         That is no more than half of all: the other half is for new configs, whatever the noise.
         """
@@ -47,7 +47,7 @@ class Spending:
         return False
 
     def affordable(self, blocks: Mapping[str, int]) -> list[str]:
-        """The first of some configs, as many as can run on so many more blocks with what is left; one at least."""
+        """As many configs, from the first one on, as can run on so many more blocks with the rest; at least one."""
         accounts = self._accounts()
         for i, (name, number) in enumerate(blocks.items()):
             trial = self._outcomes.first_trial(name)
@@ -59,7 +59,7 @@ class Spending:
         return list(blocks)
 
     def _accounts(self) -> dict[str, tuple[float, float]]:
-        """Unit -> what is spent of it, and the most that may be."""
+        """What is spent and what may be spent at most, by unit."""
         limits = {"trials": self._stop.trials, "MAFs": self._stop.mafs, "hours": self._stop.hours}
         return {unit: (self._spent(unit), float(most)) for unit, most in limits.items() if most is not None}
 
@@ -78,7 +78,7 @@ class Spending:
 
 
 def excesses(planned: PlannedTrial, constraints: Constraints) -> dict[str, float]:
-    """How far a trial is above what it may cost, relative to that; 0 or less is allowed."""
+    """By how much a trial exceeds each bound on cost, relative to the bound; 0 or less keeps it."""
     limits = {"cost_mafs": constraints.cost_mafs, "cost_flops": constraints.cost_flops}
     if not any(limits.values()):
         return {}

@@ -52,7 +52,7 @@ def source_of(
 
 
 def _rungs(definition: StudyDefinition, plan: Plan, known: Known, store: Store) -> Rungs:
-    """The rungs with the trials that have ended: they are those that later ones are compared with."""
+    """The rungs with the trials that have ended, with which later trials are compared."""
     settings = definition.early_stopping
     own = [planned for planned in plan.trials if planned.trial.kind == "trial"]
     if settings is None:

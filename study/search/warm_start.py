@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 
 from search_spaces.search import Point, SearchSpace
 from search_spaces.space import AXES
-from study.definition.study import StudyDefinition, read
+from study.definition.files import read
+from study.definition.study import StudyDefinition
 from study.planning.searched import config_at
 from trainables.frozen import ConfigError
 from trainables.metrics import Summary
@@ -43,7 +44,7 @@ class Warm:
 
 
 def warm_started(definition: StudyDefinition, space: SearchSpace, source: str) -> tuple[Warm, ...]:
-    """Configs of earlier studies, each once, in the order of the folders and of their tables.
+    """Read the configs of earlier studies, each once, in the order of the folders and of their tables.
 
     Raises:
         ConfigError: a folder is none of a study, has no tables, or its study has another workload.

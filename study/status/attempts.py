@@ -42,19 +42,19 @@ class Attempt:
     gpus: float | None = None
 
     def seconds(self, now: float) -> float:
-        """How long it has run by `now`."""
+        """How long the attempt has run by `now`."""
         return max(0.0, (now if self.ended is None else self.ended) - self.began)
 
     @property
     def held_gpus(self) -> float:
-        """GPUs that it held; one if it says no more than that it ran on one."""
+        """GPUs that the attempt held; one if the log only says that it ran on a GPU."""
         if self.gpus is None:
             return float((self.device or "").startswith("cuda"))
         return self.gpus
 
     @property
     def wasted_seconds(self) -> float:
-        """Seconds after its last finished task, if it did not end well."""
+        """Seconds after the attempt's last finished task, if the attempt did not end well."""
         return max(0.0, self.ended - self.last) if self.end in WASTED and self.ended is not None else 0.0
 
 
@@ -69,7 +69,7 @@ class Run:
     errors: dict[str, str] = field(default_factory=dict)
 
     def tasks_per_second(self, now: float) -> float | None:
-        """Over the last hundred new tasks; over all, from the begin of the run, as long as these are fewer."""
+        """The rate over the last hundred new tasks; over all tasks of the run while there are fewer."""
         if not self.recent:
             return None
         since = self.began if self.tasks < _RECENT else self.recent[0]
@@ -91,12 +91,12 @@ class Attempts:
         self.run: Run | None = None
 
     def read(self) -> None:
-        """Read what is new."""
+        """Read the new lines of the log."""
         for row in self._log.new():
             self._take(row)
 
     def settle(self) -> None:
-        """Nobody works on the study: what is open was killed with its run, at the last line of the log."""
+        """End open attempts, since nobody works on the study: they were killed by the last line of the log."""
         if self.run is not None:
             self._close_all("killed", self.run.last)
 

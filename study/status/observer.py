@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from study.folder.folder import Folder, is_held
-from study.planning.plan import Known, Plan, PlannedStep, PlannedTrial, known
-from study.results.best import Finished, ranked
-from study.results.gain import Anchors, anchors, key_of
+from study.planning.plan import Known, Plan, PlannedStep, PlannedTrial, stored_keys
+from study.results.gain import Anchors, Finished, anchors, key_of, ranked
 from study.results.labels import describe, varying
 from study.results.reader import Results
 from study.results.tables import Row, trial_row
@@ -28,7 +27,7 @@ def status(folder: Folder) -> Status:
     Raises:
         ConfigError: it is not a study's folder.
     """
-    return Observer(folder).look()
+    return Observer(folder).take_status()
 
 
 def failures(folder: Folder) -> dict[str, str]:
@@ -39,7 +38,7 @@ def failures(folder: Folder) -> dict[str, str]:
 
 
 class Observer:
-    """Looks at a study's folder; what it has read stays read.
+    """Takes the status of a study's folder again and again; values that were read once are kept.
 
     `anchors` and `definition` are those of the last look.
 
@@ -78,12 +77,12 @@ class Observer:
         """What has been read of the store."""
         return self._results
 
-    def look(self) -> Status:
-        """The status now."""
+    def take_status(self) -> Status:
+        """Look at the folder, and make its status."""
         if self._folder.changed() != self._changed:
             self._plan_again()
         live = is_held(self._folder)  # before the log: a run that ends in between has written all of it
-        have, trained = known(self._store), self._store.keys("records")
+        have, trained = stored_keys(self._store), self._store.keys("records")
         self._attempts.read()
         if not live:
             self._attempts.settle()
@@ -102,7 +101,7 @@ class Observer:
         return seen.status(self.definition.name, self.anchors)
 
     def _plan_again(self) -> None:
-        """A study may grow between runs, and while somebody watches."""
+        """Plan the study again: it may have grown since, also while somebody watches."""
         self._changed = self._folder.changed()
         self.definition = self._folder.definition()
         self._plan = self._folder.plan()
@@ -113,7 +112,7 @@ class Observer:
 
 @dataclass(frozen=True, kw_only=True)
 class _Seen:
-    """All that one look has seen; `rows` and `words` are in the order of the plan's trials."""
+    """All that one status is made from; `rows` and `words` are in the order of the plan's trials."""
 
     plan: Plan
     rows: Sequence[Row]
@@ -160,7 +159,7 @@ class _Seen:
     # -- trials --------------------------------------------------------------------------------------------------------
 
     def _last_step(self, planned: PlannedTrial) -> PlannedStep | None:
-        """The last step that is scored, of those that follow each other."""
+        """The last step before the first one without scores; None if there is none."""
         last = None
         for step in planned.steps:
             if step.scores not in self.have.scores:
@@ -169,7 +168,7 @@ class _Seen:
         return last
 
     def _key(self, step: PlannedStep) -> str:
-        """Scores on all test images where they are there."""
+        """The key of a step's scores: those on all test images if the store has them."""
         key = key_of(step, "end")
         return key if key in self.have.scores else step.scores
 
@@ -233,7 +232,7 @@ class _Seen:
 
     @cached_property
     def _paid(self) -> dict[str, tuple[str, float, float]]:
-        """Update -> (method, FLOPs, MAFs), of those that were trained; each once, by the first trial that has it."""
+        """(method, FLOPs, MAFs) of each trained update, paid once by the first trial that has the update."""
         found: dict[str, tuple[str, float, float]] = {}
         for planned in self.plan.trials:
             cost = self.results.cost(planned.cost) if planned.cost in self.have.costs else None

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
-from study.results.best import Best
+from study.results.gain import Best
 from trainables.metrics import Summary
 
 State = Literal["done", "running", "stopped", "failed", "waiting"]

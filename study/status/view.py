@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from study.results.best import Best
-from study.running.progress import clock_time
+from study.progress_line import clock_time
+from study.results.gain import Best
 from study.status.status import MethodStatus, NodeStatus, Spent, Status, TrialStatus
 
 _METHODS, _NODES, _ERRORS = 12, 8, 5
@@ -130,7 +130,7 @@ def _trial(row: TrialStatus) -> tuple[str, ...]:
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]], *, most: int) -> Iterator[str]:
-    """Columns, after an empty line; nothing if there are no rows."""
+    """A table in columns, after an empty line; nothing if there are no rows."""
     body = list(rows)
     if not body:
         return

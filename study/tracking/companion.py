@@ -22,7 +22,7 @@ _GRACE_SECONDS = 5.0
 
 @contextlib.contextmanager
 def tracked(definition: StudyDefinition, folder: Folder, warn: Callable[[str], None]) -> Iterator[None]:
-    """Have a study's trackers fed for the time of a run.
+    """Run the process that feeds a study's trackers, for the time of a run.
 
     Args:
         definition: of the study.
@@ -49,7 +49,7 @@ def tracked(definition: StudyDefinition, folder: Folder, warn: Callable[[str], N
 
 
 def _end(process: "subprocess.Popen[bytes]", folder: Folder, warn: Callable[[str], None]) -> None:
-    """Let it write what is left; what its libraries started ends with it."""
+    """End the process: it may write the rest, and processes that its libraries started end with it."""
     assert process.stdin is not None
     with contextlib.suppress(OSError):
         process.stdin.write(END.encode() + b"\n")

@@ -34,7 +34,7 @@ class Feed(threading.Thread):
         self._open: set[str] = set()
 
     def end(self) -> None:
-        """Write what is there, then end."""
+        """Tell the feed to write what is there, then to end."""
         self._ending.set()
 
     def run(self) -> None:
@@ -59,7 +59,7 @@ class Feed(threading.Thread):
                 self._end(sink, record, trial)
 
     def _write(self, sink: Sink, record: Record, trial: str) -> None:
-        """Whole points, and gains of points that were written without."""
+        """Write the points that are new, and the gains that were missing when their points were written."""
         new: list[Point] = []
         for point in self._source.points(trial):
             if point.task not in record.points(trial):

@@ -43,7 +43,7 @@ class MLflow:
         self._begun: set[str] = set()
 
     def write(self, run: Run, points: Sequence[Point]) -> None:
-        """Metrics by task; what the trial is goes first, once."""
+        """Write metrics by task, after the trial's parameters, which are written once."""
         id_ = self._runs.get(run.trial)
         if id_ is not None and run.trial not in self._begun:
             self._client.update_run(id_, status="RUNNING")
@@ -73,7 +73,7 @@ class MLflow:
         return str(found.experiment_id if found else self._client.create_experiment(name, artifact_location=artifacts))
 
     def _known(self, study: str) -> dict[str, str]:
-        """Trial -> run, of earlier runs of the study; the study's own run goes by no trial."""
+        """The MLflow runs of earlier runs of the study, by trial; the study's own run has the key ""."""
         found: dict[str, str] = {}
         token = None
         while True:
@@ -90,7 +90,7 @@ class MLflow:
 
 
 def without_credentials(uri: str) -> str:
-    """An address as it may stand in a file: name and password that some write into it stay out."""
+    """An address without the name and password that it may have in it."""
     parts = urlsplit(uri)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.netloc else uri
 

@@ -9,7 +9,7 @@ from typing import Any
 from search_spaces.space import AXES
 from study.folder.folder import Folder
 from study.folder.log import Log
-from study.planning.plan import PlannedTrial, known
+from study.planning.plan import PlannedTrial, stored_keys
 from study.planning.trials import JOINT
 from study.results.gain import Anchors, Line
 from study.results.labels import describe, varying
@@ -30,7 +30,7 @@ class Shown:
 
 
 class Trials:
-    """The trials of a study and what has been read of them, for all its trackers together.
+    """The trials of a study with the values that were read of them, shared by all its trackers.
 
     Args:
         folder: of the study.
@@ -68,7 +68,7 @@ class Trials:
 
 
 class Source:
-    """What one tracker may show, and what of it is new.
+    """What one tracker may show of a study, and what of that is new.
 
     Args:
         folder: of the study.
@@ -86,10 +86,10 @@ class Source:
         return self._trials.now
 
     def catch_up(self) -> list[str]:
-        """All trials of which anything is in the store, by one listing; the log is of no more news until then."""
+        """All trials with scores in the store, by one listing; lines of the log until now are no news after that."""
         for _ in self._log.new():
             pass
-        have = known(self._folder.store())
+        have = stored_keys(self._folder.store())
         for name, planned in self._now.planned.items():
             for step in planned.steps:
                 if step.scores not in have.scores:
@@ -100,7 +100,7 @@ class Source:
         return [name for name in self._now.planned if name in self._reached]
 
     def news(self) -> list[str]:
-        """Trials of which the log has told since the last call, and those whose gain has become known by that."""
+        """Trials with news in the log since the last call, and trials whose gain has become known by that."""
         told: dict[str, None] = {}
         for row in self._log.new():
             if "trial" in row and self._takes(row):
@@ -164,7 +164,7 @@ class Source:
         return trial in self._reached
 
     def _line(self, block: str) -> Line | None:
-        """The line of a block, once its joint anchors are done; of several the one that learned the most."""
+        """The line of a block, once its joint anchors are done; of several, the one that learned the most counts."""
         joints = [self._now.planned[name] for name in self._now.joints.get(block, ())]
         if not joints or any(self.ended.get(planned.trial.id) != "done" for planned in joints):
             return None

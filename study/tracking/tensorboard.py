@@ -24,7 +24,7 @@ class TensorBoard:
         self._open: dict[str, SummaryWriter] = {}
 
     def write(self, run: Run, points: Sequence[Point]) -> None:
-        """Scalars by task, and the axes for the page of hyperparameters."""
+        """Write scalars by task, and once the trial's axes for the page of hyperparameters."""
         writer = self._open.get(run.trial)
         if writer is None:
             writer = self._open[run.trial] = self._started(run)

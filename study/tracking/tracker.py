@@ -37,7 +37,7 @@ class Run:
 
     @property
     def id(self) -> str:
-        """A name that no trial of another study has."""
+        """A name that differs from those of trials of other studies."""
         return f"{self.study}-{self.trial}"
 
 
@@ -60,7 +60,7 @@ class Sink(Protocol):
         """Write points of a trial, some of which may be new values of a task that was written before."""
 
     def end(self, run: Run, how: End) -> None:
-        """Nothing more of a trial is to come in this run of the study."""
+        """End a trial: nothing more of it comes in this run of the study."""
 
     def close(self, *, finished: bool) -> None:
-        """The run of the study ends; `finished` if nothing is left of it to do."""
+        """Close the sink when the run of the study ends; `finished` says that nothing is left to do."""

@@ -35,7 +35,7 @@ class WeightsAndBiases:
         self._open: dict[str, Any] = {}
 
     def write(self, run: Run, points: Sequence[Point]) -> None:
-        """A row a task; the task is the horizontal axis of all charts."""
+        """Log a row for each task; the task is the horizontal axis of all charts."""
         open_run = self._open.get(run.trial)
         if open_run is None:
             open_run = self._open[run.trial] = self._started(run)
@@ -49,7 +49,7 @@ class WeightsAndBiases:
             open_run.finish(exit_code=_ENDS[how])
 
     def close(self, *, finished: bool) -> None:  # noqa: ARG002
-        """Finish what is open; W&B has no run of a study."""
+        """Finish all open runs; W&B has no run for a study as a whole."""
         for open_run in self._open.values():
             open_run.finish(exit_code=_ENDS["open"])
         self._open.clear()
@@ -82,7 +82,7 @@ class WeightsAndBiases:
 
 
 def mode_of(variables: Mapping[str, str]) -> Any:
-    """Offline unless the user says a mode, or names a server."""
+    """The mode of W&B: offline unless the user sets a mode or names a server."""
     return variables.get("WANDB_MODE") or ("online" if variables.get("WANDB_BASE_URL") else "offline")
 
 

@@ -20,9 +20,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from study.definition.study import StudyDefinition, dump
+from study.definition.files import dump
+from study.definition.study import StudyDefinition
 from study.folder.folder import Folder
-from study.planning.plan import Plan, known, make_plan
+from study.planning.plan import Plan, make_plan, stored_keys
 from study.results.tables import make_tables, write
 from trainables.config import Noop
 from trainables.frozen import parse
@@ -113,7 +114,7 @@ def _fill(home: Folder, definition: StudyDefinition, *, real: int) -> None:
     for planned in plan.trials[real:]:
         builder.cost(planned.trial.config.recipe)
     model = workload.architecture()
-    there = known(store)
+    there = stored_keys(store)
     for key in sorted(plan.unique_scores - there.scores):
         model.load_state_dict({WEIGHT: torch.tensor([[1 + int(key[:8], 16) / 2**32]])})
         _put(home, "scores", key, encode(workload.evaluate(model)))
@@ -144,7 +145,7 @@ def _plan(home: Folder) -> tuple[float, str]:
 def _check(home: Folder) -> tuple[float, str]:
     plan, store = _planned(home), home.store()
     began = time.process_time()
-    missing = plan.missing(known(store))
+    missing = plan.missing(stored_keys(store))
     return time.process_time() - began, f"{len(missing)} trials missing, by one listing a kind"
 
 

@@ -18,12 +18,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from study.definition.study import StudyDefinition, dump
+from study.definition.files import dump
+from study.definition.study import StudyDefinition
 from study.folder.folder import Folder
 from study.planning.plan import Known, make_plan
 from study.running.cluster.connection import connected
 from study.running.progress import Progress
-from study.running.run import location_of, run_trials
+from study.running.run import run_trials
+from study.running.worker import location_of
 from study.search.start import source_of
 from tests.benchmarks.scale import study
 from trainables.quiet_logs import silenced
@@ -93,7 +95,7 @@ def _raw(trials: int, tasks: int, folder: Folder) -> None:
 
 
 def _ours(definition: StudyDefinition, folder: Folder) -> None:
-    from study.running.cluster.visibility import Needs
+    from study.running.cluster.visibility import WorkerNeeds
     from study.running.on_ray import run_on_ray
 
     run_on_ray(
@@ -101,7 +103,7 @@ def _ours(definition: StudyDefinition, folder: Folder) -> None:
         definition=definition,
         folder=folder,
         progress=_progress(folder),
-        needs=Needs(store=location_of(folder.store())),
+        needs=WorkerNeeds(store=location_of(folder.store())),
         address=None,
     )
 

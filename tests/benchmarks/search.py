@@ -23,8 +23,9 @@ from scipy import stats
 from analysis import pareto
 from analysis.plane.areas import box_of, hull_area
 from analysis.plane.points import Means
+from study.definition.files import read
 from study.definition.search import EarlyStopping, Search, Stop
-from study.definition.study import StudyDefinition, read
+from study.definition.study import StudyDefinition
 from study.planning.plan import PlannedTrial
 from study.search.sampler import SAMPLERS
 from tests.study.search.driver import Driver

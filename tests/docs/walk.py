@@ -15,7 +15,7 @@ import typer
 import yaml
 
 from study.commands import app
-from study.definition.study import load
+from study.definition.files import load
 from study.planning.plan import make_plan
 from study.search.check import check_search
 from tests.docs.pages import ROOT, Block, PageError, commands

@@ -7,13 +7,14 @@ import json
 import shutil
 import tarfile
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
 
 from study.folder.folder import Folder
 from tests.study import command
-from trainables.store.store import KINDS, Kind, LocalStore
+from trainables.store.store import Kind, LocalStore
 
 EARLIER = Path(__file__).parent / "earlier"
 DRAWN_BY = [
@@ -58,7 +59,7 @@ def test_all_of_an_earlier_study_is_found(name: str, tmp_path: Path, monkeypatch
 
 def held(folder: Path) -> dict[str, tuple[int, bytes]]:
     """All values of a study's store, with the time at which each was written."""
-    paths = (path for kind in KINDS for path in (folder / "store" / kind).rglob("*") if path.is_file())
+    paths = (path for kind in get_args(Kind) for path in (folder / "store" / kind).rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
 
 

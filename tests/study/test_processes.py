@@ -7,8 +7,7 @@ import sys
 import psutil
 import pytest
 
-from study.processes import spread
-from study.running.run import RunError
+from study.processes import RunError, spread
 from tests.study import command
 
 

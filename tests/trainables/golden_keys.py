@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -150,8 +151,8 @@ def workloads() -> Iterator[tuple[str, Callable[[], object]]]:
     yield "workloads/pocket", lambda: _pocket(Pocket(pool=512))
     yield "workloads/noop", lambda: _known(Noop(datasets=6), identify_noop(Noop(datasets=6)))
     yield "workloads/clip", _clip
-    for share, seed in ((0.5, 0), (0.5, 1)):
-        yield f"subsets/{share:g}-seed-{seed}", lambda share=share, seed=seed: _subset(Subset(share=share, seed=seed))
+    for subset in (Subset(share=0.5, seed=0), Subset(share=0.5, seed=1)):
+        yield f"subsets/{subset.share:g}-seed-{subset.seed}", partial(_subset, subset)
 
 
 def digests(*, shared: Shared | None = None) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Importers: each makes rows of a manifest from one kind of source, as a pure function of a path and its options.
 
-`KINDS` is the table of them, and `take_in` (`intake.py`) looks at the images of what they found and writes it.
+`KINDS` is the table of them; `write_manifest` (`intake.py`) looks at the images of the rows and writes the manifest.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from study.data.importers.folder import FolderOptions, from_folder
 from study.data.importers.fomo_in_flux import FifOptions, from_fomo_in_flux
 from study.data.importers.hugging_face import HuggingFaceOptions, from_hugging_face
 from study.data.importers.listing import ListingOptions, from_listing
-from study.data.importers.rows import Found
+from study.data.importers.rows import Imported
 from study.data.importers.webdataset import WebDatasetOptions, from_webdataset
 
 
@@ -21,7 +21,7 @@ class Kind:
     """A kind of source: what it is, what it is read by, and the type of its options."""
 
     meaning: str
-    read: Callable[[Path, Any], Found]
+    read: Callable[[Path, Any], Imported]
     options: type
 
 

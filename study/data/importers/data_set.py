@@ -16,7 +16,7 @@ PARTS = ("train", "training", "test", "testing", "val", "valid", "validation", "
 
 @dataclass(frozen=True, kw_only=True)
 class DataSet:
-    """What the command line says of a whole data set; None and () where it does not.
+    """What the command line says of a whole data set; None and () stand for what it does not say.
 
     Attributes:
         name: of the data set; importers have defaults, such as the folder's name.
@@ -60,11 +60,11 @@ class DataSet:
 
     @property
     def group_or_adapt(self) -> str:
-        """Its group."""
+        """The group that was given, or adapt."""
         return self.group or "adapt"
 
     def named(self, default: str, *, instead: str = "say --dataset NAME") -> str:
-        """Its name; where none is given a default.
+        """The name that was given, or a default.
 
         Raises:
             ConfigError: the default is what a part of a data set is called; `instead` says what to do.
@@ -74,14 +74,14 @@ class DataSet:
         return self.name if self.name is not None else default
 
     def captions_of(self, concept: str | None) -> tuple[str, ...] | None:
-        """Captions of an image that brings none; None where there is no template or no class."""
+        """Captions for an image without captions of its own; None where there is no template or no class."""
         if concept is None or not self.captions:
             return None
         return tuple(template.replace("{}", concept) for template in self.captions)
 
     @property
     def columns(self) -> dict[str, object]:
-        """What all of its rows have."""
+        """The columns in which all rows of the data set have the same value."""
         return {
             "group": self.group_or_adapt,
             "kind": self.kind,
@@ -93,7 +93,7 @@ class DataSet:
 
 @dataclass(frozen=True, kw_only=True)
 class Division:
-    """How images that come in one part are divided.
+    """How images that come without a split are divided into train and test.
 
     Attributes:
         test_share: of each class, 0 to 1; None: 0.2.
@@ -142,7 +142,7 @@ class Division:
 
 
 def classes_of(path: Path | None) -> tuple[str, ...] | None:
-    """Names of classes by their numbers, one a line of a file; None without one.
+    """Names of classes by number, read from a file with one name a line; None without a file.
 
     Raises:
         ConfigError: the file cannot be read, or a line is empty or repeated.

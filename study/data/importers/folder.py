@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from study.data.importers.data_set import PARTS, DataSet, Division
-from study.data.importers.rows import Found, Skipped, existing, found, is_image_name, shown
+from study.data.importers.rows import Imported, Skipped, existing, imported, is_image_name, shown
 from trainables.frozen import ConfigError
 from trainables.workloads.clip.data import manifest
 
@@ -24,7 +24,7 @@ class FolderOptions:
     test_folder: str = "test"
 
 
-def from_folder(path: Path, options: FolderOptions) -> Found:
+def from_folder(path: Path, options: FolderOptions) -> Imported:
     """Images of a folder of class folders.
 
     Raises:
@@ -56,11 +56,11 @@ def from_folder(path: Path, options: FolderOptions) -> Found:
             )
     if not rows:
         raise ConfigError(f"{path}: no images; looked for CLASS/*.jpg and train/CLASS/*.jpg (png, webp, ... as well)")
-    return found(rows, skipped)
+    return imported(rows, skipped)
 
 
 def _parts(root: Path, options: FolderOptions, skipped: list[Skipped]) -> dict[str, Path]:
-    """Folders of class folders by their split; "" of one that has still to be divided."""
+    """Folders of class folders by split; the split "" stands for images that are still to be divided."""
     names = {"train": "train", options.test_folder: "test"}
     folders = [one for one in _listed(root) if one.is_dir()]
     halves = [one for one in folders if one.name in names and any(inner.is_dir() for inner in _listed(one))]
@@ -142,7 +142,7 @@ def _strays(root: Path) -> Iterator[Skipped]:
 
 
 def _unused(folder: Path, reason: str) -> Skipped:
-    """A whole folder, with the number of images in it."""
+    """A folder that is skipped as a whole, with the number of images in it."""
     images = sum(is_image_name(name) for _, _, names in os.walk(folder) for name in names)
     return Skipped(where=str(folder), reason=f"{reason} ({images} images)", bad=False, images=images)
 

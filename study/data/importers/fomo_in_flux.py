@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from study.data.importers import shard
-from study.data.importers.rows import Found, Skipped, existing, found, leaves, shown
+from study.data.importers.rows import Imported, Skipped, existing, imported, leaves, shown
 from study.data.importers.shard import Damage, Member
 from trainables.frozen import ConfigError, suggestion
 
@@ -118,7 +118,7 @@ class _Set:
     streamed: frozenset[str] | None = None
 
 
-def from_fomo_in_flux(path: Path, options: FifOptions) -> Found:
+def from_fomo_in_flux(path: Path, options: FifOptions) -> Imported:
     """Data sets in the layout of FoMo-in-Flux.
 
     Raises:
@@ -129,7 +129,7 @@ def from_fomo_in_flux(path: Path, options: FifOptions) -> Found:
     skipped: list[Skipped] = []
     sets = _with_images(_sets(info, options, skipped), data, options, skipped)
     rows = [row for one in sets for row in _rows(one, data, skipped)]
-    return found(rows, skipped, {"dataset": "take others with --only NAME"})
+    return imported(rows, skipped, {"dataset": "take others with --only NAME"})
 
 
 def plain(name: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.data.importers.data_set import CAPTION_REMEDY, DataSet, Division, classes_of
-from study.data.importers.rows import Found, Skipped, found, leaves, shown
+from study.data.importers.rows import Imported, Skipped, imported, leaves, shown
 from trainables.frozen import ConfigError
 from trainables.quiet_logs import silenced
 
@@ -59,7 +59,7 @@ class HuggingFaceOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class _Columns:
-    """Where things are in a data set; `names` are the classes by number, where it has them."""
+    """The names of a data set's columns; `names` are its classes by number, if there are any."""
 
     image: str
     caption: str | None
@@ -67,7 +67,7 @@ class _Columns:
     names: tuple[str, ...] | None
 
 
-def from_hugging_face(path: Path, options: HuggingFaceOptions) -> Found:
+def from_hugging_face(path: Path, options: HuggingFaceOptions) -> Imported:
     """Rows of a data set of Hugging Face.
 
     Raises:
@@ -104,12 +104,12 @@ def from_hugging_face(path: Path, options: HuggingFaceOptions) -> Found:
         "caption": f"--caption-column NAME names the column of captions, and {CAPTION_REMEDY}; {listed}",
         "concept": f"--concept-column NAME names the column of classes; {listed}",
     }
-    return found(rows, skipped, remedies)
+    return imported(rows, skipped, remedies)
 
 
 @contextlib.contextmanager
 def _opened(path: Path, options: HuggingFaceOptions) -> "Iterator[Mapping[str, datasets.Dataset]]":
-    """The splits of a data set by name. What `datasets` makes of local files is in a folder that goes afterwards."""
+    """Open the splits of a data set, by name; what `datasets` makes of local files lies in a folder that is deleted."""
     local = path.exists()
     if local and (options.download or options.revision is not None):
         option = "--download" if options.download else "--revision"
@@ -164,7 +164,7 @@ def _splits(path: Path, options: HuggingFaceOptions, scratch: str | None) -> "Ma
 def _chosen(
     splits: "Mapping[str, datasets.Dataset]", path: Path, options: HuggingFaceOptions, skipped: list[Skipped]
 ) -> "dict[str, datasets.Dataset]":
-    """What is imported, by its split of the manifest; "" of a part that is divided."""
+    """The parts that are imported, by split of the manifest; the split "" stands for a part that is divided."""
     named = {options.train_split: "train", options.test_split: "test"}
     have = {named[name]: part for name, part in splits.items() if name in named}
     group = options.data.group_or_adapt
@@ -215,7 +215,7 @@ def _columns(
 
 
 def _holds_images(feature: Any) -> bool:
-    """Whether a column is of images, or of what images are stored as in files that do not say so."""
+    """Whether a column holds images, or values in which images are stored by files that do not declare them."""
     import datasets
 
     return isinstance(feature, datasets.Image) or (isinstance(feature, dict) and feature.keys() == {"bytes", "path"})

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 import pandas as pd
 
-from study.data.importers.rows import Found, Skipped, shown
+from study.data.importers.rows import Imported, Skipped, shown
 from study.data.inspection import Meter, inspect, sources
 from trainables.files import whole
 from trainables.frozen import ConfigError
@@ -30,7 +30,7 @@ _RENAME = "give another name with --dataset"
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """Where rows go, and what happens to bad ones.
+    """The manifest that rows go to, and what happens to bad rows.
 
     Attributes:
         out: the manifest.
@@ -64,7 +64,7 @@ class Target:
 
     @property
     def root(self) -> Path:
-        """What relative paths of the manifest start from."""
+        """The folder that relative paths of the manifest start from."""
         return self.out.resolve().parent
 
 
@@ -83,8 +83,8 @@ class Outcome:
     problems: tuple[Problem, ...]
 
 
-def take_in(found: Found, target: Target) -> Outcome:
-    """Add rows to a manifest.
+def write_manifest(found: Imported, target: Target) -> Outcome:
+    """Write imported rows to a manifest, or add them to one.
 
     Raises:
         ConfigError: images are bad, a data set is in the manifest already, or no study could use what would be written.
@@ -119,7 +119,7 @@ def take_in(found: Found, target: Target) -> Outcome:
 
 
 def _checked(rows: pd.DataFrame, target: Target) -> tuple[pd.DataFrame, list[Skipped]]:
-    """The rows that can be used, with the hashes of their images; and the others."""
+    """Divide rows into those that can be used, with the hashes of their images, and those that are skipped."""
     places = sources(rows, target.root)
     reasons: list[str | None] = [None] * len(rows)
     texts = ["image", "member", "caption", "concept"]
@@ -187,8 +187,8 @@ def _require_sound(rows: pd.DataFrame, target: Target, wrong: Sequence[Skipped],
     raise ConfigError("\n".join(lines))
 
 
-def _refusal(wrong: Sequence[Skipped], found: Found) -> str:
-    """What is wrong: shards first, since images that they have lost follow from them."""
+def _refusal(wrong: Sequence[Skipped], found: Imported) -> str:
+    """The message of a refused import: damaged shards come first, since lost images follow from them."""
     total = int((found.rows["split"] != "label").sum()) + sum(one.count for one in found.skipped if one.bad)
     bad, shards = [one for one in wrong if one.count], [one for one in wrong if not one.count]
     lines = [f"{_counted(wrong, total)} cannot be used, and nothing is written"]
@@ -207,7 +207,7 @@ def _refusal(wrong: Sequence[Skipped], found: Found) -> str:
 
 
 def _counted(wrong: Sequence[Skipped], total: int | None = None) -> str:
-    """How many shards and images are bad."""
+    """The numbers of bad shards and of bad images, in words."""
     images, shards = sum(one.count for one in wrong), sum(not one.count for one in wrong)
     whole = "bad images" if total is None else f"of {total} images"
     parts = [f"{shards} damaged shards"] * bool(shards) + [f"{images} {whole}"] * bool(images)
@@ -220,7 +220,7 @@ def _first(wrong: Sequence[Skipped]) -> str:
 
 
 def _relative(path: str | None, root: Path) -> str | None:
-    """A path below the manifest's folder relative to it, so that the folder can be moved; others as they are."""
+    """A path as the manifest has it: relative if it lies below the manifest's folder, which can then be moved."""
     if path is None or not Path(path).is_relative_to(root):
         return path
     return os.path.relpath(path, root)

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from study.data.importers.data_set import CAPTION_REMEDY, DataSet, Division
-from study.data.importers.rows import Found, Skipped, existing, found, leaves, shown
+from study.data.importers.rows import Imported, Skipped, existing, imported, leaves, shown
 from trainables.frozen import ConfigError, suggestion
 from trainables.workloads.clip.data import manifest
 
@@ -50,7 +50,7 @@ class ListingOptions:
             raise ConfigError("--split and --test-share both say what images without a split are; give one of them")
 
 
-def from_listing(path: Path, options: ListingOptions) -> Found:
+def from_listing(path: Path, options: ListingOptions) -> Imported:
     """Images that a table lists.
 
     Raises:
@@ -75,7 +75,7 @@ def from_listing(path: Path, options: ListingOptions) -> Found:
         "caption": f"--caption-column NAME names the column of captions, and {CAPTION_REMEDY}; {have}",
         "concept": f"--concept-column NAME names the column of classes; {have}",
     }
-    return found(rows, skipped, remedies)
+    return imported(rows, skipped, remedies)
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -19,7 +19,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", "
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
-    """Something of the source that is no row.
+    """Something of the source that becomes no row of the manifest.
 
     Attributes:
         where: a file, a member of a shard, or a row of a table.
@@ -44,8 +44,8 @@ class Skipped:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """Rows in columns of a manifest, and what was skipped.
+class Imported:
+    """What an importer makes of a source: rows with the columns of a manifest, and what was skipped.
 
     Attributes:
         remedies: what to do where rows lack a "caption" or a "concept", in the words of the importer's options.
@@ -56,14 +56,14 @@ class Found:
     remedies: Mapping[str, str] = field(default_factory=dict)
 
 
-def found(
+def imported(
     rows: Iterable[Mapping[str, Any]], skipped: Iterable[Skipped], remedies: Mapping[str, str] | None = None
-) -> Found:
-    """Rows given as one mapping each."""
+) -> Imported:
+    """What an importer returns, from rows that are mappings."""
     table = list(rows)
     columns = (*manifest.REQUIRED, *manifest.OPTIONAL)
     frame = pd.DataFrame({name: pd.Series([row.get(name) for row in table], dtype=object) for name in columns})
-    return Found(rows=manifest.canonical(frame), skipped=tuple(skipped), remedies=remedies or {})
+    return Imported(rows=manifest.canonical(frame), skipped=tuple(skipped), remedies=remedies or {})
 
 
 def existing(path: Path, what: str) -> Path:
@@ -83,7 +83,7 @@ def is_image_name(name: str) -> bool:
 
 
 def leaves(name: str) -> bool:
-    """Whether a path leaves the folder that it is relative to by .., in the spelling of any system."""
+    """Whether a relative path leaves its folder by .., in the spelling of any system."""
     return ".." in name and ".." in PurePosixPath(name.replace("\\", "/")).parts
 
 

@@ -33,7 +33,7 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class Damage:
-    """Something of a shard that is no file that can be read; `name` is the member's, or "" of the shard as a whole.
+    """A part of a shard that cannot be read; `name` is the member's, or "" for the shard as a whole.
 
     `ends` says that nothing behind it can be read either.
     """
@@ -43,7 +43,7 @@ class Damage:
     ends: bool = True
 
     def skipped(self, path: Path, read: int, what: str) -> Skipped:
-        """What an importer says of it, that has read so many samples or files of the shard."""
+        """The damage as something skipped, by an importer that has read so many samples or files of the shard."""
         if not self.ends:
             return Skipped(where=f"{path}: {self.name}", reason=self.reason)
         lost = f"{read} {what} before that are read, and all behind it are lost"

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from study.data.importers import shard
 from study.data.importers.data_set import CAPTION_REMEDY, DataSet, Division, classes_of
-from study.data.importers.rows import SUFFIXES, Found, Skipped, found, leaves, shown
+from study.data.importers.rows import SUFFIXES, Imported, Skipped, imported, leaves, shown
 from study.data.importers.shard import Member
 from trainables.frozen import ConfigError
 
@@ -65,7 +65,7 @@ class _Sample:
     texts: dict[str, bytes] = field(default_factory=dict)
 
 
-def from_webdataset(path: Path, options: WebDatasetOptions) -> Found:
+def from_webdataset(path: Path, options: WebDatasetOptions) -> Imported:
     """Samples of shards.
 
     Raises:
@@ -99,7 +99,7 @@ def from_webdataset(path: Path, options: WebDatasetOptions) -> Found:
         "caption": f"--caption-key KEY names the key of the caption in json, and {CAPTION_REMEDY}",
         "concept": "--concept-key KEY names the key of the class in json",
     }
-    return found(rows, skipped, remedies)
+    return imported(rows, skipped, remedies)
 
 
 def shards_of(path: Path) -> list[Path]:
@@ -129,7 +129,7 @@ def shards_of(path: Path) -> list[Path]:
 
 
 def _divided(path: Path, options: WebDatasetOptions) -> dict[str, list[Path]]:
-    """Shards by split; "" of those that are divided by sample."""
+    """Shards by split; the split "" stands for shards whose samples are divided one by one."""
     halves = {one: path / one for one in ("train", "test") if path.is_dir() and (path / one).is_dir()}
     if halves and not any(path.glob("*.tar")):
         if options.split is not None or options.division.test_share is not None:
@@ -184,7 +184,7 @@ def _samples(path: Path, skipped: list[Skipped]) -> dict[str, _Sample]:
 
 
 def _take(member: Member, samples: dict[str, _Sample], file: BinaryIO) -> tuple[str, bool]:
-    """Put a member where it belongs; returns why it was skipped, "" where it was not, and whether it is bad."""
+    """Put a member of a shard into its sample; returns the reason if it was skipped, else "", and whether it is bad."""
     if leaves(member.name):
         return "its name leaves the shard by ..", True
     parted = re.fullmatch(r"((?:.*/)?[^./][^./]*)\.([^/]+)", member.name, re.DOTALL)

@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from study.running.run import RunError, usable_cpus
+from study.processes import RunError, usable_cpus
 from trainables.frozen import ConfigError
 
 PACKAGES = ("study", "trainables", "search_spaces", "analysis")
@@ -51,7 +51,7 @@ _OF_A_CLUSTER = {
 
 @contextlib.contextmanager
 def connected(address: str | None, *, threads: int) -> Iterator[None]:
-    """Ray for the time of a run; None starts it on this machine.
+    """Connect to Ray for the time of a run; without an address Ray is started on this machine.
 
     Args:
         address: "auto" or HOST:PORT of a cluster of which this machine is a node.
@@ -101,7 +101,7 @@ def _started() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _joined(address: str) -> Iterator[None]:
-    """A cluster that runs; it stays as it is when this process ends, but for what this process asked of it."""
+    """Connect to a running cluster, which goes on running when this process ends."""
     head = _found(address)
     _require_same_versions(_asked(head), head)
     import ray
@@ -125,12 +125,12 @@ def _joined(address: str) -> Iterator[None]:
 
 
 def passed_on(variables: Mapping[str, str]) -> dict[str, str]:
-    """Those of the environment variables that the workers of a cluster get, too."""
+    """The environment variables that the workers of a cluster get, too."""
     return {name: value for name, value in variables.items() if name.startswith(PASSED_ON)}
 
 
 def copied(folder: Path) -> Path:
-    """A folder with a copy of our packages alone, wherever they are installed; Ray sends it to each node once."""
+    """Copy our packages, wherever they are installed, into a folder; Ray sends the folder to each node once."""
     for package in PACKAGES:
         spec = find_spec(package)
         assert spec is not None
@@ -202,7 +202,7 @@ def _asked(head: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what Ray's C++ part writes to standard error; what went wrong is said by one message of ours."""
+    """Silence what Ray's C++ part writes to standard error; errors are told by one message of ours."""
     before = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from study.definition.resources import Bundle, in_words
-from study.running.run import usable_cpus
+from study.processes import usable_cpus
 
 _ALMOST = 1e-9
 """Shares such as 0.1 and 0.3 are no exact binary fractions."""
@@ -17,7 +17,7 @@ _ALMOST = 1e-9
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """A node that is alive, with all that it has, whoever holds it now; `here` is that of this process."""
+    """A live node with its whole resources, free or held; `here` marks the node of this process."""
 
     id: str
     name: str
@@ -25,7 +25,7 @@ class Node:
     here: bool = False
 
     def fits(self, bundle: Bundle) -> int:
-        """How many such trials it holds at once."""
+        """How many trials of a bundle the node holds at once."""
         return int(min(self.total.get(name, 0.0) / amount + _ALMOST for name, amount in bundle.items()))
 
 
@@ -47,7 +47,7 @@ def nodes() -> tuple[Node, ...]:
 
 
 def this_machine() -> Node:
-    """What Ray would find here, by asking the machine instead."""
+    """This machine as a node, found without Ray."""
     import psutil
     import torch
 
@@ -56,13 +56,13 @@ def this_machine() -> Node:
 
 
 def slots(bundles: Iterable[Bundle], given: Iterable[Node]) -> int:
-    """How many trials fit at once on nodes, of those that ask least."""
+    """How many trials fit on the nodes at once, counted with the bundle of which the most fit."""
     given = tuple(given)
     return max(sum(node.fits(bundle) for node in given) for bundle in bundles)
 
 
 def grows() -> bool:
-    """Whether an autoscaler may add nodes to the cluster: one that knows kinds of nodes by names.
+    """Whether an autoscaler may add nodes to the cluster, which shows in kinds of nodes that have names.
 
     A cluster without has an autoscaler, too, which only watches, and to which every node is of its own kind.
     """
@@ -83,7 +83,7 @@ _OF_ITS_OWN = re.compile("node_[0-9a-f]{56}")
 
 
 def unfit(bundles: Mapping[str, Bundle], given: Iterable[Node]) -> str | None:
-    """Why the trials of some method fit on no node, whoever else is there; None where all fit on some.
+    """The reason why the trials of some method fit on no node, even an empty one; None if all methods fit.
 
     Args:
         bundles: what trials ask, by their method.

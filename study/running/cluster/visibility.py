@@ -27,7 +27,7 @@ _NUMERIC = ("torch", "numpy", "open_clip_torch", "timm", "transformers", "peft")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Needs:
+class WorkerNeeds:
     """What a worker needs of a study: the store's location, files, and the name of the note that the store holds.
 
     Without a note nothing is looked for: workers of one machine see what the driver sees.
@@ -37,17 +37,17 @@ class Needs:
     files: tuple[str, ...] = ()
     note: str | None = None
 
-    def missed(self, *, patience: float = _PATIENCE_SECONDS) -> list[str]:
-        """What this process still cannot see after a while: on a node that has just begun something may be late.
+    def missing_after(self, *, patience: float = _PATIENCE_SECONDS) -> list[str]:
+        """What this process still cannot see after a while; on a node that has just begun, files may come late.
 
         A node that failed at once would always have room, and take trial after trial from those that see all.
         """
         end = time.monotonic() + patience
-        while (lacks := self.lacking()) and time.monotonic() < end:
+        while (lacks := self.missing_now()) and time.monotonic() < end:
             time.sleep(min(5.0, patience / 10))
         return lacks
 
-    def lacking(self) -> list[str]:
+    def missing_now(self) -> list[str]:
         """What this process cannot see, in sentences."""
         if self.note is None:
             return []
@@ -61,19 +61,19 @@ class Needs:
 
 
 @contextlib.contextmanager
-def marked(store: Store, needs: Needs) -> Iterator[Needs]:
-    """The needs of a study with a note, which its store holds meanwhile."""
+def marked(store: Store, needs: WorkerNeeds) -> Iterator[WorkerNeeds]:
+    """Put a note into a study's store for a while, and yield the needs with the name of the note."""
     note = f"sight/{secrets.token_hex(16)}"
     store.write_note(note, b"")
     try:
-        yield Needs(store=needs.store, files=needs.files, note=note)
+        yield WorkerNeeds(store=needs.store, files=needs.files, note=note)
     finally:
         with contextlib.suppress(StoreError):
             store.delete_note(note)
 
 
-def lacks_of(nodes: Iterable[Node], needs: Needs, tell: Callable[[str], None]) -> dict[str, list[str]]:
-    """What nodes other than this one lack of what a study needs, by a look from each.
+def missing_on(nodes: Iterable[Node], needs: WorkerNeeds, tell: Callable[[str], None]) -> dict[str, list[str]]:
+    """Ask every other node what it lacks of what a study needs.
 
     Args:
         nodes: of the cluster.
@@ -87,7 +87,7 @@ def lacks_of(nodes: Iterable[Node], needs: Needs, tell: Callable[[str], None]) -
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     ours = _versions(_required())
-    look = ray.remote(num_cpus=0)(_look)
+    look = ray.remote(num_cpus=0)(_missing_here)
     looks = {}
     for node in nodes:
         if not node.here:
@@ -111,11 +111,11 @@ def lacks_of(nodes: Iterable[Node], needs: Needs, tell: Callable[[str], None]) -
     return lacks
 
 
-def _look(needs: Needs, libraries: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
+def _missing_here(needs: WorkerNeeds, libraries: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
     """What the node of this process lacks, and the versions of its libraries; "" where one is absent."""
     versions = _versions(libraries)
     absent = sorted(name for name, version in versions.items() if not version)
-    return [*([f"has no {', '.join(absent)}"] if absent else []), *needs.lacking()], versions
+    return [*([f"has no {', '.join(absent)}"] if absent else []), *needs.missing_now()], versions
 
 
 def _required() -> list[str]:

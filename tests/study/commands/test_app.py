@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from study.commands import app
-from study.definition.study import presets
+from study.definition.files import presets
 from tests.study import command
 from trainables.workloads.pocket.samples import samples
 from trainables.workloads.pocket.tokenizer import tokenize
@@ -118,6 +118,12 @@ fixed: {tasks: 1, steps: 6, batch_size: 16}
 grid: [{lr: [1e-3, 1e30]}]
 joint: null
 """
+
+
+@pytest.mark.parametrize("name", app.COMMANDS)
+def test_a_command_is_in_the_file_of_its_name(name: str) -> None:
+    function = app.COMMANDS[name].function
+    assert (function.__module__, function.__name__) == (f"study.commands.{name}", name)
 
 
 def test_help_teaches(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,8 @@ from analysis.surfaces.candidates import candidates, groups
 from analysis.surfaces.encoding import axes_of
 from analysis.tables.column_roles import roles_of_schema
 from search_spaces.space import axis_values
-from study.definition.study import StudyDefinition, dump, load, presets
+from study.definition.files import dump, load, presets
+from study.definition.study import StudyDefinition
 from study.planning.trials import Trial, trials
 from study.results.tables import TRIALS
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from study.definition.study import load
+from study.definition.files import load
 from study.planning.trials import trials
 from tests.analysis.worlds import World, frames, write_study
 from tests.study import command, quick

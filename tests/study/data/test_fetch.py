@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from study.definition.study import load
+from study.definition.files import load
 from tests import images
 from tests.study import command
 from trainables.config import Clip

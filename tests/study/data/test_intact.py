@@ -15,7 +15,7 @@ import pytest
 from study.data.check import check
 from study.data.importers.data_set import DataSet
 from study.data.importers.folder import FolderOptions, from_folder
-from study.data.importers.intake import Target, take_in
+from study.data.importers.intake import Target, write_manifest
 from study.data.importers.webdataset import WebDatasetOptions, from_webdataset
 from study.data.intact import require_images
 from tests import images
@@ -38,9 +38,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images.write_classes(folder / "old", images.CLASSES[8:10], 2)
     images.write_shard(folder / "pool" / "0.tar", images.samples(4, first=100))
     target = Target(out=folder / "m.parquet", mode="append")
-    take_in(from_folder(folder / "new", FolderOptions()), target)
-    take_in(from_folder(folder / "old", FolderOptions(data=DataSet(group="holdout"))), target)
-    take_in(from_webdataset(folder / "pool", WebDatasetOptions(data=DataSet(group="pool"))), target)
+    write_manifest(from_folder(folder / "new", FolderOptions()), target)
+    write_manifest(from_folder(folder / "old", FolderOptions(data=DataSet(group="holdout"))), target)
+    write_manifest(from_webdataset(folder / "pool", WebDatasetOptions(data=DataSet(group="pool"))), target)
     (folder / "tiny.json").write_text(json.dumps(TINY))
     (folder / "study.yaml").write_text(STUDY)
     return folder

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from study.definition.study import StudyDefinition
 from study.folder.folder import Folder
-from study.folder.retention import Ends, look, must_stay, on_the_frontier, register
-from study.planning.plan import Known, known, make_plan
+from study.folder.retention import Ends, holdings_of, must_stay, on_the_frontier, register
+from study.planning.plan import Known, make_plan, stored_keys
 from tests.study import quick
 from trainables.frozen import ConfigError, parse
 from trainables.store.store import LocalStore, MemoryStore
@@ -48,7 +48,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_stays_grows_with_the_retention_and_nothing_of_an_unfinished_trial_goes(finished: Path) -> None:
     home = Folder(path=finished)
     definition, store, plan = home.definition(), home.store(), home.plan()
-    have = known(store)
+    have = stored_keys(store)
     stay = must_stay(plan, definition, store, have)
     assert stay["needed"] <= stay["final"] < stay["all"] == have.updates
     assert len(stay["final"]) == quick.UPDATES - 4  # of the two chains of full fine-tuning on two blocks the middle
@@ -75,7 +75,7 @@ def shared(folder: Path, store: Path | str, name: str, lr: float, **keys: str) -
 
 def freeable(folder: Path) -> int:
     home = Folder(path=folder)
-    return len(look(home.store(), home, home.definition()).freeable("needed"))
+    return len(holdings_of(home.store(), home, home.definition()).freeable("needed"))
 
 
 def test_what_another_study_keeps_stays(tmp_path: Path) -> None:
@@ -173,5 +173,5 @@ def test_the_plan_of_a_study_that_has_nothing_yet_needs_nothing() -> None:
     }
     definition = parse(StudyDefinition, value, source="new.yaml")
     store = MemoryStore()
-    stay = must_stay(make_plan(definition, "new.yaml"), definition, store, known(store))
+    stay = must_stay(make_plan(definition, "new.yaml"), definition, store, stored_keys(store))
     assert stay == {"needed": frozenset(), "final": frozenset(), "all": frozenset()}

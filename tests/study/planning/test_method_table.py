@@ -7,7 +7,7 @@ import pytest
 
 from study.commands import app
 from study.definition.study import StudyDefinition
-from study.planning.method_table import methods, table
+from study.planning import method_table
 from study.planning.plan import make_plan
 from trainables.config import Pocket
 from trainables.frozen import parse
@@ -42,17 +42,17 @@ def test_json_lists_every_method(capsys: pytest.CaptureFixture[str], monkeypatch
 
 def test_trainable_shares_of_the_pocket_model() -> None:
     """By hand: norms of 96 or 64 numbers, twice a block and three times outside; the image tower's share."""
-    rows = {row.name: row for row in methods(open_workload(Pocket(), Runtime()))}
-    size = rows["full"].trainable_parameters
-    assert rows["lnfit"].trainable_parameters == 2 * (96 * (2 * 3 + 2) + 64 * (2 * 2 + 1))
-    assert rows["locked_image"].trainable_parameters + rows["locked_text"].trainable_parameters == size
-    assert rows["ia3"].trainable_parameters == 3 * (2 * 96 + 288) + 2 * (2 * 64 + 256)
-    assert rows["lora"].trainable_parameters == 4 * (
+    listed = {row.name: row for row in method_table.rows(open_workload(Pocket(), Runtime()))}
+    size = listed["full"].trainable_parameters
+    assert listed["lnfit"].trainable_parameters == 2 * (96 * (2 * 3 + 2) + 64 * (2 * 2 + 1))
+    assert listed["locked_image"].trainable_parameters + listed["locked_text"].trainable_parameters == size
+    assert listed["ia3"].trainable_parameters == 3 * (2 * 96 + 288) + 2 * (2 * 64 + 256)
+    assert listed["lora"].trainable_parameters == 4 * (
         3 * (4 * (96 + 96) + 2 * (96 + 288)) + 2 * (4 * (64 + 64) + 2 * (64 + 256))
     )
-    assert rows["zeroshot"].trainable_parameters == 0
-    assert all(row.trainable_share == row.trainable_parameters / size for row in rows.values())
-    lines = list(table(list(rows.values())))
+    assert listed["zeroshot"].trainable_parameters == 0
+    assert all(row.trainable_share == row.trainable_parameters / size for row in listed.values())
+    lines = list(method_table.table(list(listed.values())))
     assert all(name in line for name, line in zip(NAMES, lines[1 : 1 + len(NAMES)], strict=True))
     assert {line.split()[0] for line in lines[2 + len(NAMES) :]} > {"rank", "xi", "gap", "side", "layers", "penalty"}
 
@@ -69,7 +69,7 @@ def test_every_method_is_an_axis_value_of_one_study() -> None:
 
 
 def test_preset_runs_every_method_at_three_learning_rates() -> None:
-    from study.definition.study import load
+    from study.definition.files import load
 
     definition, source = load("methods")
     own = [trial.trial for trial in make_plan(definition, source).trials if trial.trial.kind == "trial"]

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 
 from search_spaces.space import axis_values
-from study.definition.study import StudyDefinition, load
+from study.definition.files import load
+from study.definition.study import StudyDefinition
 from study.planning.estimate import estimate
-from study.planning.plan import Known, Plan, known, make_plan
+from study.planning.plan import Known, Plan, make_plan, stored_keys
 from tests.study import command
 from tests.study.requests import counted
 from tests.trainables import toys
@@ -58,7 +59,7 @@ def test_merged_starts_train_for_every_rule_and_weight() -> None:
 def test_batches_larger_than_the_data_are_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("study.planning.calibration.memory_bytes", lambda: 10**6)
     counts = estimate(
-        plan({"method": "full"}, batch_size=10**6), known(MemoryStore()), workers=1, runtime=Runtime(threads=1)
+        plan({"method": "full"}, batch_size=10**6), stored_keys(MemoryStore()), workers=1, runtime=Runtime(threads=1)
     )
     assert counts.seconds_to_do is None
     assert [one.seconds_per_trial for one in counts.by_method] == [None]
@@ -96,7 +97,7 @@ def test_data_that_do_not_do_are_refused_before_a_model_is_opened(tmp_path: Path
 
 def test_estimate_says_who_shares() -> None:
     counts = estimate(
-        plan({"start": ["base", "ema"], **MERGED}), known(MemoryStore()), workers=1, runtime=Runtime(threads=1)
+        plan({"start": ["base", "ema"], **MERGED}), stored_keys(MemoryStore()), workers=1, runtime=Runtime(threads=1)
     )
     base, ema = counts.by_start["base"], counts.by_start["ema"]
     assert (base.trials, base.updates_total, base.updates_unique) == (6, 36, 6)
@@ -165,7 +166,7 @@ def test_updates_that_have_to_pass_again_are_counted() -> None:
 def test_prices_tell_numbers_of_tasks_apart() -> None:
     counts = estimate(
         plan({"tasks": [3, 6]}, {"steps_factors": "9, 9, 9, 9, 9, 9"}),
-        known(MemoryStore()),
+        stored_keys(MemoryStore()),
         workers=1,
         runtime=Runtime(threads=1),
     )
@@ -228,7 +229,7 @@ def test_what_is_done_is_known_by_one_listing_a_kind() -> None:
     """However many nodes a study has; nothing is asked of each."""
     found = plan({"timeline": ["finetune", "ema"], "w": [0.2, 0.8]})
     store, requests = counted(MemoryStore())
-    have = known(store)
+    have = stored_keys(store)
     assert len(found.missing(have)) == len(found.trials)
     assert all(one.to_train(have) for one in found.trials)
     assert requests == {"keys": 3}

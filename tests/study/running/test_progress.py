@@ -1,15 +1,10 @@
-"""The progress line: renewed in place on a terminal, printed now and then into a file."""
+"""Progress of a run: what is counted, logged and told."""
 
 import io
 from pathlib import Path
 
 from study.folder.folder import Folder
-from study.running.progress import Progress, clock_time
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+from study.running.progress import Progress
 
 
 class Clock:
@@ -52,25 +47,9 @@ def test_a_search_knows_no_totals_and_stopped_trials_are_counted_apart(tmp_path:
     assert events == [("trial_started", None), ("task", 1), ("trial_stopped", 1)]
 
 
-def test_a_terminal_gets_one_line_and_a_file_gets_few(tmp_path: Path) -> None:
-    for out, newlines in ((Terminal(), 0), (io.StringIO(), 2)):
-        clock = Clock()
-        shown = progress(tmp_path, out, clock)
-        shown.started("a")
-        for second in range(40):
-            clock.now = float(second)
-            shown.task("a", 1)
-        assert out.getvalue().count("\n") == newlines
-        assert ("\r" in out.getvalue()) == out.isatty()
-
-
 def test_failures_are_named_in_words(tmp_path: Path) -> None:
     out = io.StringIO()
     shown = progress(tmp_path, out, Clock())
     shown.error("a", "the loss was nan", final=False)
     assert "trial a (full lr=0.001) failed and is tried again: the loss was nan" in out.getvalue()
     assert not shown.failed
-
-
-def test_clock_time() -> None:
-    assert [clock_time(s) for s in (0, 59.6, 61, 3600, 36061)] == ["0:00", "1:00", "1:01", "1:00:00", "10:01:01"]

@@ -5,21 +5,21 @@ from pathlib import Path
 import pytest
 from ray.tune.search import Searcher
 
-from study.definition.study import read
+from study.definition.files import read
 from study.planning.plan import Known, PlannedTrial, make_plan
-from study.running.retries import DEATHS, Tries
-from study.running.searcher import SourceSearcher
+from study.running.ray_hooks import SourceSearcher
+from study.running.retries import DEATHS, Retries
 from study.running.trial_source import Idle, Queue
 from tests.study import command
 from trainables.metrics import Summary
 
 
 @pytest.fixture
-def tries() -> Tries:
-    return Tries(retries=1)
+def tries() -> Retries:
+    return Retries(retries=1)
 
 
-def test_own_errors_end_a_trial_after_its_retries(tries: Tries) -> None:
+def test_own_errors_end_a_trial_after_its_retries(tries: Retries) -> None:
     tries.failed("a", hopeless=False)
     assert not tries.is_over("a")
     tries.went_on("a")  # the same error after every third task is still the same error
@@ -28,12 +28,12 @@ def test_own_errors_end_a_trial_after_its_retries(tries: Tries) -> None:
     assert not tries.is_over("b")
 
 
-def test_an_error_that_would_come_again_ends_it_at_once(tries: Tries) -> None:
+def test_an_error_that_would_come_again_ends_it_at_once(tries: Retries) -> None:
     tries.failed("a", hopeless=True)
     assert tries.is_over("a")
 
 
-def test_deaths_end_a_trial_only_if_it_does_not_get_on(tries: Tries) -> None:
+def test_deaths_end_a_trial_only_if_it_does_not_get_on(tries: Retries) -> None:
     for _ in range(3):
         for _ in range(DEATHS):
             tries.died("a")
@@ -73,7 +73,7 @@ def source(tmp_path: Path) -> _Listed:
     return _Listed(make_plan(read(path), str(path)).trials[:1])
 
 
-def test_a_trial_whose_worker_died_comes_again_though_no_other_waits(source: _Listed, tries: Tries) -> None:
+def test_a_trial_whose_worker_died_comes_again_though_no_other_waits(source: _Listed, tries: Retries) -> None:
     searcher = SourceSearcher(source, tries)
     first = searcher.suggest("one")
     assert searcher.suggest("two") is None  # not FINISHED, after which Ray would ask no more
@@ -85,7 +85,7 @@ def test_a_trial_whose_worker_died_comes_again_though_no_other_waits(source: _Li
     assert searcher.suggest("three") == Searcher.FINISHED
 
 
-def test_a_trial_that_fails_by_itself_comes_again_as_often_as_it_may(source: _Listed, tries: Tries) -> None:
+def test_a_trial_that_fails_by_itself_comes_again_as_often_as_it_may(source: _Listed, tries: Retries) -> None:
     searcher = SourceSearcher(source, tries)
     for attempt in ("one", "two"):
         name = searcher.suggest(attempt)["id"]
@@ -95,7 +95,7 @@ def test_a_trial_that_fails_by_itself_comes_again_as_often_as_it_may(source: _Li
     assert searcher.suggest("three") == Searcher.FINISHED
 
 
-def test_a_trial_that_gives_up_is_over_though_its_process_lives_on(source: _Listed, tries: Tries) -> None:
+def test_a_trial_that_gives_up_is_over_though_its_process_lives_on(source: _Listed, tries: Retries) -> None:
     searcher = SourceSearcher(source, tries)
     name = searcher.suggest("one")["id"]
     searcher.on_trial_result("one", {"failed": "the loss was nan", "final": True})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from study.definition.study import StudyDefinition
 from study.planning.decisions import DecisionFile
-from study.planning.plan import Plan, PlannedTrial, known, make_plan
+from study.planning.plan import Plan, PlannedTrial, make_plan, stored_keys
 from study.running.trial_source import GridSource, Idle
 from study.search.search import SearchSource
 from study.search.start import source_of
@@ -54,7 +54,7 @@ class Driver:
             self.definition,
             "s.yaml",
             self.plan(),
-            known=known(self.store),
+            known=stored_keys(self.store),
             store=self.store,
             file=self.file,
             failed=(),

@@ -8,8 +8,9 @@ from analysis.advice.next_study import recommended_study
 from analysis.advice.recommend import Advice
 from analysis.roles import STANDARD
 from search_spaces.space import axis_values
-from study.commands.report import as_grid
-from study.definition.study import StudyDefinition, dump
+from study.commands.recommend import as_grid
+from study.definition.files import dump
+from study.definition.study import StudyDefinition
 from study.planning.trials import trials
 from tests.study.search.driver import Driver, definition
 from tests.study.search.test_search import SPACES, scores

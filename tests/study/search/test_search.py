@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from study.planning.plan import PlannedTrial, known
-from study.planning.searched import request
+from study.planning.plan import PlannedTrial, stored_keys
+from study.planning.searched import search_digest
 from study.search.sampler import SAMPLERS
 from study.search.search import FAILURES, SearchSource
 from study.search.search_bounds import most_trials
@@ -296,7 +296,7 @@ def test_an_anchor_that_failed_once_ends_no_search_for_good(tmp_path: Path) -> N
 )
 def test_a_search_with_other_trials_is_another_request(changed: dict[str, object]) -> None:
     search = {"spaces": SPACES, "stop": {"trials": 6}}
-    assert request(definition(search=search, **changed)) != request(definition(search=search))
+    assert search_digest(definition(search=search, **changed)) != search_digest(definition(search=search))
 
 
 def test_a_search_that_asks_for_no_more_configs_does_so_after_a_kill(tmp_path: Path) -> None:
@@ -413,4 +413,4 @@ def test_methods_are_those_of_the_space_and_of_the_joint_anchor(tmp_path: Path) 
     assert isinstance(source, SearchSource)
     assert source.methods == {"full", "lora", "vera"}
     assert not source.is_done
-    assert not known(driver(tmp_path).store).updates
+    assert not stored_keys(driver(tmp_path).store).updates

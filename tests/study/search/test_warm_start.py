@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from study.definition.study import dump, read
+from study.definition.files import dump, read
 from study.planning.searched import space_of
 from study.results.tables import make_tables, write
 from study.search.sampler import POPULATION

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from study.data.importers.data_set import DataSet, Division
 from study.data.importers.folder import FolderOptions, from_folder
-from study.data.importers.intake import Target, take_in
-from study.data.importers.rows import SUFFIXES, Found
+from study.data.importers.intake import Target, write_manifest
+from study.data.importers.rows import SUFFIXES, Imported
 from tests import images
 from trainables.frozen import ConfigError
 from trainables.workloads.clip.data import manifest
@@ -19,7 +19,7 @@ from trainables.workloads.clip.data import manifest
 CLASSES = ("red circle", "blue star")
 
 
-def counts(found: Found) -> dict[tuple[str, str], int]:
+def counts(found: Imported) -> dict[tuple[str, str], int]:
     return dict(Counter(zip(found.rows["concept"], found.rows["split"], strict=True)))
 
 
@@ -160,9 +160,9 @@ def test_names_that_are_no_text_are_bad_rows(tmp_path: Path) -> None:
     images.write_classes(root, CLASSES, 3)
     os.rename(root / "red_circle" / "0000.png", os.fsencode(root / "red_circle") + b"/\xff.png")
     with pytest.raises(ConfigError, match="1 of 6 images cannot be used") as raised:
-        take_in(from_folder(root, FolderOptions()), Target(out=tmp_path / "m.parquet"))
+        write_manifest(from_folder(root, FolderOptions()), Target(out=tmp_path / "m.parquet"))
     assert "characters that are no text" in str(raised.value)
-    outcome = take_in(from_folder(root, FolderOptions()), Target(out=tmp_path / "m.parquet", on_bad="skip"))
+    outcome = write_manifest(from_folder(root, FolderOptions()), Target(out=tmp_path / "m.parquet", on_bad="skip"))
     assert len(outcome.added) == 5
 
 
@@ -190,7 +190,7 @@ def test_odd_names_survive_the_way_into_a_manifest(
     if any("\\..\\" in f"{one}\\" for one in (*classes, file)):
         return
     found = from_folder(root / "in", FolderOptions(data=DataSet(name="d")))
-    take_in(found, Target(out=root / "m.parquet"))
+    write_manifest(found, Target(out=root / "m.parquet"))
     rows = manifest.read(root / "m.parquet")
     assert set(rows["concept"]) == {f"- {name}" for name in classes}
     assert all((root / path).is_file() and not Path(path).is_absolute() for path in rows["image"])

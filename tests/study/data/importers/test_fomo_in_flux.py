@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from study.data.importers.fomo_in_flux import HELD_OUT, RELEASES, FifOptions, from_fomo_in_flux, plain, template_of
-from study.data.importers.intake import Target, take_in
+from study.data.importers.intake import Target, write_manifest
 from tests import images
 from trainables.frozen import ConfigError
 from trainables.workloads.clip.data import manifest
@@ -36,7 +36,7 @@ def test_the_published_lists_are_the_63_data_sets() -> None:
 def test_a_layout_becomes_a_manifest_that_a_study_can_use(data: Path, tmp_path: Path) -> None:
     found = from_fomo_in_flux(data, FifOptions())
     assert found.skipped == ()
-    take_in(found, Target(out=tmp_path / "m.parquet"))
+    write_manifest(found, Target(out=tmp_path / "m.parquet"))
     rows = manifest.read(tmp_path / "m.parquet")
     manifest.require_usable(rows, "m")
     said = rows.groupby("dataset")[["group", "kind"]].agg("first")
@@ -149,8 +149,8 @@ def test_an_entry_without_caption_is_its_own_problem_and_shifts_nothing(data: Pa
     assert found.rows["caption"][1] is None
     assert list(found.rows["caption"].drop(1)) == list(before.rows["caption"].drop(1))
     with pytest.raises(ConfigError, match=r"train 1\.png: it has no caption, or an empty one"):
-        take_in(found, Target(out=tmp_path / "m.parquet"))
-    outcome = take_in(found, Target(out=tmp_path / "m.parquet", on_bad="skip"))
+        write_manifest(found, Target(out=tmp_path / "m.parquet"))
+    outcome = write_manifest(found, Target(out=tmp_path / "m.parquet", on_bad="skip"))
     assert len(outcome.added) == len(found.rows) - 1
 
 
@@ -200,9 +200,9 @@ def test_own_data_sets_need_a_stream(data: Path, tmp_path: Path) -> None:
     found = from_fomo_in_flux(data, FifOptions(stream=tmp_path / "stream.json"))
     assert (len(found.rows), found.skipped) == (9, ())
     out = tmp_path / "m.parquet"
-    take_in(found, Target(out=out))
+    write_manifest(found, Target(out=out))
     with pytest.raises(ConfigError, match="it has mine already; take others with --only NAME"):
-        take_in(found, Target(out=out, mode="append"))
+        write_manifest(found, Target(out=out, mode="append"))
 
 
 def test_damaged_tars_are_named_first_and_their_images_counted(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_damaged_tars_are_named_first_and_their_images_counted(tmp_path: Path) -
     found = from_fomo_in_flux(data, FifOptions(only=("GTSRB", "MSCOCO")))
     out = tmp_path / "m.parquet"
     with pytest.raises(ConfigError) as raised:
-        take_in(found, Target(out=out))
+        write_manifest(found, Target(out=out))
     lines = str(raised.value).splitlines()
     lost = sum(one.count for one in found.skipped)
     assert lines[0] == f"2 damaged shards and {lost} of 9 images cannot be used, and nothing is written"
@@ -221,7 +221,7 @@ def test_damaged_tars_are_named_first_and_their_images_counted(tmp_path: Path) -
         f"  {data / root}.tar" for root in ("GTSRB", "MSCOCO")
     ]
     with pytest.raises(ConfigError, match=r"left out is listed in .*m\.skipped\.csv"):
-        take_in(found, Target(out=out, on_bad="skip"))
+        write_manifest(found, Target(out=out, on_bad="skip"))
     assert len((tmp_path / "m.skipped.csv").read_text().splitlines()) == 1 + 2 + lost
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from study.data.importers.data_set import DataSet, Division
 from study.data.importers.hugging_face import HuggingFaceOptions, from_hugging_face
-from study.data.importers.intake import Target, take_in
+from study.data.importers.intake import Target, write_manifest
 from tests import images
 from trainables.frozen import ConfigError
 from trainables.workloads.clip.data import manifest
@@ -42,7 +42,7 @@ def test_what_was_saved_is_found(saved: Path) -> None:
 
 
 def test_it_goes_into_a_manifest_that_needs_nothing_else(saved: Path, tmp_path: Path) -> None:
-    take_in(from_hugging_face(saved, HuggingFaceOptions()), Target(out=tmp_path / "m.parquet"))
+    write_manifest(from_hugging_face(saved, HuggingFaceOptions()), Target(out=tmp_path / "m.parquet"))
     rows = manifest.read(tmp_path / "m.parquet")
     assert rows["image"].isna().all()
     assert list(rows["bytes"][:8]) == [images.some(i) for i in range(8)]
@@ -108,7 +108,7 @@ def test_retrieval_sets_need_no_class(tmp_path: Path) -> None:
     rows = from_hugging_face(path, HuggingFaceOptions(data=data)).rows
     assert list(rows["caption"]) == [("one", "two"), ("three",)]
     assert rows["concept"].isna().all()
-    take_in(from_hugging_face(path, HuggingFaceOptions(data=data)), Target(out=tmp_path / "m.parquet"))
+    write_manifest(from_hugging_face(path, HuggingFaceOptions(data=data)), Target(out=tmp_path / "m.parquet"))
 
 
 def test_rows_without_an_image_are_bad(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ import pytest
 from study.data.importers import KINDS
 from study.data.importers.data_set import DataSet
 from study.data.importers.folder import FolderOptions, from_folder
-from study.data.importers.intake import Target, take_in
+from study.data.importers.intake import Target, write_manifest
 from study.data.importers.listing import ListingOptions, from_listing
-from study.data.importers.rows import Found, Skipped, found, shown
+from study.data.importers.rows import Imported, Skipped, imported, shown
 from study.data.inspection import Look, Meter, inspect, look
 from tests import images
 from trainables.frozen import ConfigError
@@ -24,7 +24,7 @@ from trainables.workloads.clip.data.images import Source
 CLASSES = images.CLASSES[:2]
 
 
-def folder(path: Path, **data: Any) -> Found:
+def folder(path: Path, **data: Any) -> Imported:
     return from_folder(path, FolderOptions(data=DataSet(**data)))
 
 
@@ -40,7 +40,7 @@ def broken(shapes: Path) -> Path:
 
 
 def test_hashes_and_paths_are_written(shapes: Path, tmp_path: Path) -> None:
-    take_in(folder(shapes), Target(out=tmp_path / "m.parquet"))
+    write_manifest(folder(shapes), Target(out=tmp_path / "m.parquet"))
     rows = manifest.read(tmp_path / "m.parquet")
     for row in rows.itertuples():
         content = (tmp_path / str(row.image)).read_bytes()
@@ -51,14 +51,14 @@ def test_hashes_and_paths_are_written(shapes: Path, tmp_path: Path) -> None:
 
 def test_images_elsewhere_keep_their_paths(shapes: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    take_in(folder(shapes), Target(out=tmp_path / "out" / "m.parquet"))
+    write_manifest(folder(shapes), Target(out=tmp_path / "out" / "m.parquet"))
     assert manifest.read(tmp_path / "out" / "m.parquet")["image"][0] == str(shapes / "green_square" / "0000.png")
 
 
 def test_bad_images_end_an_import_and_nothing_is_written(broken: Path, tmp_path: Path) -> None:
     before = set(tmp_path.rglob("*"))
     with pytest.raises(ConfigError) as raised:
-        take_in(folder(broken), Target(out=tmp_path / "m.parquet"))
+        write_manifest(folder(broken), Target(out=tmp_path / "m.parquet"))
     lines = str(raised.value).splitlines()
     assert lines[0] == "7 of 15 images cannot be used, and nothing is written"
     assert lines[1] == f"  {broken}/red_circle/bomb.png: " + lines[1].split(": ", 1)[1]
@@ -69,7 +69,7 @@ def test_bad_images_end_an_import_and_nothing_is_written(broken: Path, tmp_path:
 
 def test_skipped_images_are_counted_and_listed(broken: Path, tmp_path: Path) -> None:
     (broken / "notes.txt").write_bytes(b"x")
-    outcome = take_in(folder(broken), Target(out=tmp_path / "m.parquet", on_bad="skip"))
+    outcome = write_manifest(folder(broken), Target(out=tmp_path / "m.parquet", on_bad="skip"))
     assert len(outcome.added) == len(manifest.read(tmp_path / "m.parquet")) == 8
     listed = list(csv.DictReader(io.StringIO((tmp_path / "m.skipped.csv").read_text())))
     assert {(row["where"], row["bad"]) for row in listed} == {
@@ -80,33 +80,35 @@ def test_skipped_images_are_counted_and_listed(broken: Path, tmp_path: Path) -> 
 
 
 def test_without_decoding_only_what_cannot_be_read_is_bad(broken: Path, tmp_path: Path) -> None:
-    outcome = take_in(folder(broken), Target(out=tmp_path / "m.parquet", decode=False))
+    outcome = write_manifest(folder(broken), Target(out=tmp_path / "m.parquet", decode=False))
     assert len(outcome.added) == 15
     (broken / "red_circle" / "0000.png").unlink()
     (broken / "red_circle" / "0000.png").symlink_to(tmp_path / "gone.png")
     with pytest.raises(ConfigError, match="1 of 15 images cannot be used"):
-        take_in(folder(broken), Target(out=tmp_path / "n.parquet", decode=False))
+        write_manifest(folder(broken), Target(out=tmp_path / "n.parquet", decode=False))
 
 
 def test_odd_images_are_fine(shapes: Path, tmp_path: Path) -> None:
     images.write_files(shapes / "red_circle", images.odd_images())
-    assert len(take_in(folder(shapes), Target(out=tmp_path / "m.parquet")).added) == 8 + len(images.odd_images())
+    assert len(write_manifest(folder(shapes), Target(out=tmp_path / "m.parquet")).added) == 8 + len(images.odd_images())
 
 
 def test_what_is_there_is_not_replaced_unasked(shapes: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.parquet"
-    take_in(folder(shapes, name="one"), Target(out=out))
+    write_manifest(folder(shapes, name="one"), Target(out=out))
     with pytest.raises(ConfigError, match="is there; name another file, or say --append or --overwrite"):
         Target(out=out)
-    take_in(folder(shapes, name="two"), Target(out=out, mode="overwrite"))
+    write_manifest(folder(shapes, name="two"), Target(out=out, mode="overwrite"))
     assert set(manifest.read(out)["dataset"]) == {"two"}
 
 
 def test_data_sets_are_appended_once(shapes: Path, broken: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.parquet"
-    take_in(folder(shapes, name="one"), Target(out=out, mode="append", on_bad="skip"))
+    write_manifest(folder(shapes, name="one"), Target(out=out, mode="append", on_bad="skip"))
     first = manifest.read(out)
-    take_in(folder(shapes, name="two", group="holdout", year="2020"), Target(out=out, mode="append", on_bad="skip"))
+    write_manifest(
+        folder(shapes, name="two", group="holdout", year="2020"), Target(out=out, mode="append", on_bad="skip")
+    )
     rows = manifest.read(out)
     pd.testing.assert_frame_equal(rows[rows["dataset"] == "one"], first)
     assert set(rows["dataset"]) == {"one", "two"}
@@ -114,16 +116,16 @@ def test_data_sets_are_appended_once(shapes: Path, broken: Path, tmp_path: Path)
     assert len(listed) == 2 * len(images.broken_images())
     before = out.read_bytes()
     with pytest.raises(ConfigError, match="it has two already; give another name with --dataset"):
-        take_in(folder(broken, name="two"), Target(out=out, mode="append", on_bad="skip"))
+        write_manifest(folder(broken, name="two"), Target(out=out, mode="append", on_bad="skip"))
     assert out.read_bytes() == before
 
 
 def test_overwriting_starts_the_list_anew(broken: Path, tmp_path: Path) -> None:
     out = tmp_path / "m.parquet"
-    take_in(folder(broken), Target(out=out, on_bad="skip"))
+    write_manifest(folder(broken), Target(out=out, on_bad="skip"))
     for name in images.broken_images():
         (broken / "red_circle" / name).unlink()
-    take_in(folder(broken), Target(out=out, mode="overwrite"))
+    write_manifest(folder(broken), Target(out=out, mode="overwrite"))
     assert not (tmp_path / "m.skipped.csv").exists()
 
 
@@ -140,12 +142,12 @@ def test_data_that_no_study_could_use_is_refused(
 ) -> None:
     images.write_classes(tmp_path / "shapes", classes, count)
     with pytest.raises(ConfigError, match=f"no manifest is written(.|\n)*{said}"):
-        take_in(folder(tmp_path / "shapes", **data), Target(out=tmp_path / "m.parquet"))
+        write_manifest(folder(tmp_path / "shapes", **data), Target(out=tmp_path / "m.parquet"))
     assert not (tmp_path / "m.parquet").exists()
 
 
 def test_what_the_next_import_may_bring_is_no_reason_to_refuse(shapes: Path, tmp_path: Path) -> None:
-    outcome = take_in(folder(shapes), Target(out=tmp_path / "m.parquet"))
+    outcome = write_manifest(folder(shapes), Target(out=tmp_path / "m.parquet"))
     assert [one.what for one in outcome.problems if one.fatal] == [
         "there is no data set of group holdout, so retention cannot be measured"
     ]
@@ -155,17 +157,17 @@ def test_nothing_left_is_said(tmp_path: Path) -> None:
     for name in ("a", "b"):
         images.write_files(tmp_path / "in" / name, {f"{i}.png": b"" for i in range(2)})
     with pytest.raises(ConfigError, match=r"nothing is left to import; the first: .*0.png"):
-        take_in(folder(tmp_path / "in"), Target(out=tmp_path / "m.parquet", on_bad="skip"))
+        write_manifest(folder(tmp_path / "in"), Target(out=tmp_path / "m.parquet", on_bad="skip"))
     assert len((tmp_path / "m.skipped.csv").read_text().splitlines()) == 5
     with pytest.raises(ConfigError, match="there is nothing to import"):
-        take_in(found([], []), Target(out=tmp_path / "m.parquet"))
+        write_manifest(imported([], []), Target(out=tmp_path / "m.parquet"))
 
 
 def test_a_table_that_says_another_hash_is_bad(shapes: Path, tmp_path: Path) -> None:
     rows = folder(shapes)
-    changed = Found(rows=rows.rows.assign(sha256="0" * 64))
+    changed = Imported(rows=rows.rows.assign(sha256="0" * 64))
     with pytest.raises(ConfigError, match="it has changed since it was imported"):
-        take_in(changed, Target(out=tmp_path / "m.parquet"))
+        write_manifest(changed, Target(out=tmp_path / "m.parquet"))
 
 
 @pytest.mark.parametrize(
@@ -219,7 +221,7 @@ def test_paths_that_start_elsewhere_name_the_option_for_it(tmp_path: Path) -> No
     with pytest.raises(
         ConfigError, match=r"(?s)none is there: paths start from the folder of the table.* --root names"
     ):
-        take_in(from_listing(tmp_path / "t.csv", ListingOptions()), Target(out=tmp_path / "m.parquet"))
+        write_manifest(from_listing(tmp_path / "t.csv", ListingOptions()), Target(out=tmp_path / "m.parquet"))
 
 
 def test_names_are_shown_in_one_line() -> None:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from study.data.importers.data_set import DataSet, Division
-from study.data.importers.intake import Target, take_in
+from study.data.importers.intake import Target, write_manifest
 from study.data.importers.listing import ListingOptions, from_listing
 from tests import images
 from trainables.frozen import ConfigError
@@ -108,7 +108,7 @@ def test_members_of_shards_and_bytes_are_taken(tmp_path: Path) -> None:
         "s.tar,b.png,,,x,dog,test",
         "s.tar,b.png,,,x,cat,test",
     )
-    take_in(from_listing(path, ListingOptions(data=DataSet(name="d"))), Target(out=tmp_path / "m.parquet"))
+    write_manifest(from_listing(path, ListingOptions(data=DataSet(name="d"))), Target(out=tmp_path / "m.parquet"))
     assert list(manifest.read(tmp_path / "m.parquet")["offset"]) == [512, None, None]
 
 
@@ -132,8 +132,8 @@ def test_bad_paths_are_bad_rows(photos: Path, name: str, reason: str) -> None:
     assert reason in found.skipped[0].reason
     assert len(found.rows) == 4
     with pytest.raises(ConfigError, match="1 of 5 images cannot be used, and nothing is written"):
-        take_in(found, Target(out=photos / "m.parquet"))
-    assert len(take_in(found, Target(out=photos / "m.parquet", on_bad="skip")).added) == 4
+        write_manifest(found, Target(out=photos / "m.parquet"))
+    assert len(write_manifest(found, Target(out=photos / "m.parquet", on_bad="skip")).added) == 4
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_what_every_row_lacks_has_a_remedy_and_is_not_skipped(
     path = write(photos / "t.csv", head, *(f"photos/{i}.png,{row}" for i in range(8)))
     found = from_listing(path, ListingOptions(columns=(("image", "path"),), split="train"))
     with pytest.raises(ConfigError) as raised:
-        take_in(found, Target(out=photos / "m.parquet"))
+        write_manifest(found, Target(out=photos / "m.parquet"))
     text = str(raised.value)
     assert not [one for one in remedies[head == "path,species" :] if one not in text], text
     assert f"the table has the columns {head.replace(',', ', ')}" in text
@@ -169,7 +169,7 @@ def test_missing_images_are_bad(photos: Path) -> None:
     rows = [f"photos/{i}.png,x,{concept},{split}" for i, (concept, split) in enumerate(FOUR)]
     path = write(photos / "t.csv", "image,caption,concept,split", *rows, "photos/none.png,x,cat,train")
     with pytest.raises(ConfigError, match=r"none\.png: cannot be read: No such file"):
-        take_in(from_listing(path, ListingOptions()), Target(out=photos / "m.parquet"))
+        write_manifest(from_listing(path, ListingOptions()), Target(out=photos / "m.parquet"))
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_any_text_of_a_table_arrives_in_the_manifest(
         (root / f"-{i}{file}").write_bytes(images.some(i))
         rows.writerow((f"-{i}{file}", json.dumps(caption), concept, split))
     (root / "t.csv").write_text(text.getvalue(), encoding="utf-8", newline="")
-    take_in(from_listing(root / "t.csv", ListingOptions()), Target(out=root / "m.parquet"))
+    write_manifest(from_listing(root / "t.csv", ListingOptions()), Target(out=root / "m.parquet"))
     found = manifest.read(root / "m.parquet")
     assert set(found["concept"]) == set(concepts)
     assert set(found["caption"]) == {tuple(caption)}

@@ -10,7 +10,7 @@ import pytest
 
 from study.data.importers import shard
 from study.data.importers.data_set import DataSet, Division
-from study.data.importers.intake import Target, take_in
+from study.data.importers.intake import Target, write_manifest
 from study.data.importers.shard import Damage, Member
 from study.data.importers.webdataset import WebDatasetOptions, from_webdataset, shards_of
 from tests import images
@@ -192,7 +192,7 @@ def test_samples_are_divided_by_class(tmp_path: Path) -> None:
     assert rows.groupby(["concept", "split"]).size().to_dict() == {
         (name, split): n for name in images.CLASSES[:4] for split, n in (("train", 8), ("test", 2))
     }
-    take_in(from_webdataset(path, WebDatasetOptions()), Target(out=tmp_path / "m.parquet"))
+    write_manifest(from_webdataset(path, WebDatasetOptions()), Target(out=tmp_path / "m.parquet"))
 
 
 def test_options_of_wrong_values_are_refused() -> None:
@@ -272,14 +272,14 @@ def test_a_cut_shard_is_an_error_or_skipped_and_listed(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: at + 100])
     out = tmp_path / "m.parquet"
     with pytest.raises(ConfigError) as raised:
-        take_in(from_webdataset(path, POOL), Target(out=out))
+        write_manifest(from_webdataset(path, POOL), Target(out=out))
     what = "the shard ends early, within 000004.png; 4 samples before that are read, and all behind it are lost"
     assert str(raised.value).splitlines()[:2] == [
         "1 damaged shards cannot be used, and nothing is written",
         f"  {path}: {what}",
     ]
     assert not out.exists()
-    outcome = take_in(from_webdataset(path, POOL), Target(out=out, on_bad="skip"))
+    outcome = write_manifest(from_webdataset(path, POOL), Target(out=out, on_bad="skip"))
     assert len(outcome.added) == 4
     assert what in (tmp_path / "m.skipped.csv").read_text()
     assert len(manifest.read(out)) == 4
@@ -298,6 +298,6 @@ def test_links_in_a_shard_are_bad(tmp_path: Path) -> None:
 def test_a_sample_of_the_pool_without_caption_is_bad(tmp_path: Path) -> None:
     members = {"a.png": images.some(0), "b.png": images.some(1), "b.txt": b"  ", "c.png": images.some(2), "c.txt": b"c"}
     path = images.write_shard(tmp_path / "s.tar", members)
-    outcome = take_in(from_webdataset(path, POOL), Target(out=tmp_path / "m.parquet", on_bad="skip"))
+    outcome = write_manifest(from_webdataset(path, POOL), Target(out=tmp_path / "m.parquet", on_bad="skip"))
     assert list(outcome.added["member"]) == ["c.png"]
     assert [one.reason for one in outcome.skipped] == ["it has no caption, or an empty one"] * 2

@@ -4,23 +4,25 @@ import threading
 import time
 from pathlib import Path
 
-from study.running.cluster.visibility import Needs, marked
+from study.running.cluster.visibility import WorkerNeeds, marked
 from trainables.store.store import LocalStore
 
 
 def test_what_comes_late_is_waited_for(tmp_path: Path) -> None:
     late = tmp_path / "m.parquet"
-    with marked(LocalStore(tmp_path / "store"), Needs(store=str(tmp_path / "store"), files=(str(late),))) as needs:
-        assert needs.lacking() == [f"has no file {late}"]
+    with marked(
+        LocalStore(tmp_path / "store"), WorkerNeeds(store=str(tmp_path / "store"), files=(str(late),))
+    ) as needs:
+        assert needs.missing_now() == [f"has no file {late}"]
         threading.Timer(0.3, late.touch).start()
-        assert needs.missed(patience=60) == []
+        assert needs.missing_after(patience=60) == []
 
 
 def test_what_does_not_come_is_told_after_a_while(tmp_path: Path) -> None:
     store, elsewhere = tmp_path / "store", tmp_path / "elsewhere"
-    with marked(LocalStore(store), Needs(store=str(store))) as needs:
-        blind = Needs(store=str(elsewhere), note=needs.note)
+    with marked(LocalStore(store), WorkerNeeds(store=str(store))) as needs:
+        blind = WorkerNeeds(store=str(elsewhere), note=needs.note)
         began = time.monotonic()
-        assert blind.missed(patience=0.5) == [f"does not see the store, {elsewhere}"]
+        assert blind.missing_after(patience=0.5) == [f"does not see the store, {elsewhere}"]
         assert time.monotonic() - began >= 0.5
-    assert Needs(store=str(elsewhere)).missed() == []  # on one machine nothing is looked for
+    assert WorkerNeeds(store=str(elsewhere)).missing_after() == []  # on one machine nothing is looked for

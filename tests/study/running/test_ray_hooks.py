@@ -12,8 +12,8 @@ pytest.importorskip("ray")
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from study.running.retries import Tries
-from study.running.searcher import SourceScheduler, SourceSearcher
+from study.running.ray_hooks import SourceScheduler, SourceSearcher
+from study.running.retries import Retries
 from study.running.trial_source import GridSource
 from tests.study.running.test_trial_source import GRID, falling
 from tests.study.search.driver import Driver, definition
@@ -34,7 +34,7 @@ def report(scheduler: SourceScheduler, config: dict[str, Any], task: int, lr: fl
 
 
 def test_a_trial_is_suggested_as_a_worker_reads_it(grid: GridSource) -> None:
-    suggestion = SourceSearcher(grid, Tries(0)).suggest("ray-0")
+    suggestion = SourceSearcher(grid, Retries(0)).suggest("ray-0")
     asked = json.loads(suggestion["asked"])
     assert asked["trial"]["recipe"]["optimiser"]["lr"] == 1e-3
     assert (asked["evaluate_at"], asked["subset"]) == ([], None)
@@ -42,7 +42,7 @@ def test_a_trial_is_suggested_as_a_worker_reads_it(grid: GridSource) -> None:
 
 
 def test_stops_reach_ray_and_ends_reach_the_source(grid: GridSource) -> None:
-    searcher, scheduler = SourceSearcher(grid, Tries(0)), SourceScheduler(grid)
+    searcher, scheduler = SourceSearcher(grid, Retries(0)), SourceScheduler(grid)
     decisions = []
     for name in range(6):
         config = searcher.suggest(str(name))
@@ -58,7 +58,7 @@ def test_stops_reach_ray_and_ends_reach_the_source(grid: GridSource) -> None:
 
 def test_the_last_trial_is_suggested_anew_when_it_fails(grid: GridSource) -> None:
     """As long as one runs there may be more, though its source has none."""
-    searcher = SourceSearcher(grid, Tries(1))
+    searcher = SourceSearcher(grid, Retries(1))
     configs = [searcher.suggest(str(name)) for name in range(6)]
     for name in range(5):
         searcher.on_trial_complete(str(name))

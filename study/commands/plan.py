@@ -1,0 +1,86 @@
+"""The command `retune plan`: says what a study would run, and what it would take."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from study.commands.console import (
+    DirOption,
+    JsonOption,
+    StudyArgument,
+    folder_of,
+    known_in,
+    note,
+    require_images,
+    warn,
+)
+from study.definition.files import load
+from study.definition.study import StudyDefinition
+from study.folder.folder import Folder
+from study.planning.plan import PlannedTrial, make_plan
+from study.planning.trials import scalings
+from study.running.cluster.nodes import slots, this_machine, unfit
+from study.search.check import check_search, probes, probing
+
+
+def plan(
+    study: StudyArgument,
+    folder: DirOption = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Say instead what each task of each block teaches; with --json by name.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what would run: trials, unique updates, FLOPs, time, bytes. No trial is run, and the folder stays as it is.
+
+    A few steps are timed; what that needs, such as decoded images, is kept in the cache for the study itself.
+
+    Updates that trials share are trained once, and what the study's folder holds already is not trained again. Trials
+    that start from the base, or from the last update, share one set of updates, whatever they merge and serve.
+    """
+    definition, source = load(study)
+    check_search(definition, source)
+    path = folder_of(definition, folder)
+    full = make_plan(definition, source, Folder(path=path).decisions.read())
+    runtime = definition.resources.here()
+    if stream:
+        full = full if definition.search is None else probing(definition, source)
+        from study.planning import stream_table
+        from trainables.workloads import open_workload
+
+        found = stream_table.streams(full, open_workload(definition.workload, runtime))
+        typer.echo(stream_table.as_json(found) if as_json else "\n".join(stream_table.table(found)))
+        return
+    have = known_in(definition, path)
+    require_images(definition, full, have)
+    note("counting FLOPs and timing a few steps on this machine ...")
+    from study.planning.estimate import estimate, lines
+
+    workers = _room_here(definition, full.trials or probes(definition, source))
+    head = f"study {definition.name} ({source}), folder {path}"
+    if definition.search is not None:
+        from study.search import search_bounds
+
+        bounds = search_bounds.outlook(definition, source, full, have, workers=workers, runtime=runtime, tell=note)
+        for line in bounds.warnings:
+            warn(line)
+        typer.echo(bounds.as_json() if as_json else "\n".join([head, *search_bounds.lines(bounds)]))
+        return
+    counts = estimate(full, have, workers=workers, runtime=runtime, tell=note)
+    for line in counts.warnings:
+        warn(line)
+    if as_json:
+        typer.echo(counts.as_json())
+    else:
+        typer.echo("\n".join([*scalings(definition, source), head, *lines(counts, keep=definition.keep)]))
+
+
+def _room_here(definition: StudyDefinition, trials: Sequence[PlannedTrial]) -> int:
+    """How many of the trials run at once on this machine; a trial that does not fit is warned of."""
+    here = this_machine()
+    methods = {planned.trial.config.recipe.method.name for planned in trials}
+    bundles = {name: definition.resources.bundle(name, gpus=here.total["GPU"]) for name in sorted(methods)}
+    if (why := unfit(bundles, [here])) is not None:
+        warn(f"resources: {why}; this study needs a cluster (retune run --address), or less in `resources`")
+    return max(1, slots(bundles.values(), [here]))
