@@ -9,12 +9,14 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast, get_args
 
-from trainables.config import SCHEDULES, Learnt, Mixture, Recipe, Schedule, Stream, TrialConfig
+from trainables.config import Learnt, Recipe, TrialConfig
 from trainables.frozen import ConfigError, Frozen, parse, suggestion
 from trainables.merging.rule import ROWS, SETTINGS, MergeRule
 from trainables.merging.timeline import NAMED, PLACES, SERVED, TIMELINES, Timeline, needs, timeline
 from trainables.methods.method import COMPOSED, METHODS, hyperparameters
-from trainables.streams.orderings import ORDERINGS, forward
+from trainables.schedules import SCHEDULES, Schedule
+from trainables.streams.mixture import Mixture
+from trainables.streams.orderings import ORDERINGS, Stream, forward
 
 Scalar = str | int | float | bool | dict[str, Any] | None
 Values = Scalar | list[Scalar]
@@ -192,7 +194,7 @@ def axis_values(config: TrialConfig) -> dict[str, Scalar]:
     tree["recipe"]["method"] = method.flat()
     if method.adapter is None:
         tree["timeline"]["lifetime"] = None
-    names = _UNTRAINED if method.is_frozen else AXES
+    names = _UNTRAINED if method.trains_nothing else AXES
     return {name: _get(tree, axis.path) if name in names else None for name, axis in AXES.items()}
 
 
@@ -258,8 +260,8 @@ def _applies(name: str, values: Mapping[str, Scalar], source: str) -> bool:
     row = METHODS[method]
     trains = method != "zeroshot"
     composed = {
-        "penalty": trains and row.penalty is None,
-        "projection": trains and row.projection is None and row.adapter is None,
+        "penalty": trains and row.part != "penalty",
+        "projection": trains and row.part not in ("projection", "adapter"),
     }
     if name in composed:
         return composed[name]
@@ -275,7 +277,7 @@ def _settings_of_timeline(values: Mapping[str, Scalar], source: str) -> set[str]
         places = TIMELINES[_chosen("timeline", values, source, TIMELINES, listed=NAMED)]
     rule = _chosen("rule", {"rule": "lerp", **values}, source, ROWS)
     found = set(needs(*places, ROWS[rule])) | {"wise_ft"}
-    if METHODS[_chosen("method", values, source, METHODS)].adapter is None:
+    if METHODS[_chosen("method", values, source, METHODS)].part != "adapter":
         found.discard("lifetime")
     if "rule" not in found:
         return found

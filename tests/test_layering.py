@@ -99,7 +99,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("workloads",),
         ("methods",),
         ("config",),
-        ("nodes", "costs"),
+        ("nodes", "counting", "costs"),
         ("dependencies", "history", "lineages", "train"),
         ("build",),
         ("cycle",),
@@ -152,9 +152,12 @@ CONFIG = {
     "trainables.merging.rule",
     "trainables.merging.timeline",
     "trainables.methods.method",
+    "trainables.methods.parts",
+    "trainables.schedules",
+    "trainables.streams.mixture",
     "trainables.streams.orderings",
 }
-"""What a trial is, as values."""
+"""The files of the values that make up a trial."""
 
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if p.is_relative_to(ROOT / "search_spaces")], ids=_name)

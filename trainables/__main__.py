@@ -9,7 +9,9 @@ from trainables.config import TrialConfig
 from trainables.frozen import ConfigError, parse
 from trainables.metrics import Score, summarise
 from trainables.runtime import Runtime
-from trainables.store.store import MemoryStore, Store, StoreError, open_store
+from trainables.store.memory import MemoryStore
+from trainables.store.opening import open_store
+from trainables.store.store import Store, StoreError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,9 +54,10 @@ def _run(config: TrialConfig, location: str | None, runtime: Runtime) -> None:
     # Imported here: a wrong config is told at once, without loading torch.
     from trainables import cycle
     from trainables.build import Builder
+    from trainables.lineages import Step
     from trainables.workloads import open_workload
 
-    def report(step: cycle.Step, scores: tuple[Score, ...]) -> None:
+    def report(step: Step, scores: tuple[Score, ...]) -> None:
         print(json.dumps({"task": step.task, **summarise(scores)._asdict()}), flush=True)
 
     runtime.apply()

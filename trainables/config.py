@@ -1,202 +1,27 @@
-"""What a trial is: every value that changes its numbers, validated, frozen, in canonical form.
+"""The config of a trial: every value that changes its numbers, validated, frozen, in canonical form.
 
-A `TrialConfig` holds nothing else: device, threads and paths are `Runtime`, and never enter a key. A field exists only
-in the variant that it belongs to (`rank` in `LowRank`), or is None where it does not apply (`w` without merging), so a
-config has one form.
+Device, threads and paths are `Runtime`, and never enter a key. Each part of a trial has its settings beside its code
+(`methods.parts`, `schedules`, `streams`, `merging`); here they are put together. A field exists only in its own variant
+(`rank` in `LowRank`), or is None where it does not apply (`w` without merging), so a config has one form.
 """
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from trainables.frozen import FieldError, Frozen, OneOf, digest
+from trainables.frozen import FieldError, Frozen, digest
 from trainables.merging.timeline import Timeline, timeline
-from trainables.methods.method import Ewc, Method, named
-from trainables.streams.buffers import Policy
-from trainables.streams.orderings import BOTH_WAYS, forward
-
-
-class Optimiser(Frozen):
-    """AdamW (arXiv 1711.05101), fresh at each task; defaults of arXiv 2408.14471 but for the learning rate."""
-
-    lr: float = Field(default=1e-5, gt=0, description="peak learning rate")
-    weight_decay: float = Field(default=0.2, ge=0)
-    beta1: float = Field(default=0.9, ge=0, lt=1)
-    beta2: float = Field(default=0.999, ge=0, lt=1)
-    eps: float = Field(default=1e-8, gt=0)
-    clip_norm: float = Field(default=1.0, gt=0, description="largest norm of the whole gradient")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScheduleRow:
-    """A named schedule.
-
-    Attributes:
-        within: the schedule of a task that has nothing to look back at.
-        peak: for a meta-schedule, what a task's peak follows: one cosine or one rsqrt over all tasks so far, or the
-            rsqrt of the first task; None where the peak is that of the task alone.
-        goes_on: whether a task goes on with what its peak follows, rather than start `within` from there.
-    """
-
-    within: Literal["cosine", "rsqrt", "constant"]
-    peak: Literal["one cosine", "one rsqrt", "first rsqrt"] | None = None
-    goes_on: bool = False
-
-    @property
-    def settings(self) -> tuple[str, ...]:
-        """The settings that not all schedules have; a meta-schedule sets its peaks itself."""
-        return (*(("peaks",) if self.peak is None else ()), *(("cooldown",) if self.within == "rsqrt" else ()))
-
-
-SCHEDULES: dict[str, ScheduleRow] = {
-    "cosine": ScheduleRow(within="cosine"),
-    "rsqrt": ScheduleRow(within="rsqrt"),
-    "constant": ScheduleRow(within="constant"),
-    "autoregressive_cosine": ScheduleRow(within="cosine", peak="one cosine"),
-    "autoregressive_cosine_continued": ScheduleRow(within="cosine", peak="one cosine", goes_on=True),
-    "autoregressive_rsqrt": ScheduleRow(within="rsqrt", peak="one rsqrt"),
-    "matched_rsqrt": ScheduleRow(within="rsqrt", peak="first rsqrt"),
-    "continued_rsqrt": ScheduleRow(within="rsqrt", peak="first rsqrt", goes_on=True),
-}
-
-
-class Schedule(Frozen):
-    """Learning rate over the steps of one task, as factors of the peak; a setting that it has not is None.
-
-    The first three names know one task alone. The others are meta-schedules: they lower the peak of later tasks, as one
-    schedule over all tasks would, or go on with one.
-    """
-
-    name: Annotated[str, OneOf(SCHEDULES)] = "cosine"
-    warmup: float = Field(default=0.1, ge=0, lt=1, description="share of the steps that warm up linearly")
-    cooldown: float | None = Field(
-        default=None, ge=0, lt=1, description="share of the steps that cool down linearly, of rsqrt (0.1)"
-    )
-    final: float = Field(default=1e-3, ge=0, le=1, description="factor that the rate never falls below but to warm up")
-    peaks: str | None = Field(
-        default=None, description='factor of lr in each task, such as "1, 0.5, 0.25", of cosine, rsqrt and constant'
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _with_cooldown(cls, value: Any) -> Any:
-        row = SCHEDULES.get(str(value.get("name"))) if isinstance(value, dict) else None
-        if row is not None and "cooldown" in row.settings:
-            return {"cooldown": 0.1, **{key: one for key, one in value.items() if one is not None}}
-        return value
-
-    @field_validator("peaks")
-    @classmethod
-    def _canonical_peaks(cls, value: str | None) -> str | None:
-        return _canonical(value)
-
-    @model_validator(mode="after")
-    def _has_what_it_needs(self) -> Self:
-        for setting in ("cooldown", "peaks"):
-            if getattr(self, setting) is not None and setting not in self.row.settings:
-                having = ", ".join(name for name, row in SCHEDULES.items() if setting in row.settings)
-                raise FieldError(setting, f"the schedule {self.name} takes none; those that do: {having}")
-        if min(self.peak_factors, default=1.0) < self.final:
-            raise FieldError("peaks", f"{self.peaks} given; each is a factor of lr, {self.final:g} at least (final)")
-        return self
-
-    @property
-    def row(self) -> ScheduleRow:
-        """What the schedule does."""
-        return SCHEDULES[self.name]
-
-    @property
-    def peak_factors(self) -> tuple[float, ...]:
-        """The given peaks, by task; none where none are given."""
-        return () if self.peaks is None else _positive(self.peaks)
-
-    @property
-    def looks_back(self) -> bool:
-        """Whether the steps of earlier tasks count."""
-        return self.row.peak is not None
-
-    def of_task(self, index: int) -> "Schedule":
-        """What one task sees of it (from 1): of the peaks its own."""
-        if self.looks_back and index == 1:  # it has nothing to look back at, so it is the schedule that it is made of
-            return self.model_copy(update={"name": self.row.within})
-        if self.peaks is None:
-            return self
-        peak = self.peak_factors[index - 1]
-        return self.model_copy(update={"peaks": None if peak == 1 else f"{peak:.12g}"})
-
-
-def _positive(text: str) -> tuple[float, ...]:
-    """Factors, one for each task, as users write them: 1, 0.5, 0.25."""
-    try:
-        numbers = tuple(float(one) for one in text.split(","))
-    except ValueError:
-        numbers = ()
-    if not numbers or not all(0 < one <= _LARGEST_FACTOR for one in numbers):
-        raise ValueError(f'allowed: above 0 to {_LARGEST_FACTOR}, one for each task, such as "1, 0.5, 0.25"')
-    return numbers
-
-
-def _canonical(text: str | None) -> str | None:
-    """One spelling of factors, and none for those that change nothing."""
-    numbers = () if text is None else _positive(text)
-    return ", ".join(f"{one:.12g}" for one in numbers) if set(numbers) - {1.0} else None
-
-
-_LARGEST_FACTOR = 1000
-
-
-class Mixture(Frozen):
-    """Shares of a batch: pretraining pool, new task, buffer of all earlier tasks."""
-
-    pool: float = Field(default=0.33, ge=0, le=1)
-    new: float = Field(default=0.34, gt=0, le=1)
-    buffer: float = Field(default=0.33, ge=0, le=1)
-    buffer_size: int | None = Field(
-        default=None, description="samples that the buffer of earlier tasks holds; default: all"
-    )
-    buffer_policy: Policy | None = Field(
-        default=None, description="what a buffer of limited size keeps: reservoir, balanced (alike of every concept)"
-    )
-
-    @field_validator("buffer_size", mode="before")
-    @classmethod
-    def _holds_something(cls, value: object) -> object:
-        if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
-            return value
-        raise ValueError(
-            "allowed: a whole number of samples from 1, or none, for a buffer without a limit, which holds all; "
-            "no buffer at all is buffer_share: 0"
-        )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _with_policy(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("buffer_size") is not None and value.get("buffer_policy") is None:
-            return {**value, "buffer_policy": "reservoir"}
-        return value
-
-    @model_validator(mode="after")
-    def _limits_act(self) -> Self:
-        if self.buffer_policy is not None and self.buffer_size is None:
-            raise FieldError("buffer_policy", "it acts on a buffer of limited size; give a buffer_size, or remove it")
-        if self.buffer_size is not None and self.buffer == 0:
-            raise FieldError("buffer_size", "the share of the buffer is 0, so its size has no effect; remove it")
-        return self
-
-    @model_validator(mode="after")
-    def _sums_to_one(self) -> Self:
-        total = self.pool + self.new + self.buffer
-        if abs(total - 1) > 1e-9:
-            raise ValueError(f"the shares pool + new + buffer must sum to 1, not {total:g}")
-        return self
-
+from trainables.methods.method import Method, named
+from trainables.methods.parts import Ewc, Optimiser
+from trainables.schedules import Schedule
+from trainables.streams.mixture import Mixture
+from trainables.streams.orderings import Stream
 
 Precision = Literal["fp32", "bf16"]
 
 
 class Recipe(Frozen):
-    """How one update trains: everything but where it starts, its task and its seed."""
+    """The recipe of an update: all that shapes its training but the start, the task and the seed."""
 
     method: Method = named("full")
     optimiser: Optimiser = Optimiser()
@@ -219,7 +44,7 @@ class Recipe(Frozen):
     )
 
     def of_task(self, index: int, steps: int) -> "Recipe":
-        """What one task sees of it (from 1): its own steps and peak, and a buffer only where it holds something."""
+        """The recipe that one task sees (from 1): its own steps and peak, and a buffer only where it holds samples."""
         mixture = self.mixture
         if index == 1:
             mixture = mixture.model_copy(update={"buffer_size": None, "buffer_policy": None})
@@ -344,63 +169,6 @@ Learnt = Annotated[
     Discriminator(_kind),
 ]
 """A workload: a model, and the data that it learns from."""
-
-
-class Stream(Frozen):
-    """How the concepts become tasks: an ordering of all adaptation concepts, cut into contiguous chunks."""
-
-    tasks: int = Field(default=6, ge=1, description="updates in the stream")
-    ordering: Annotated[str, OneOf(BOTH_WAYS)] = "random"
-    embedding: Literal["text", "image"] | None = Field(
-        default=None, description="what concepts are alike by, for ordering similarity: text, image"
-    )
-    start_concept: str | None = Field(
-        default=None, description='where the path of ordering similarity starts, as "dataset/concept"; default: drawn'
-    )
-    steps_factors: str | None = Field(
-        default=None, description='factor of the steps in each task, such as "2, 1, 1"; default: all the same'
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _with_embedding(cls, value: Any) -> Any:
-        if isinstance(value, dict) and forward(str(value.get("ordering"))) == "similarity":
-            return {"embedding": "text", **{key: one for key, one in value.items() if one is not None}}
-        return value
-
-    @field_validator("steps_factors")
-    @classmethod
-    def _canonical_factors(cls, value: str | None) -> str | None:
-        return _canonical(value)
-
-    @model_validator(mode="after")
-    def _path_of_similarity(self) -> Self:
-        for setting in ("embedding", "start_concept"):
-            if getattr(self, setting) is not None and not self.is_by_similarity:
-                raise FieldError(setting, f"the ordering {self.ordering} has none; it belongs to similarity")
-        return self
-
-    @property
-    def is_by_similarity(self) -> bool:
-        """Whether the ordering is a path through embeddings."""
-        return forward(self.ordering) == "similarity"
-
-    @property
-    def factors(self) -> tuple[float, ...]:
-        """Factor of the steps in each task."""
-        return (1.0,) * self.tasks if self.steps_factors is None else _positive(self.steps_factors)
-
-    def steps(self, per_task: int) -> tuple[int, ...]:
-        """Steps of each task, one at least."""
-        return tuple(max(1, round(per_task * one)) for one in self.factors)
-
-    @model_validator(mode="after")
-    def _steps_for_each_task(self) -> Self:
-        if len(self.factors) != self.tasks:
-            raise FieldError(
-                "steps_factors", f"{self.steps_factors} given; one for each of {self.tasks} tasks is needed"
-            )
-        return self
 
 
 class TrialConfig(Frozen):

@@ -1,6 +1,6 @@
-"""Needs: which stored updates are read to get some weights; all others may be freed, and would not be missed.
+"""Dependencies: the stored updates that are read to get some weights; all other updates may be freed.
 
-It says of the store what `build` does with it, so that a plan can tell without loading torch.
+The rules are those by which `build` reads and trains, so that a plan can apply them without loading torch.
 """
 
 import math
@@ -13,7 +13,7 @@ from trainables.nodes import Merge, Update, Weights, first_of, last_update
 from trainables.workloads.anatomy import Anatomy
 
 _WHOLE = 0.9
-"""Share of a model's numbers above which an update is stored whole, though training left the others as they were."""
+"""The share of a model's numbers above which an update is stored whole, with the few that training left alone."""
 
 
 def is_whole(method: Method, anatomy: Anatomy) -> bool:
@@ -27,18 +27,18 @@ def is_whole(method: Method, anatomy: Anatomy) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """Keys of the updates that some weights need: those that are read from the store, and those to be trained."""
+    """Keys of the updates that some weights need: those read from the store, and those that have to be trained."""
 
     read: frozenset[str]
     train: frozenset[str]
 
 
 def needs_of(wanted: Iterable[Weights], stored: Container[str], anatomy: Anatomy) -> Needs:
-    """What some weights need.
+    """The needs of some weights.
 
     Args:
         wanted: the weights.
-        stored: keys of the updates that are in the store.
+        stored: keys of the updates that the store has.
         anatomy: of the model.
     """
     whole: dict[str, bool] = {}
@@ -71,6 +71,6 @@ def needs_of(wanted: Iterable[Weights], stored: Container[str], anatomy: Anatomy
 
 
 def _to_train(node: Update) -> Iterable[Weights]:
-    """What the training of an update begins with: its start, what an adapter lies on, and what a penalty remembers."""
+    """The weights that training an update reads: its start, those under an adapter, those with a penalty's memory."""
     before = last_update(node.start) if node.recipe.method.penalty is not None else None
     return (node.start, first_of(node).start, *(() if before is None else (before,)))

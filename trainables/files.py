@@ -93,8 +93,8 @@ def sync(path: Path) -> None:
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock of a file or folder that is being made; it ends with the process, however that ends.
 
-    It only saves work: where a file system knows no locks, or in the moment in which the lock's own file is deleted,
-    several may make the same, and each puts it in place as a whole.
+    A lock only saves work: on a file system without locks, or in the moment in which the lock's own file is deleted,
+    several processes may make the same file, and each puts a whole one in place.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     name = path.with_name(f".{path.name}.lock")

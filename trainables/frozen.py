@@ -1,6 +1,6 @@
 """Values that users write: frozen, checked as they are read, named by a hash of their canonical form.
 
-All that is wrong with a value is said at once: which key of which file, what was given, what is allowed.
+All mistakes in a value are told at once: which key of which file, what was given, what is allowed.
 """
 
 import hashlib
@@ -77,7 +77,7 @@ class OneOf:
 
 
 _FEW = 4
-"""Choices among which nobody needs a hint."""
+"""The number of choices up to which nobody needs a hint."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -108,7 +108,7 @@ def _text(value: object) -> str:
 
 
 def suggestion(name: object, known: Iterable[str]) -> str:
-    """A question for messages about a name that is not known, such as "did you mean lora? "; empty if none is near."""
+    """A question for messages about an unknown name, such as "did you mean lora? "; empty where no name is near."""
     by_lower = {one.lower().replace("-", "_"): one for one in known}
     close = get_close_matches(str(name).lower().replace("-", "_"), by_lower, n=1, cutoff=0.7)
     return f"did you mean {by_lower[close[0]]}? " if close else ""
@@ -168,7 +168,7 @@ def _in_document(keys: Sequence[str], of_field: Sequence[str]) -> str:
 
 
 def _allowed(kind: str, message: str, node: Mapping[str, Any]) -> str:
-    """What pydantic says is allowed, where it speaks of types in words of YAML."""
+    """The words of pydantic about what is allowed, with types in words of YAML."""
     if kind in ("model_type", "dict_type") and "properties" in node:
         return f"allowed: a mapping with keys of {', '.join(sorted(node['properties']))}"
     if kind == "list_type":

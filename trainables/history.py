@@ -24,11 +24,11 @@ class History:
     patched: Weights | None = None
 
     def start(self) -> Weights:
-        """Weights that the next task starts from; before the first, the base."""
+        """The weights that the next task starts from; before the first task, the base."""
         return self._at(self.timeline.start) if self.updates else self.base
 
     def serve(self) -> Weights:
-        """Weights that are served now."""
+        """The weights that are served now."""
         if not self.updates:
             return self.base
         served, share = self._at(self.timeline.serve), self.timeline.wise_ft
@@ -86,7 +86,7 @@ class History:
 
 
 def _pair(rule: MergeRule, w: float | None, old: Weights, new: Weights, *, base: Base) -> Weights:
-    """Two merged; with all weight on one side that side itself, so that it shares what follows."""
+    """Two weights merged; where all weight is on one side, that side itself, so that trials share its nodes."""
     if rule.is_plain and w in (0, 1):
         return old if w else new
     return Merge(

@@ -1,4 +1,4 @@
-"""What a trial reports: scores, accumulation and retention, and its price (arXiv 2408.14471, section 4)."""
+"""Metrics of a trial: scores, accumulation and retention, and costs (arXiv 2408.14471, section 4)."""
 
 import json
 import math
@@ -27,12 +27,16 @@ class Summary(NamedTuple):
 
 
 class Suite(NamedTuple):
-    """What all evaluations on one suite have in common, as columns of the data sets."""
+    """The part that all evaluations on one suite have in common, as columns of the data sets."""
 
     datasets: tuple[str, ...]
     groups: tuple[str, ...]
     metrics: tuple[str, ...]
     counts: tuple[int, ...]
+
+
+Accounting = Literal["ours", "paper"]
+"""How a step is counted: as it is computed here, or as in arXiv 2408.14471 (`counting.paper_step_cost`)."""
 
 
 class Cost(NamedTuple):
@@ -49,7 +53,7 @@ def summarise(scores: Iterable[Score]) -> Summary:
 
 
 def summary_of(groups: Sequence[str], values: Sequence[float]) -> Summary:
-    """`summarise` of columns: the groups of data sets, and the values on them."""
+    """The summary of columns: the groups of data sets, and the values on them."""
     aka, azs = (
         _mean([value for own, value in zip(groups, values, strict=True) if own == group])
         for group in ("adapt", "holdout")
@@ -68,7 +72,7 @@ def decode(payload: bytes) -> tuple[Score, ...]:
 
 
 def decode_columns(payload: bytes) -> tuple[Suite, list[float]]:
-    """Scores from their stored form, as columns: millions of them are no objects."""
+    """Scores from their stored form, as columns: millions of them would be too many objects."""
     rows = json.loads(payload.decode())
     datasets, groups, metrics, counts = (tuple([row[name] for row in rows]) for name in _COMMON)
     return Suite(datasets, groups, metrics, counts), [row["value"] for row in rows]

@@ -26,7 +26,7 @@ class Base:
 
     @cached_property
     def key(self) -> str:
-        """Name of these weights in the store."""
+        """The name of these weights in the store."""
         return digest({"base": self.model, "numerics": NUMERICS_VERSION})
 
 
@@ -34,11 +34,16 @@ class Base:
 class Update:
     """Weights after training `start` on one task. Randomness comes from (seed, task) alone.
 
-    `recipe` is what this task sees of the trial's, `earlier_steps` are those of the tasks before, where the schedule
-    looks back.
+    The memory of a penalty is stored with the update that made it, so the key of the start covers it.
 
-    `continues`: the adapter of the start goes on, over the weights that it was first put on. A penalty remembers
-    through the start, too: what it kept is stored with the update that made it, so the start's key covers it.
+    Attributes:
+        start: the weights that training starts from.
+        task: the concepts that are learnt.
+        recipe: the part of the trial's recipe that this task sees.
+        data: digest of the training data.
+        seed: of the trial.
+        continues: whether the adapter of the start goes on, over the weights that it was first put on.
+        earlier_steps: the steps of the tasks before, where the schedule looks back.
     """
 
     start: "Weights"
@@ -51,7 +56,7 @@ class Update:
 
     @cached_property
     def key(self) -> str:
-        """Name of these weights in the store."""
+        """The name of these weights in the store."""
         parts = {
             "update": self.start.key,
             "task": self.task.digest,
@@ -72,10 +77,10 @@ class Merge:
     They are never stored: to interpolate takes no longer than to read one more file.
 
     Attributes:
-        rule: how.
-        inputs: what.
-        weights: of the inputs, where the rule weighs; of two, (w, 1 - w).
-        base: what differences are taken from, where the rule needs it.
+        rule: the merge rule.
+        inputs: the merged weights, oldest first.
+        weights: one for each input, where the rule weighs; of two, (w, 1 - w).
+        base: the weights from which differences are taken, where the rule needs them.
     """
 
     rule: MergeRule
@@ -85,7 +90,7 @@ class Merge:
 
     @cached_property
     def key(self) -> str:
-        """Name of these weights, under which their scores are stored; random rules draw by it, too."""
+        """The name of these weights, under which their scores are stored; it also seeds rules that draw at random."""
         parts = {
             "merge": self.rule,
             "inputs": [weights.key for weights in self.inputs],
@@ -97,15 +102,15 @@ class Merge:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Inside:
-    """Weights on their way to an update, after some of its steps: they are scored as they pass, and never kept."""
+class MidTask:
+    """The weights in the middle of a task, after some of its steps: they are scored as they pass, and never stored."""
 
     update: Update
     step: int
 
     @cached_property
     def key(self) -> str:
-        """Name under which their scores are stored."""
+        """The name under which the scores of these weights are stored."""
         return digest({"inside": self.update.key, "step": self.step})
 
 
@@ -121,19 +126,19 @@ def first_of(update: Update) -> Update:
 
 
 def last_update(weights: Weights) -> Update | None:
-    """The update whose memory reaches a task that starts from `weights`: of a merge, that of its latest input."""
+    """The update whose memory reaches a task that starts from `weights`; in a merge it is the latest input's."""
     while isinstance(weights, Merge):
         weights = weights.inputs[-1]
     return weights if isinstance(weights, Update) else None
 
 
-def scores_key(weights: Weights | Inside, suite: str) -> str:
-    """Name of the scores of some weights on an evaluation suite."""
+def scores_key(weights: Weights | MidTask, suite: str) -> str:
+    """The name of the scores of some weights on an evaluation suite."""
     return digest({"scores": weights.key, "suite": suite, "numerics": NUMERICS_VERSION})
 
 
 def cost_key(recipe: Recipe, model: str) -> str:
-    """Name of the cost of one optimiser step of a recipe on a model (its base's digest)."""
+    """The name of the cost of one optimiser step of a recipe on a model, given the digest of its base."""
     parts = {
         "cost": recipe.method,
         "batch_size": recipe.batch_size,

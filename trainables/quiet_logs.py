@@ -1,4 +1,4 @@
-"""Silence: log lines of other libraries held back while we call them, where our own message says it all."""
+"""Quiet logs: the lines of another library are held back during a call, where our own message says it all."""
 
 import contextlib
 import logging
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def silenced(logger: str) -> Iterator[None]:
-    """Hold back what a logger and those below it say."""
+    """Hold back the lines of a logger and of those below it."""
     log = logging.getLogger(logger)
     before = log.level
     log.setLevel(logging.CRITICAL + 1)

@@ -1,4 +1,4 @@
-"""Where and how a trial runs. Nothing of it enters a key.
+"""The runtime of a trial: device, threads and folders, none of which enters a key.
 
 The same hardware with the same thread count gives the same bits. Another device or thread count sums in another
 order and gives the same numbers up to rounding; the runner gives all trials of a study the same.
@@ -13,11 +13,11 @@ import platformdirs
 
 
 class TrainingError(RuntimeError):
-    """Training gave no usable weights; the message says where and what to change. Trying again would give the same."""
+    """Training gave no usable weights; the message says where and what to change. A second try would fail alike."""
 
 
 def cache_folder() -> Path:
-    """Folder of everything that can be made again: `RETUNE_CACHE`, else the user's cache folder."""
+    """The folder of files that can be made again: `RETUNE_CACHE`, else the user's cache folder."""
     return Path(os.environ.get("RETUNE_CACHE") or platformdirs.user_cache_dir("retune"))
 
 
@@ -35,7 +35,7 @@ class Runtime:
 
     @property
     def kind(self) -> str:
-        """Kind of the device: "cpu", "cuda"."""
+        """The kind of the device: "cpu" or "cuda"."""
         return self.device.split(":")[0]
 
     def apply(self) -> None:

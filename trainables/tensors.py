@@ -1,4 +1,4 @@
-"""Tensors as bytes: safetensors, written from where they lie and read into where they will be, copied once at most.
+"""Tensors as bytes: safetensors, written straight from memory and read straight into it, with one copy at most.
 
 The library's own `save` and `load` hold two and three copies of all weights on the way. The format is its own
 (github.com/huggingface/safetensors): the size of a JSON header in 8 bytes, the header, then all tensors end to end.
@@ -28,7 +28,7 @@ _ALIGNED = 8
 
 
 def parts(tensors: Mapping[str, Tensor]) -> list[bytes | memoryview]:
-    """A file of tensors on the CPU, as its header and the memory of each: they must not change until it is written."""
+    """A file of tensors on the CPU: its header and the memory of each, which must not change before it is written."""
     contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     ordered = sorted(contiguous, key=lambda name: (-contiguous[name].itemsize, name))  # so that each is aligned
     header, begin = {}, 0
@@ -43,7 +43,7 @@ def parts(tensors: Mapping[str, Tensor]) -> list[bytes | memoryview]:
 
 
 def read(payload: bytes) -> dict[str, Tensor]:
-    """The tensors of a file, each in memory of its own, aligned as torch aligns: kernels may round differently else."""
+    """The tensors of a file, each in its own memory aligned as torch aligns it: else kernels may round differently."""
     size = int.from_bytes(payload[:8], "little")
     header = json.loads(payload[8 : 8 + size])
     header.pop("__metadata__", None)

@@ -14,17 +14,17 @@ from torch import Tensor, nn
 from trainables.methods import penalties
 from trainables.methods.attach import Attached, attach
 from trainables.methods.galore import GaloreAdamW
-from trainables.methods.method import L2Init
+from trainables.methods.parts import L2Init
 from trainables.nodes import Update, first_of
 from trainables.randomness import generator
 from trainables.runtime import Runtime, TrainingError
 from trainables.schedules import factor
-from trainables.streams.buffers import kept
+from trainables.streams.buffers import buffer_samples
 from trainables.streams.mixture import draw, shares
 from trainables.workloads.workload import Batch, State, Workload
 
 Carry = Mapping[str, Tensor]
-"""What an update leaves for later ones: "adapter/NAME" for an adapter, and what a penalty remembers. On the CPU."""
+"""The tensors on the CPU that an update leaves for later ones: "adapter/NAME" of an adapter, and a penalty's memory."""
 
 ADAPTER = "adapter/"
 NOTHING: Mapping[int, Callable[[State], object]] = {}
@@ -32,7 +32,7 @@ NOTHING: Mapping[int, Callable[[State], object]] = {}
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """Where an update starts: weights (under an adapter that continues, those it was first put on), and a carry."""
+    """The start of an update: weights (of an adapter that continues, those that it was first put on) and a carry."""
 
     state: State
     carry: Carry
@@ -76,11 +76,11 @@ def train(
     optimiser = GaloreAdamW(parameters.values(), method.projection, recipe.optimiser)
     base = workload.base() if isinstance(method.penalty, L2Init) else {}
     pull, memory = penalties.build(method.penalty, parameters, carry=start.carry, base=base)
-    sources = Sources(update, workload)
+    batches = Batches(update, workload)
 
     def backward(step: int) -> Tensor:
-        """Leave the gradient of a batch's loss in the parameters; the loss itself is returned."""
-        batch = sources.batch(step).to(runtime.device)
+        """Leave the gradient of the loss of a batch in the parameters, and return the loss."""
+        batch = batches.batch(step).to(runtime.device)
         with torch.autocast(runtime.kind, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
             loss = workload.loss(model, batch)
         optimiser.zero_grad()
@@ -95,7 +95,7 @@ def train(
     began = time.perf_counter()
     for step in range(recipe.steps):
         losses.append(backward(step))
-        memory.before_step()
+        memory.before_step()  # before the penalty's own gradient, which is none of the loss
         pull.add_gradient()
         torch.nn.utils.clip_grad_norm_(parameters.values(), recipe.optimiser.clip_norm)
         optimiser.set_lr(recipe.optimiser.lr * rate(step))
@@ -124,7 +124,7 @@ def train(
 
 
 def _on_the_way(attached: Attached, average: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Weights in the middle of a task, of a copy, so that training goes on as if nobody had looked."""
+    """The weights in the middle of a task, folded in a copy, so that training goes on as if nobody had looked."""
     model = copy.deepcopy(attached.model)
     if average:
         with torch.no_grad():
@@ -134,7 +134,7 @@ def _on_the_way(attached: Attached, average: Sequence[Tensor]) -> dict[str, Tens
 
 
 def _set_temperature(model: nn.Module, temperature: float, workload: Workload) -> None:
-    """Start from another temperature than that of the weights: logit_scale is the logarithm of its inverse."""
+    """Set the temperature that a task starts from; logit_scale is the logarithm of its inverse."""
     with torch.no_grad():
         for parameter in workload.identity.anatomy.parameters:
             if parameter.part == "scale" and not parameter.bias:
@@ -142,7 +142,7 @@ def _set_temperature(model: nn.Module, temperature: float, workload: Workload) -
 
 
 def folded(update: Update, state: State, carry: Carry, workload: Workload) -> dict[str, Tensor]:
-    """Weights of an update whose adapter is in `carry`, as `train` gave them: `state` with the adapter folded in."""
+    """The weights of an update whose adapter is in `carry`: `state` with the adapter folded in, as in `train`."""
     attached = _attached(update, Start(state=state, carry=carry), workload, continues=True)
     return attached.fold(attached.model)
 
@@ -161,16 +161,16 @@ def _attached(update: Update, start: Start, workload: Workload, *, continues: bo
 
 
 def _buffered(update: Update, workload: Workload) -> NDArray[np.int64]:
-    """Samples of earlier concepts that the buffer holds."""
+    """The samples of earlier concepts that the buffer holds."""
     mixture, earlier = update.recipe.mixture, sorted(update.task.earlier)
     if mixture.buffer_size is None or mixture.buffer_policy is None:
         return workload.samples(earlier)
     samples = [workload.samples((concept,)) for concept in earlier]
-    return kept(earlier, samples, size=mixture.buffer_size, policy=mixture.buffer_policy, seed=update.seed)
+    return buffer_samples(earlier, samples, size=mixture.buffer_size, policy=mixture.buffer_policy, seed=update.seed)
 
 
-class Sources:
-    """The samples that a task draws from: pool, new concepts, buffer of the earlier ones."""
+class Batches:
+    """The batches of a task, drawn from the pool, the new concepts, and the buffer of earlier ones."""
 
     def __init__(self, update: Update, workload: Workload) -> None:
         task, recipe = update.task, update.recipe
@@ -183,7 +183,7 @@ class Sources:
         self._workload, self._seed, self._task = workload, update.seed, task.index
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step: new, pool, buffer."""
+        """The batch of a step: its samples of new concepts, pool and buffer, in this order."""
         ids = [
             draw(samples, count, seed=self._seed, task=self._task, step=step, source=source)
             for source, samples, count in self._parts
@@ -192,7 +192,7 @@ class Sources:
 
 
 def _require_finite(losses: tuple[float, ...], state: State, update: Update) -> None:
-    """The loss of a step is taken before its update, so the weights after the last one are looked at as well."""
+    """Raise TrainingError for a loss or a weight that is not finite; the loss of a step is blind to its own update."""
     bad = np.flatnonzero(~np.isfinite(losses))
     if len(bad):
         what = f"the loss was {losses[bad[0]]} at step {bad[0]}"

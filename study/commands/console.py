@@ -11,7 +11,8 @@ from study.folder.folder import store_of
 from study.planning.plan import Known, Plan, stored_keys
 from trainables.config import Clip
 from trainables.runtime import cache_folder
-from trainables.store.store import MemoryStore, open_store
+from trainables.store.memory import MemoryStore
+from trainables.store.opening import open_store
 
 StudyArgument = Annotated[
     str, typer.Argument(metavar="STUDY", help=f"A YAML file, or a preset: {', '.join(presets())}.", show_default=False)

@@ -101,7 +101,7 @@ def verify_manifest(
     from study.definition.resources import Resources
     from trainables.config import Clip
     from trainables.frozen import parse
-    from trainables.store.store import LocalStore
+    from trainables.store.local import LocalStore
     from trainables.workloads.clip.opening import open_clip_workload
 
     named = {"name": model} if pretrained is None else {"name": model, "pretrained": pretrained}

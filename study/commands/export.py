@@ -9,9 +9,9 @@ from study.commands.console import FolderArgument, note, warn
 from study.folder.folder import Folder
 from study.planning.plan import Plan, PlannedTrial
 from study.results.labels import in_words, varying_axes
-from trainables.cycle import lineage
 from trainables.dependencies import needs_of
 from trainables.frozen import ConfigError
+from trainables.lineages import Lineages
 from trainables.workloads import identify
 
 EXPORT_EXAMPLES = """Examples:
@@ -71,7 +71,7 @@ def export(
     store = home.store(warn)
     after = last if task is None else task
     identity = identify(definition.workload)
-    served = list(lineage(planned.trial.config, identity))[after].served
+    served = list(Lineages(identity).of(planned.trial.config))[after].served
     if train := needs_of([served], store.keys("updates"), identity.anatomy).train:
         warn(f"{len(train)} updates of this trial are not in the store and are trained now")
     runtime = definition.resources.here()

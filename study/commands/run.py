@@ -37,7 +37,7 @@ from study.tracking.companion import tracked
 from study.tracking.trackers import require_libraries
 from trainables.frozen import ConfigError
 from trainables.store import leases
-from trainables.store.store import open_store
+from trainables.store.opening import open_store
 
 _ROUNDS = 3
 """More than one only when a file of the store is damaged while the study runs."""

@@ -10,12 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from trainables.build import Builder
-from trainables.config import Mixture, Optimiser, Recipe
+from trainables.config import Recipe
 from trainables.frozen import ConfigError, suggestion
+from trainables.methods.parts import Optimiser
 from trainables.metrics import Score
 from trainables.nodes import Base, Update
 from trainables.runtime import Runtime
 from trainables.store.store import Store
+from trainables.streams.mixture import Mixture
 from trainables.streams.tasks import Task
 from trainables.workloads.clip.workload import ClipWorkload
 from trainables.workloads.workload import Workload

@@ -71,7 +71,7 @@ class Resources(Frozen):
             if method not in METHODS:
                 meant = suggestion(method, METHODS)
                 raise FieldError("by_method", f"{method!r} is no method; {meant}allowed: {', '.join(METHODS)}")
-        for custom in (self.custom, *(held.custom or {} for held in self.by_method.values())):
+        for custom in (self.custom, *(special.custom or {} for special in self.by_method.values())):
             for name in custom:
                 if name in _OWN:
                     raise FieldError("custom", f"{name} has a key of its own; write {_OWN[name]} instead")
@@ -79,7 +79,10 @@ class Resources(Frozen):
 
     @model_validator(mode="after")
     def _is_of_one_device(self) -> Self:
-        said = {"gpus": self.gpus, **{f"by_method.{name}.gpus": held.gpus for name, held in self.by_method.items()}}
+        said = {
+            "gpus": self.gpus,
+            **{f"by_method.{name}.gpus": special.gpus for name, special in self.by_method.items()},
+        }
         none = [key for key, gpus in said.items() if gpus == 0]
         some = [key for key, gpus in said.items() if gpus]
         if self.device != "cpu" and none and (some or self.device == "cuda"):
@@ -94,7 +97,7 @@ class Resources(Frozen):
         """Whether trials compute on a GPU, where there are `gpus` of them."""
         if self.device != "auto":
             return self.device == "cuda"
-        said = [self.gpus, *(held.gpus for held in self.by_method.values())]
+        said = [self.gpus, *(special.gpus for special in self.by_method.values())]
         return any(said) or (self.gpus is None and gpus > 0)
 
     def bundle(self, method: str, *, gpus: float) -> Bundle:
@@ -103,14 +106,14 @@ class Resources(Frozen):
         Returns:
             No resource of which it asks nothing.
         """
-        held = self.by_method.get(method, MethodResources())
+        special = self.by_method.get(method, MethodResources())
         own = 1.0 if self.gpus is None and self.is_on_gpu(gpus=gpus) else self.gpus or 0.0
-        memory = self.memory_gb if held.memory_gb is None else held.memory_gb
+        memory = self.memory_gb if special.memory_gb is None else special.memory_gb
         asked = {
-            "CPU": self.cpus if held.cpus is None else held.cpus,
-            "GPU": own if held.gpus is None else held.gpus,
+            "CPU": self.cpus if special.cpus is None else special.cpus,
+            "GPU": own if special.gpus is None else special.gpus,
             "memory": 1e9 * (memory or 0.0),
-            **(self.custom if held.custom is None else held.custom),
+            **(self.custom if special.custom is None else special.custom),
         }
         return {name: float(amount) for name, amount in asked.items() if amount}
 

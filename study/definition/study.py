@@ -11,6 +11,7 @@ from study.definition.search import EarlyStopping, Search
 from study.tracking.trackers import TRACKERS
 from trainables.config import Learnt, Pocket, Subset
 from trainables.frozen import FieldError, Frozen, OneOf
+from trainables.metrics import Accounting
 
 
 class Block(Frozen):
@@ -28,14 +29,14 @@ class Budget(Frozen):
         total_flops: the same in plain FLOPs.
         steps_per_task: the same steps for every method.
         relative_to_full_steps: per task the MAFs of this many steps of full fine-tuning.
-        accounting: how a step is counted, "ours" or "paper" (`trainables.costs`).
+        accounting: how a step is counted (`trainables.metrics.Accounting`).
     """
 
     total_mafs: float | None = Field(default=None, gt=0)
     total_flops: float | None = Field(default=None, gt=0)
     steps_per_task: int | None = Field(default=None, ge=1)
     relative_to_full_steps: int | None = Field(default=None, ge=1)
-    accounting: Literal["ours", "paper"] = "ours"
+    accounting: Accounting = "ours"
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:

@@ -10,7 +10,7 @@ import yaml
 
 from trainables.build import Builder
 from trainables.config import Clip, TrialConfig
-from trainables.cycle import Step, lineage
+from trainables.lineages import Lineages, Step
 from trainables.metrics import Score, Summary, summarise
 from trainables.nodes import NUMERICS_VERSION, Base
 from trainables.runtime import Runtime
@@ -57,7 +57,7 @@ def export_weights(
     runtime.apply()
     builder = Builder(open_workload(config.workload, runtime), store, runtime)
     identity = builder.workload.identity
-    steps = [step for step in lineage(config, identity) if step.task <= task]
+    steps = [step for step in Lineages(identity).of(config) if step.task <= task]
     served = steps[-1].served
     builder.workload.export(builder.weights(served), out)
     if layout == "hf" and isinstance(config.workload, Clip):

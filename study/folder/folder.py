@@ -19,7 +19,8 @@ from study.planning.plan import Plan, make_plan
 from study.planning.searched import search_digest
 from trainables.files import leftovers, whole
 from trainables.frozen import ConfigError
-from trainables.store.store import Store, StoreError, open_store
+from trainables.store.opening import open_store
+from trainables.store.store import Store, StoreError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,14 +19,12 @@ from study.definition.study import KEEPS, Keep, StudyDefinition
 from study.folder.folder import Folder
 from study.planning.plan import Known, Plan, PlannedTrial, make_plan
 from study.results.reader import Results
-from trainables.cycle import lineage
 from trainables.dependencies import needs_of
 from trainables.frozen import ConfigError, parse
-from trainables.lineages import Shared
+from trainables.lineages import Lineages
 from trainables.nodes import Weights
 from trainables.store.store import Store, canonical
 from trainables.workloads import identify
-from trainables.workloads.identity import Identity
 
 Ends = Mapping[str, Mapping[str, tuple[float, float]]]
 """AKA and AZS after the last task, by config and block."""
@@ -45,15 +43,15 @@ def must_stay(plan: Plan, definition: StudyDefinition, store: Store, have: Known
         have: what it holds.
     """
     identity = identify(definition.workload)
-    shared = Shared(identity)
+    lineages = Lineages(identity)
     done = [planned for planned in plan.trials if planned.is_done(have)]
     opened = [planned for planned in plan.trials if not planned.is_done(have)]
-    running = [weights for planned in opened for weights in _unscored(planned, have, identity, shared)]
+    running = [weights for planned in opened for weights in _unscored(planned, have, lineages)]
     ahead = on_the_frontier(_ends(done, store))
     best = [planned for planned in done if planned.trial.kind == "trial" and planned.trial.config.config_id in ahead]
 
     def needed(kept: Sequence[PlannedTrial]) -> frozenset[str]:
-        finals = [_served_last(planned, identity, shared) for planned in kept]
+        finals = [_served_last(planned, lineages) for planned in kept]
         return needs_of([*running, *finals], have.updates, identity.anatomy).read
 
     return {
@@ -63,9 +61,9 @@ def must_stay(plan: Plan, definition: StudyDefinition, store: Store, have: Known
     }
 
 
-def _unscored(planned: PlannedTrial, have: Known, identity: Identity, shared: Shared) -> Iterator[Weights]:
+def _unscored(planned: PlannedTrial, have: Known, lineages: Lineages) -> Iterator[Weights]:
     """The weights that a trial has yet to score, and the updates that it has yet to make for them."""
-    built = lineage(planned.trial.config, identity, planned.evaluate_at, shared)
+    built = lineages.of(planned.trial.config, planned.evaluate_at)
     for step, said in zip(built, planned.steps, strict=False):  # a trial may end before its stream does
         if not said.is_scored(have):
             yield step.served
@@ -73,8 +71,8 @@ def _unscored(planned: PlannedTrial, have: Known, identity: Identity, shared: Sh
                 yield step.update
 
 
-def _served_last(planned: PlannedTrial, identity: Identity, shared: Shared) -> Weights:
-    *_, last = itertools.islice(lineage(planned.trial.config, identity, (), shared), len(planned.steps))
+def _served_last(planned: PlannedTrial, lineages: Lineages) -> Weights:
+    *_, last = itertools.islice(lineages.of(planned.trial.config), len(planned.steps))
     return last.served
 
 

@@ -10,7 +10,8 @@ from study.definition.study import StudyDefinition
 from study.folder.folder import Folder
 from study.folder.retention import holdings_of, register
 from trainables.frozen import ConfigError
-from trainables.store.store import LocalStore, Store, StoreError
+from trainables.store.local import LocalStore
+from trainables.store.store import Store, StoreError
 
 _LOOK_SECONDS = 10.0
 _ENDS_WITHIN_SECONDS = 10.0

@@ -9,12 +9,14 @@ from typing import cast, get_args
 
 import torch
 
-from study.planning.affordable import MOST_STEPS, affordable_steps
+from study.planning.prices import MOST_STEPS, affordable_steps
 from trainables.config import Precision
-from trainables.costs import Accounting, StepCost, measured_peak, paper_step_cost, step_cost
+from trainables.counting import StepCost, measured_peak, paper_step_cost, step_cost
 from trainables.frozen import ConfigError, suggestion
-from trainables.methods.method import METHODS, Ewc, Method, hyperparameters, named
+from trainables.methods.method import METHODS, Method, hyperparameters, named
+from trainables.methods.parts import Ewc
 from trainables.methods.scope import refusal
+from trainables.metrics import Accounting
 from trainables.workloads.workload import Workload
 
 MERGED = "ema"
@@ -189,8 +191,8 @@ def table(found: Sequence[BudgetRow], accounting: str) -> Iterator[str]:
 def _method(name: str, rank: int | None) -> Method:
     if name == MERGED:
         return named("full")
-    if name not in METHODS or named(name).is_frozen:
-        trained = [one for one in METHODS if not named(one).is_frozen]
+    if name not in METHODS or named(name).trains_nothing:
+        trained = [one for one in METHODS if not named(one).trains_nothing]
         meant = suggestion(name, trained)
         raise ConfigError(f"budget: --methods: {name!r} is unknown; {meant}allowed: {', '.join((*trained, MERGED))}")
     return named(name, rank=rank) if rank is not None and "rank" in hyperparameters(name) else named(name)

@@ -11,12 +11,13 @@ from pathlib import Path
 import psutil
 import torch
 
-from trainables.config import Recipe, Schedule
-from trainables.costs import step_cost
+from trainables.config import Recipe
+from trainables.counting import step_cost
 from trainables.files import whole
 from trainables.frozen import digest
 from trainables.nodes import Base, Update, cost_key
 from trainables.runtime import Runtime
+from trainables.schedules import Schedule
 from trainables.streams.tasks import cut
 from trainables.train import Start, train
 from trainables.workloads.workload import State, Workload

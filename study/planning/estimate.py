@@ -14,7 +14,7 @@ from study.planning.prices import price
 from study.planning.store_peak import peak_bytes
 from study.progress_line import clock_time
 from trainables.config import Recipe
-from trainables.costs import update_bytes
+from trainables.counting import update_bytes
 from trainables.methods.method import Method
 from trainables.metrics import Cost
 from trainables.runtime import Runtime

@@ -88,7 +88,7 @@ def _rows(workload: Workload) -> Iterator[MethodRow]:
         trainable = _trainable(method, workload)
         listed = MethodRow(
             name=name,
-            kind="anchor" if method.is_frozen else "method",
+            kind="anchor" if method.trains_nothing else "method",
             group=row.group,
             meaning=row.meaning,
             parts=_parts(method),
@@ -104,7 +104,7 @@ def _rows(workload: Workload) -> Iterator[MethodRow]:
 
 
 def _trainable(method: Method, workload: Workload) -> int:
-    if method.is_frozen:
+    if method.trains_nothing:
         return 0
     with torch.device("meta"):
         model = adapt(method, workload, workload.architecture())

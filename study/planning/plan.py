@@ -13,9 +13,8 @@ from study.planning.decisions import Decisions
 from study.planning.searched import search_digest, searched
 from study.planning.trials import JOINT, Trial, methods_of, trials
 from trainables.config import Clip, Recipe, Subset
-from trainables.cycle import lineage
 from trainables.frozen import ConfigError
-from trainables.lineages import Shared, require_no_pool_share
+from trainables.lineages import Lineages, require_no_pool_share
 from trainables.nodes import cost_key, scores_key
 from trainables.store.store import Store
 from trainables.workloads import identify
@@ -23,7 +22,7 @@ from trainables.workloads.clip.data import manifest
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlannedInside:
+class PlannedMidTask:
     """An evaluation within a task: the number of steps before it, and the key of its scores."""
 
     step: int
@@ -42,7 +41,7 @@ class PlannedStep:
     update: str | None
     scores: str
     recipe: Recipe | None = None
-    inside: tuple["PlannedInside", ...] = ()
+    inside: tuple["PlannedMidTask", ...] = ()
     full: str | None = None
 
     @property
@@ -248,11 +247,11 @@ def plan_trials(found: Sequence[Trial], definition: StudyDefinition, source: str
         with _said_of(source):
             require_no_pool_share(trial.config)
     identity = identify(of)
-    suite, shared = identity.suite_of(definition.subset), Shared(identity)
+    suite, lineages = identity.suite_of(definition.subset), Lineages(identity)
     for trial in found:
         evaluate_at = tuple(definition.evaluate_at) if trial.kind == "trial" else ()
         with _said_of(source):
-            built = tuple(lineage(trial.config, identity, evaluate_at, shared))
+            built = tuple(lineages.of(trial.config, evaluate_at))
         last = trial.config.stream.tasks
         steps = (
             PlannedStep(
@@ -260,7 +259,7 @@ def plan_trials(found: Sequence[Trial], definition: StudyDefinition, source: str
                 update=None if step.update is None else step.update.key,
                 recipe=None if step.update is None else step.update.recipe,
                 scores=scores_key(step.served, suite),
-                inside=tuple(PlannedInside(step=one.step, scores=scores_key(one, suite)) for one in step.inside),
+                inside=tuple(PlannedMidTask(step=one.step, scores=scores_key(one, suite)) for one in step.inside),
                 full=None
                 if definition.subset is None or step.task not in (0, last)
                 else scores_key(step.served, identity.suite),

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 from study.definition.study import Keep
 from study.planning.plan import Plan, PlannedTrial
-from trainables.cycle import lineage
 from trainables.dependencies import needs_of
-from trainables.lineages import Shared
+from trainables.lineages import Lineages
 from trainables.nodes import Weights
 from trainables.workloads.identity import Identity
 
@@ -102,7 +101,7 @@ class _Patterns:
     """Finds the patterns of trials; trials with the same timeline, method and number of tasks share one."""
 
     def __init__(self, identity: Identity) -> None:
-        self._identity, self._shared = identity, Shared(identity)
+        self._identity, self._lineages = identity, Lineages(identity)
         self._known: dict[tuple[str, str, int], _Pattern] = {}
 
     def of(self, planned: PlannedTrial) -> _Pattern:
@@ -116,7 +115,7 @@ class _Patterns:
     def _find(self, planned: PlannedTrial) -> _Pattern:
         numbers = {key: number for number, key in enumerate(planned.updates)}
         anatomy = self._identity.anatomy
-        steps = [step for step in lineage(planned.trial.config, self._identity, (), self._shared) if step.update]
+        steps = [step for step in self._lineages.of(planned.trial.config) if step.update]
         last_read = list(range(len(numbers)))
         final: frozenset[str] = frozenset()
         for number, step in enumerate(steps[: len(numbers)]):

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from study.planning.plan import Plan
-from trainables.config import Stream
-from trainables.streams.orderings import ordered
+from trainables.streams.orderings import Stream, ordered
 from trainables.streams.tasks import Task, cut
 from trainables.workloads.workload import Workload
 

@@ -6,9 +6,9 @@ from typing import Literal
 
 from search_spaces.space import AXES, Scalar, Values, axis_values, build, expand, product, require_known
 from study.definition.study import StudyDefinition
-from trainables.config import SCHEDULES, TrialConfig
+from trainables.config import TrialConfig
 from trainables.frozen import ConfigError
-from trainables.schedules import scaled
+from trainables.schedules import SCHEDULES, scaled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,16 +41,16 @@ def trials(definition: StudyDefinition, source: str) -> tuple[Trial, ...]:
     require_steps_once(definition, definition.grid, source)
     expanded = expand(grids, fixed=fixed_axes(definition), workload=definition.workload, source=source)
     configs = [as_run(config, definition, source) for config in expanded]
-    own = [config for config in configs if not config.recipe.method.is_frozen]
+    own = [config for config in configs if not config.recipe.method.trains_nothing]
     if not own:
         raise ConfigError(f"{source}: grid: {_ANCHORS_ONLY}")
-    first = next(config for config in expanded if not config.recipe.method.is_frozen)
+    first = next(config for config in expanded if not config.recipe.method.trains_nothing)
     anchors = joint_anchors(definition, first, source)
     if {config.config_id for config in anchors} & {config.config_id for config in own}:
         raise ConfigError(f"{source}: grid: it holds the joint anchor itself; remove it there, or say `joint: null`")
     found = [
         *(Trial(kind="anchor", method=JOINT, config=config) for config in anchors),
-        *(Trial(kind="anchor", method="zeroshot", config=one) for one in configs if one.recipe.method.is_frozen),
+        *(Trial(kind="anchor", method="zeroshot", config=one) for one in configs if one.recipe.method.trains_nothing),
         *(Trial(kind="trial", method=config.recipe.method.name, config=config) for config in own),
     ]
     return tuple(
@@ -100,7 +100,7 @@ def scalings(definition: StudyDefinition, source: str) -> tuple[str, ...]:
         source=source,
     ):
         recipe = config.recipe
-        if not recipe.method.is_frozen:
+        if not recipe.method.trains_nothing:
             lr = recipe.optimiser.lr
             said.append(scaled(lr, batch_size=recipe.batch_size, reference=rule.batch_size, rule=rule.rule)[1])
     return tuple(dict.fromkeys(said))
@@ -108,9 +108,9 @@ def scalings(definition: StudyDefinition, source: str) -> tuple[str, ...]:
 
 def _afforded(config: TrialConfig, definition: StudyDefinition, source: str) -> TrialConfig:
     """A config with the steps that the study's budget buys it."""
-    if definition.budget is None or config.recipe.method.is_frozen:
+    if definition.budget is None or config.recipe.method.trains_nothing:
         return config
-    from study.planning.affordable import steps
+    from study.planning.prices import steps
 
     recipe = config.recipe.model_copy(update={"steps": steps(config, definition.budget, source)})
     return config.model_copy(update={"recipe": recipe})

@@ -6,8 +6,11 @@ from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from trainables import costs
 from trainables.metrics import Cost, Suite, Summary, decode_columns, summary_of
-from trainables.store.store import Kind, LocalStore, MemoryStore, Store
+from trainables.store.local import LocalStore
+from trainables.store.memory import MemoryStore
+from trainables.store.store import Kind, Store
 
 _READERS = 32
 """Reads at once of a remote store, where each waits for an answer. A local one is read fastest by one thread."""
@@ -65,10 +68,10 @@ class Results:
     def cost(self, key: str) -> Cost | None:
         """The price of one optimiser step."""
         if key not in self._costs:
-            payload = self._store.get("costs", key)
-            if payload is None:
+            found = costs.read(self._store, key)
+            if found is None:
                 return None
-            self._costs[key] = Cost(**json.loads(payload))
+            self._costs[key] = found
         return self._costs[key]
 
     def _evaluation(self, payload: bytes) -> Evaluation:

@@ -11,6 +11,7 @@ from study.running.trial_source import TrialSource
 from study.running.worker import builder, location_of, say_error, say_worker, take_events
 from trainables import cycle
 from trainables.frozen import ConfigError
+from trainables.lineages import Step
 from trainables.metrics import Score, summarise
 from trainables.runtime import TrainingError
 from trainables.store.leases import LeaseLostError
@@ -70,7 +71,7 @@ def _report(
     progress: Progress,
     folder: Folder,
     trial: str,
-    step: cycle.Step,
+    step: Step,
     scores: tuple[Score, ...],
 ) -> None:
     _log_events(folder)

@@ -17,10 +17,12 @@ from study.running.cluster.visibility import WorkerNeeds
 from trainables import cycle
 from trainables.config import Learnt, Subset, TrialConfig
 from trainables.frozen import parse
+from trainables.lineages import Step
 from trainables.metrics import Score, summarise
 from trainables.runtime import Runtime, TrainingError, cache_folder
 from trainables.store.leases import LeaseLostError
-from trainables.store.store import Store, open_store
+from trainables.store.opening import open_store
+from trainables.store.store import Store
 
 if TYPE_CHECKING:
     from trainables.build import Builder
@@ -40,7 +42,7 @@ def run_trial(config: dict[str, Any], *, needs: WorkerNeeds, runtime: Runtime) -
     """
     from ray import tune
 
-    def report(step: cycle.Step, scores: tuple[Score, ...]) -> None:
+    def report(step: Step, scores: tuple[Score, ...]) -> None:
         tune.report({"task": step.task, **summarise(scores)._asdict(), "events": take_events()})
 
     asked = json.loads(config["asked"])

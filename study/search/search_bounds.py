@@ -9,7 +9,7 @@ from study.planning.estimate import MethodPrice, estimate, time_in_words
 from study.planning.plan import Known, Plan
 from study.planning.searched import space_of
 from study.search.check import probing
-from trainables.costs import update_bytes
+from trainables.counting import update_bytes
 from trainables.runtime import Runtime
 from trainables.workloads import open_workload
 

@@ -38,7 +38,7 @@ from open_clip.model import CLIP
 from safetensors.torch import save_file
 from torch import Tensor
 
-from trainables.merging.merge import Sources, lerp, lerp_, merge
+from trainables.merging.merge import MergeInputs, lerp, lerp_, merge
 from trainables.merging.merge_files import merge_files
 from trainables.merging.rule import ROWS, MergeRule
 
@@ -81,7 +81,7 @@ def _in_memory(base: State, old: State, new: State, rounds: int) -> dict[str, ob
     def of(name: str) -> Callable[[], object]:
         rule = MergeRule.model_validate({"name": name})
         weights = (0.9, 1 - 0.9) if rule.row.weighs else None
-        return lambda: merge(rule, Sources(states=(old, new), weights=weights, base=base, fishers=fishers))
+        return lambda: merge(rule, MergeInputs(states=(old, new), weights=weights, base=base, fishers=fishers))
 
     ways: dict[str, Callable[[], object]] = {
         "plain": plain,
@@ -89,7 +89,9 @@ def _in_memory(base: State, old: State, new: State, rounds: int) -> dict[str, ob
         "naive": lambda: {name: 0.9 * old[name] + (1 - 0.9) * new[name] for name in old},
         "lerp": lambda: lerp(old, new, w=0.9),
         **{name: of(name) for name in ROWS if name != "lerp"},
-        "ties + LiNeS": lambda: merge(MergeRule(name="ties", lines="linear"), Sources(states=(old, new), base=base)),
+        "ties + LiNeS": lambda: merge(
+            MergeRule(name="ties", lines="linear"), MergeInputs(states=(old, new), base=base)
+        ),
     }
     seconds = _medians(ways, rounds)
     rules = {

@@ -16,10 +16,10 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from trainables.config import Optimiser, Pocket
+from trainables.config import Pocket
 from trainables.methods import penalties
 from trainables.methods.galore import GaloreAdamW
-from trainables.methods.method import Ewc, Galore, L2Init, Si
+from trainables.methods.parts import Ewc, Galore, L2Init, Optimiser, Si
 from trainables.runtime import Runtime
 from trainables.workloads import open_workload
 

@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.trainables.streams.test_paths import length
-from trainables.config import Stream
-from trainables.streams.orderings import ORDERINGS, ordered
+from trainables.streams.orderings import ORDERINGS, Stream, ordered
 
 CONCEPTS, DATASETS, WIDTH = 18_381, 41, 512
 

@@ -23,11 +23,12 @@ import torch
 from open_clip.model import CLIP
 from torch.autograd.profiler import profile, record_function
 
-from trainables.config import Optimiser, Pocket
+from trainables.config import Pocket
 from trainables.methods import penalties
 from trainables.methods.attach import attach
 from trainables.methods.galore import GaloreAdamW
-from trainables.methods.method import METHODS, L2Init, Method, named
+from trainables.methods.method import METHODS, Method, named
+from trainables.methods.parts import L2Init, Optimiser
 from trainables.runtime import Runtime
 from trainables.workloads import open_workload
 from trainables.workloads.clip.corpus import Corpus

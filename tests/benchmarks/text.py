@@ -32,7 +32,7 @@ from trainables.config import Pocket, Recipe
 from trainables.nodes import Base, Update
 from trainables.runtime import Runtime
 from trainables.streams.tasks import cut
-from trainables.train import Sources
+from trainables.train import Batches
 from trainables.workloads import open_workload
 from trainables.workloads.clip import text
 from trainables.workloads.workload import Batch, Workload
@@ -101,8 +101,8 @@ def _plain(batch: Batch, context_length: int) -> Batch:
 def _pocket_batches(workload: Workload, *, batch_size: int, count: int) -> list[Batch]:
     task = cut(workload.identity.concepts, 2)[1]
     recipe = Recipe(steps=count, batch_size=batch_size)
-    sources = Sources(Update(start=Base(model=""), task=task, recipe=recipe, data="", seed=0), workload)
-    return [sources.batch(step) for step in range(count)]
+    batches = Batches(Update(start=Base(model=""), task=task, recipe=recipe, data="", seed=0), workload)
+    return [batches.batch(step) for step in range(count)]
 
 
 def _random_batches(model: CLIP, *, batch_size: int, count: int) -> list[Batch]:

@@ -14,7 +14,8 @@ import pytest
 
 from study.folder.folder import Folder
 from tests.study import command
-from trainables.store.store import Kind, LocalStore
+from trainables.store.local import LocalStore
+from trainables.store.store import Kind
 
 EARLIER = Path(__file__).parent / "earlier"
 DRAWN_BY = [

@@ -21,14 +21,15 @@ import pytest
 
 from search_spaces.space import AXES, Scalar
 from tests.trainables.toys import IDENTITY, NEW, trial
-from trainables.config import SCHEDULES, Clip, Model, Noop, Pocket, Subset, TrialConfig
-from trainables.cycle import lineage
+from trainables.config import Clip, Model, Noop, Pocket, Subset, TrialConfig
 from trainables.frozen import digest
-from trainables.lineages import Shared
+from trainables.lineages import Lineages
 from trainables.merging.rule import LINES, ROWS
 from trainables.merging.timeline import RECENCIES, TIMELINES
-from trainables.methods.method import METHODS, PENALTIES, PROJECTIONS
+from trainables.methods.method import METHODS
+from trainables.methods.parts import PENALTIES, PROJECTIONS
 from trainables.nodes import cost_key, scores_key
+from trainables.schedules import SCHEDULES
 from trainables.streams.orderings import BOTH_WAYS
 from trainables.workloads.clip.data import manifest
 from trainables.workloads.clip.opening import identify_clip
@@ -155,28 +156,28 @@ def workloads() -> Iterator[tuple[str, Callable[[], object]]]:
         yield f"subsets/{subset.share:g}-seed-{subset.seed}", partial(_subset, subset)
 
 
-def digests(*, shared: Shared | None = None) -> dict[str, str]:
+def digests(*, lineages: Lineages | None = None) -> dict[str, str]:
     """The digest of every case, as the tables have them now.
 
     Args:
-        shared: what the trials have in common, if they are planned together; the digests are the same then.
+        lineages: those of all trials, where they are planned together; the digests are the same then.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("trainables.nodes.NUMERICS_VERSION", 0)
-        found = {name: list(_keys(axes, shared)) for name, axes in configs() if axes}
+        found = {name: list(_keys(axes, lineages)) for name, axes in configs() if axes}
         said = {name: hashed() for name, hashed in workloads()}
     return {name: digest(value)[:16] for name, value in {**found, **said}.items()}
 
 
-def _keys(some: tuple[Axes, ...], shared: Shared | None) -> Iterator[str]:
+def _keys(some: tuple[Axes, ...], lineages: Lineages | None) -> Iterator[str]:
     for axes in some:
-        yield from keys(trial(**axes), shared or Shared(KNOWN))
+        yield from keys(trial(**axes), lineages or Lineages(KNOWN))
 
 
-def keys(config: TrialConfig, shared: Shared) -> Iterator[str]:
+def keys(config: TrialConfig, lineages: Lineages) -> Iterator[str]:
     """All names that follow from a config on the toy workload."""
     yield from (config.config_id, config.trial_id, cost_key(config.recipe, KNOWN.base))
-    for step in lineage(config, KNOWN, (0.5, 0.75), shared):
+    for step in lineages.of(config, (0.5, 0.75)):
         yield "" if step.update is None else step.update.key
         yield scores_key(step.served, KNOWN.suite)
         yield from (scores_key(one, KNOWN.suite) for one in step.inside)

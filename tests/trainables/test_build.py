@@ -15,14 +15,16 @@ from tests.trainables import toys
 from trainables import cycle
 from trainables.build import CARRY, FISHER, Builder
 from trainables.config import TrialConfig
-from trainables.cycle import Step, lineage
-from trainables.merging.merge import Sources, lerp, lerp_, merge
+from trainables.lineages import Lineages, Step
+from trainables.merging.merge import MergeInputs, lerp, lerp_, merge
 from trainables.merging.rule import MergeRule
 from trainables.metrics import Score
-from trainables.nodes import Inside, Update, Weights, scores_key
+from trainables.nodes import MidTask, Update, Weights, scores_key
 from trainables.runtime import Runtime
 from trainables.store import leases
-from trainables.store.store import Kind, LocalStore, MemoryStore, Store
+from trainables.store.local import LocalStore
+from trainables.store.memory import MemoryStore
+from trainables.store.store import Kind, Store
 from trainables.train import ADAPTER
 
 WORKLOAD = toys.workload()
@@ -70,7 +72,7 @@ def whole(name: str) -> tuple[list[tuple[int, tuple[Score, ...]]], MemoryStore]:
 
 
 def updates(config: TrialConfig) -> list[Update]:
-    return [step.update for step in lineage(config, toys.IDENTITY) if step.update is not None]
+    return [step.update for step in Lineages(toys.IDENTITY).of(config) if step.update is not None]
 
 
 @pytest.mark.parametrize("name", CYCLES)
@@ -91,7 +93,7 @@ def test_interrupted_after_each_task_equals_uninterrupted(name: str, moment: str
         with pytest.raises(KilledError):
             cycle.run(config, Builder(WORKLOAD, store, Runtime()), report(task))
         if moment == "after training" and task:
-            node = list(lineage(config, toys.IDENTITY))[task].served
+            node = list(Lineages(toys.IDENTITY).of(config))[task].served
             path = store.folder / "scores" / (key := scores_key(node, toys.IDENTITY.suite))[:2] / key
             path.unlink()
     assert run(config, store) == expected
@@ -173,7 +175,7 @@ def test_shared_work_is_done_once() -> None:
         cycle.run(config, builder, lambda *_: None)
     assert len(builder.trained) == 1 + 2 + 2 + 1 + 2
     assert len(store.keys("updates")) == len(builder.trained)
-    assert len(store.keys("scores")) == len({step.served.key for c in grid for step in lineage(c, toys.IDENTITY)})
+    assert len(store.keys("scores")) == len({step.served.key for c in grid for step in Lineages(toys.IDENTITY).of(c)})
     assert len(store.keys("costs")) == 1
 
 
@@ -261,7 +263,7 @@ def test_served_weights_are_the_merge_of_the_stored_ones() -> None:
     run(config, store)
     builder = Builder(WORKLOAD, store, Runtime())
     served = dict(WORKLOAD.base())
-    for update, step in zip(updates(config), list(lineage(config, toys.IDENTITY))[1:], strict=True):
+    for update, step in zip(updates(config), list(Lineages(toys.IDENTITY).of(config))[1:], strict=True):
         new = load(store.get("updates", update.key) or b"")
         served = lerp(served, new, w=0.5)
         got = builder.weights(step.served)
@@ -273,9 +275,9 @@ def test_merge_of_all_is_the_rule_over_the_stored_updates() -> None:
     config = toys.trial(timeline="offline", rule="ties", lines="linear", merge_logit_scale="base")
     run(config, store)
     experts = [{**WORKLOAD.base(), **load(store.get("updates", one.key) or b"")} for one in updates(config)]
-    served = list(lineage(config, toys.IDENTITY))[-1].served
+    served = list(Lineages(toys.IDENTITY).of(config))[-1].served
     rule = MergeRule(name="ties", lines="linear", logit_scale="base")
-    expected = merge(rule, Sources(states=tuple(experts), base=WORKLOAD.base()))
+    expected = merge(rule, MergeInputs(states=tuple(experts), base=WORKLOAD.base()))
     got = Builder(WORKLOAD, store, Runtime()).weights(served)
     assert all(torch.equal(got[name], tensor) for name, tensor in expected.items())
 
@@ -290,11 +292,11 @@ def test_fisher_merge_weighs_by_what_ewc_keeps() -> None:
     prefix = f"{CARRY}{FISHER}"
     fishers = [{k.removeprefix(prefix): t for k, t in one.items() if k.startswith(prefix)} for one in stored]
     rule = MergeRule(name="fisher")
-    two = merge(rule, Sources(states=tuple(states[:2]), weights=(0.25, 0.75), fishers=tuple(fishers[:2])))
+    two = merge(rule, MergeInputs(states=tuple(states[:2]), weights=(0.25, 0.75), fishers=tuple(fishers[:2])))
     both = {name: 0.25 * fishers[0][name] + 0.75 * fishers[1][name] for name in fishers[0]}
-    three = merge(rule, Sources(states=(two, states[2]), weights=(0.25, 0.75), fishers=(both, fishers[2])))
+    three = merge(rule, MergeInputs(states=(two, states[2]), weights=(0.25, 0.75), fishers=(both, fishers[2])))
     builder = Builder(WORKLOAD, store, Runtime())
-    for step, expected in zip(list(lineage(config, toys.IDENTITY))[2:], (two, three), strict=True):
+    for step, expected in zip(list(Lineages(toys.IDENTITY).of(config))[2:], (two, three), strict=True):
         got = builder.weights(step.served)
         for name, tensor in expected.items():
             torch.testing.assert_close(got[name], tensor, atol=1e-6, rtol=1e-5)
@@ -318,7 +320,7 @@ def test_cycle_of_t_tasks_costs_t_interpolations(name: str, monkeypatch: pytest.
     links = tasks - 1 if name == "offline" else tasks
     assert calls == links
     calls = 0
-    Builder(WORKLOAD, store, Runtime()).weights(list(lineage(config, toys.IDENTITY))[-1].served)
+    Builder(WORKLOAD, store, Runtime()).weights(list(Lineages(toys.IDENTITY).of(config))[-1].served)
     assert calls == links
 
 
@@ -327,7 +329,7 @@ def test_chain_in_place_has_the_bits_of_single_merges() -> None:
     store = MemoryStore()
     config = toys.trial(tasks=5, steps=1, timeline="zs", w=0.3)
     run(config, store)
-    served = [step.served for step in lineage(config, toys.IDENTITY)][1:]
+    served = [step.served for step in Lineages(toys.IDENTITY).of(config)][1:]
     one_by_one = Builder(WORKLOAD, store, Runtime())
     expected = [{name: t.clone() for name, t in one_by_one.weights(node).items()} for node in served]
     at_once = Builder(WORKLOAD, store, Runtime())
@@ -453,7 +455,7 @@ def test_evaluations_within_tasks_change_nothing_and_are_stored(axes: dict[str, 
     builder = Builder(WORKLOAD, watched, Runtime())
     cycle.run(config, builder, lambda *_: None, evaluate_at=[0.25, 0.5, 0.99])
     assert all(watched.get("updates", key) == plain.get("updates", key) for key in plain.keys("updates"))
-    inside = [one for step in lineage(config, toys.IDENTITY, [0.25, 0.5, 0.99]) for one in step.inside]
+    inside = [one for step in Lineages(toys.IDENTITY).of(config, [0.25, 0.5, 0.99]) for one in step.inside]
     assert [one.step for one in inside] == [1, 2, 4, 1, 2, 4]
     assert watched.keys("scores") - plain.keys("scores") == {scores_key(one, toys.IDENTITY.suite) for one in inside}
     trained = len(builder.trained)
@@ -468,10 +470,12 @@ def test_weights_within_a_task_are_those_of_a_shorter_one() -> None:
     cycle.run(
         toys.trial(steps=6, **axes), Builder(WORKLOAD, store, Runtime()), lambda *_: None, evaluate_at=[1 / 3, 0.999]
     )
-    (_, long), (_, short) = (list(lineage(toys.trial(steps=n, **axes), toys.IDENTITY, [1 / 3, 0.999])) for n in (6, 2))
+    (_, long), (_, short) = (
+        list(Lineages(toys.IDENTITY).of(toys.trial(steps=n, **axes), [1 / 3, 0.999])) for n in (6, 2)
+    )
     cycle.run(toys.trial(steps=2, **axes), Builder(WORKLOAD, store, Runtime()), lambda *_: None)
 
-    def scores(node: Weights | Inside) -> bytes | None:
+    def scores(node: Weights | MidTask) -> bytes | None:
         return store.get("scores", scores_key(node, toys.IDENTITY.suite))
 
     assert scores(long.inside[0]) == scores(short.served) is not None

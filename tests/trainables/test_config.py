@@ -9,11 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trainables.config import Mixture, Optimiser, Recipe, Stream, TrialConfig
+from trainables.config import Recipe, TrialConfig
 from trainables.frozen import ConfigError, digest, parse, suggestion
 from trainables.merging.rule import ROWS
 from trainables.merging.timeline import timeline
 from trainables.methods.method import METHODS, named
+from trainables.methods.parts import Optimiser
+from trainables.streams.mixture import Mixture
+from trainables.streams.orderings import Stream
 
 MINIMAL: dict[str, Any] = {"recipe": {"steps": 10}}
 

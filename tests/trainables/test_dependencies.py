@@ -6,12 +6,12 @@ from search_spaces.space import Scalar
 from tests.trainables import toys
 from trainables import cycle
 from trainables.build import Builder
-from trainables.cycle import lineage
 from trainables.dependencies import is_whole, needs_of
+from trainables.lineages import Lineages
 from trainables.methods.method import named
 from trainables.nodes import Update
 from trainables.runtime import Runtime
-from trainables.store.store import MemoryStore
+from trainables.store.memory import MemoryStore
 
 CYCLES: dict[str, tuple[dict[str, Scalar], int]] = {
     "full fine-tuning: the last alone": ({}, 1),
@@ -34,7 +34,7 @@ def test_needed_updates_are_enough_and_none_of_them_too_many(name: str) -> None:
     store = MemoryStore()
     workload = toys.workload()
     cycle.run(config, Builder(workload, store, Runtime()), lambda *_: None)
-    served = list(lineage(config, toys.IDENTITY))[-1].served
+    served = list(Lineages(toys.IDENTITY).of(config))[-1].served
     needs = needs_of([served], store.keys("updates"), toys.IDENTITY.anatomy)
     needed = needs.read
     assert len(needed) == count
@@ -60,7 +60,7 @@ def test_what_is_needed_to_train_the_next_task(axes: dict[str, Scalar]) -> None:
     store = MemoryStore()
     workload = toys.workload()
     cycle.run(config, Builder(workload, store, Runtime()), lambda *_: None)
-    last = list(lineage(config, toys.IDENTITY))[-1].update
+    last = list(Lineages(toys.IDENTITY).of(config))[-1].update
     assert isinstance(last, Update)
     store.delete("updates", last.key)
     needed = needs_of([last], store.keys("updates"), toys.IDENTITY.anatomy).read

@@ -150,7 +150,7 @@ def test_a_folder_that_was_not_renamed_is_gone_and_so_are_old_ones_of_killed_wri
 _MAKER = """
 import sys, time
 from pathlib import Path
-from trainables.workloads.concept_facts import kept
+from trainables.workloads.concept_facts import cached_fact
 import numpy as np
 
 def find():
@@ -160,7 +160,7 @@ def find():
     time.sleep(float(sys.argv[2]))
     return np.arange(3)
 
-assert kept("loss", ["of these"], Path(sys.argv[1]), find).tolist() == [0, 1, 2]
+assert cached_fact("loss", ["of these"], Path(sys.argv[1]), find).tolist() == [0, 1, 2]
 """
 
 

@@ -9,9 +9,8 @@ from search_spaces.space import AXES
 from tests.trainables import golden_keys
 from tests.trainables.golden_keys import COMMAND, FILE, KNOWN, SETTINGS, append, digests, orphaned, recorded
 from tests.trainables.toys import IDENTITY, trial
-from trainables.cycle import lineage
-from trainables.lineages import Shared
-from trainables.nodes import cost_key, scores_key
+from trainables.lineages import Lineages
+from trainables.nodes import Base, cost_key, scores_key
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def test_every_axis_has_a_case() -> None:
 
 
 def test_names_are_the_same_planned_alone_or_beside_others(now: dict[str, str]) -> None:
-    assert digests(shared=Shared(KNOWN)) == now
+    assert digests(lineages=Lineages(KNOWN)) == now
 
 
 def test_whole_keys() -> None:
@@ -46,11 +45,11 @@ def test_whole_keys() -> None:
 
     What is raised without a need makes every store worthless.
     """
-    ema = list(lineage(trial(timeline="ema", w=0.9, tasks=2), IDENTITY, (0.5,)))[-1]
-    lora = list(lineage(trial(method="lora", rank=4, tasks=2, seed=1, order=2), IDENTITY))[-1]
+    ema = list(Lineages(IDENTITY).of(trial(timeline="ema", w=0.9, tasks=2), (0.5,)))[-1]
+    lora = list(Lineages(IDENTITY).of(trial(method="lora", rank=4, tasks=2, seed=1, order=2)))[-1]
     assert ema.update is not None
     got = {
-        "base": Shared(IDENTITY).base.key,
+        "base": Base(model=IDENTITY.base).key,
         "update": ema.update.key,
         "merge": ema.served.key,
         "inside": ema.inside[0].key,
@@ -72,9 +71,9 @@ def test_whole_keys() -> None:
 def test_a_raised_version_changes_whole_keys_and_nothing_recorded(
     now: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = Shared(IDENTITY).base.key
+    before = Base(model=IDENTITY.base).key
     monkeypatch.setattr("trainables.nodes.NUMERICS_VERSION", 1000)
-    assert Shared(IDENTITY).base.key != before
+    assert Base(model=IDENTITY.base).key != before
     assert digests() == now
 
 

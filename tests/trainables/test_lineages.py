@@ -5,28 +5,30 @@ import pytest
 from search_spaces.space import Scalar, build
 from tests.trainables.toys import IDENTITY, trial
 from trainables.config import Noop
-from trainables.cycle import lineage
 from trainables.frozen import ConfigError
-from trainables.lineages import Shared
+from trainables.lineages import Lineages
 from trainables.workloads import identify
 
 
 def test_parts_of_trials_that_are_written_alike_are_one_object() -> None:
-    shared = Shared(IDENTITY)
-    first, again = (list(lineage(trial(timeline="zs", w=w), IDENTITY, (), shared)) for w in (0.5, 0.9))
+    lineages = Lineages(IDENTITY)
+    first, again = (list(lineages.of(trial(timeline="zs", w=w))) for w in (0.5, 0.9))
     for one, other in zip(first[1:], again[1:], strict=True):
         assert one.update is not None
         assert other.update is not None
         assert one.update.task is other.update.task
         assert one.update.recipe is other.update.recipe
-    assert shared.tasks(trial(order=1)) is not shared.tasks(trial(order=0))
+    other_order = list(lineages.of(trial(order=1)))[1].update
+    assert first[1].update is not None
+    assert other_order is not None
+    assert other_order.task is not first[1].update.task
 
 
 def test_recipes_that_are_equal_and_written_differently_are_not_shared() -> None:
-    shared = Shared(IDENTITY)
+    lineages = Lineages(IDENTITY)
     plus, minus = (trial(weight_decay=value) for value in (0.0, -0.0))
-    alone = [list(lineage(config, IDENTITY))[-1].served.key for config in (plus, minus)]
-    assert [list(lineage(config, IDENTITY, (), shared))[-1].served.key for config in (plus, minus)] == alone
+    alone = [list(Lineages(IDENTITY).of(config))[-1].served.key for config in (plus, minus)]
+    assert [list(lineages.of(config))[-1].served.key for config in (plus, minus)] == alone
     assert alone[0] != alone[1]
 
 
@@ -41,7 +43,7 @@ def test_recipes_that_are_equal_and_written_differently_are_not_shared() -> None
 def test_what_speaks_of_parts_that_a_model_lacks_is_refused(axes: dict[str, Scalar], said: str) -> None:
     workload = Noop()
     config, _ = build({"steps": 1, "lr": 1e-3, **axes}, workload=workload, source="s")
-    shared = Shared(identify(workload))
+    lineages = Lineages(identify(workload))
     for _ in range(2):  # not only the first time that it is asked
         with pytest.raises(ConfigError, match=said):
-            list(lineage(config, identify(workload), (), shared))
+            list(lineages.of(config))

@@ -17,7 +17,7 @@ from trainables.config import TrialConfig
 from trainables.frozen import parse
 from trainables.metrics import summarise
 from trainables.runtime import Runtime
-from trainables.store.store import LocalStore
+from trainables.store.local import LocalStore
 from trainables.workloads import open_workload
 
 CONFIG: dict[str, Any] = {

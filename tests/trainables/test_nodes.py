@@ -6,15 +6,15 @@ import pytest
 
 from tests.trainables.toys import IDENTITY, trial
 from trainables.config import TrialConfig
-from trainables.cycle import Step, lineage
 from trainables.frozen import ConfigError
+from trainables.lineages import Lineages, Step
 from trainables.merging.rule import MergeRule
 from trainables.nodes import Base, Merge, Update, cost_key, first_of, last_update, scores_key
 from trainables.workloads.identity import Identity
 
 
 def steps(config: TrialConfig, identity: Identity = IDENTITY) -> list[Step]:
-    return list(lineage(config, identity))
+    return list(Lineages(identity).of(config))
 
 
 def update_keys(config: TrialConfig, identity: Identity = IDENTITY) -> list[str]:

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trainables.config import SCHEDULES, Schedule
-from trainables.schedules import factor, scaled
+from trainables.schedules import SCHEDULES, Schedule, factor, scaled
 
 
 def factors(schedule: Schedule, steps: int) -> list[float]:

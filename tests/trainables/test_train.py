@@ -11,19 +11,19 @@ from torch import Tensor
 
 from search_spaces.space import Scalar
 from tests.trainables import toys
-from trainables.cycle import lineage
 from trainables.frozen import ConfigError
+from trainables.lineages import Lineages
 from trainables.nodes import Update
 from trainables.runtime import Runtime, TrainingError
 from trainables.schedules import factor
-from trainables.train import Sources, Start, Trained, train
+from trainables.train import Batches, Start, Trained, train
 from trainables.workloads.clip.workload import MAX_LOGIT_SCALE
 
 WORKLOAD = toys.workload()
 
 
 def update(task: int = 1, /, **axes: Scalar) -> Update:
-    steps = list(lineage(toys.trial(**axes), toys.IDENTITY))
+    steps = list(Lineages(toys.IDENTITY).of(toys.trial(**axes)))
     found = steps[task].update
     assert found is not None
     return found
@@ -90,10 +90,10 @@ def test_loop_is_adamw_on_the_batches_of_the_task() -> None:
     model.load_state_dict(WORKLOAD.base())
     model.train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=1.0, weight_decay=0.3)
-    losses, sources = [], Sources(what, WORKLOAD)
+    losses, batches = [], Batches(what, WORKLOAD)
     for step in range(5):
         optimiser.param_groups[0]["lr"] = 1e-2 * factor(what.recipe.schedule, step=step, steps=5)
-        loss = WORKLOAD.loss(model, sources.batch(step))
+        loss = WORKLOAD.loss(model, batches.batch(step))
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
@@ -130,7 +130,7 @@ def drawn(what: Update, step: int) -> tuple[NDArray[np.int64], float]:
         def batch(self, samples: NDArray[np.int64], rng: np.random.Generator) -> None:
             seen.append((samples, float(rng.random())))
 
-    Sources(what, Spy()).batch(step)  # type: ignore[arg-type]
+    Batches(what, Spy()).batch(step)  # type: ignore[arg-type]
     return seen[0]
 
 
@@ -164,8 +164,8 @@ def test_choice_of_captions_depends_on_seed_task_and_step() -> None:
 
 
 def test_captions_differ_from_step_to_step_and_repeat_for_the_step() -> None:
-    sources = Sources(update(), WORKLOAD)
-    first, again, other = sources.batch(0), sources.batch(0), sources.batch(1)
+    batches = Batches(update(), WORKLOAD)
+    first, again, other = batches.batch(0), batches.batch(0), batches.batch(1)
     assert torch.equal(first.tokens_UL, again.tokens_UL)
     assert torch.equal(first.caption_B, again.caption_B)
     assert torch.equal(first.images_BCHW, again.images_BCHW)
@@ -200,7 +200,7 @@ def test_adapters_keep_a_temperature_only_where_they_train_it() -> None:
 def test_a_buffer_of_limited_size_replays_what_it_holds() -> None:
     task = 3
     unlimited, limited = (update(task, **axes, tasks=4) for axes in ({}, {"buffer_size": 5}))
-    ids = [set(map(int, Sources(one, WORKLOAD)._parts[-1][1])) for one in (unlimited, limited)]
+    ids = [set(map(int, Batches(one, WORKLOAD)._parts[-1][1])) for one in (unlimited, limited)]
     assert len(ids[1]) == 5
     assert ids[1] < ids[0]
     assert not equal(trained(unlimited).state, trained(limited).state)

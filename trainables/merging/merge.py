@@ -2,7 +2,7 @@
 
 Weights are combined in fp32 whatever their storage type, and the result stays fp32: an average that is kept in bf16
 between merges loses small updates altogether. States may be lazy mappings, such as files: one tensor at a time is read
-of each. The formulas stand at their functions, the settings in `rule`.
+of each. The formulas stand at their functions, the settings are in `rule`.
 """
 
 import math
@@ -29,16 +29,16 @@ class MergeError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sources:
-    """What is merged.
+class MergeInputs:
+    """The inputs of a merge.
 
     Attributes:
         states: weights by name, oldest first.
-        weights: of the inputs, for rules that weigh; they need not sum to 1. None: all weigh the same.
-        base: what differences are taken from.
-        fishers: for each input, diagonal Fisher matrices of its parameters; a parameter may lack one.
+        weights: one for each state, for rules that weigh; they need not sum to 1. None weighs all alike.
+        base: the weights from which differences are taken.
+        fishers: for each state, diagonal Fisher matrices of its parameters; a parameter may lack one.
         seed: names the random draws.
-        integers: where tensors that are not floating point are copied from.
+        integers: the state from which tensors that are not floating point are copied.
     """
 
     states: tuple[State, ...]
@@ -49,7 +49,7 @@ class Sources:
     integers: Source = "latest"
 
     def named(self, source: Source) -> State:
-        """One of them by name."""
+        """The latest or oldest state, or the base."""
         if source == "base":
             if self.base is None:
                 raise MergeError("a base is needed to copy tensors from; name one")
@@ -59,31 +59,31 @@ class Sources:
 
 def lerp(old: State, new: State, *, w: float) -> dict[str, Tensor]:
     """Return w * old + (1 - w) * new, tensor by tensor (EMA-merge of arXiv 2408.14471, section 5.2)."""
-    return merge(MergeRule(name="lerp"), Sources(states=(old, new), weights=(w, 1 - w)))
+    return merge(MergeRule(name="lerp"), MergeInputs(states=(old, new), weights=(w, 1 - w)))
 
 
 def lerp_(total: dict[str, Tensor], new: State, *, w: float) -> None:
-    """`lerp` with `total` as the old weights, in place and to the same bits: no memory but the inputs is touched."""
+    """Do `lerp` with `total` as the old weights, in place and to the same bits, without any more memory."""
     for name, old in total.items():
         if old.is_floating_point():
-            torch.lerp(wide(new[name]), old, w, out=old)
+            torch.lerp(at_least_fp32(new[name]), old, w, out=old)
         else:
             old.copy_(new[name])
 
 
-def merge(rule: MergeRule, sources: Sources) -> dict[str, Tensor]:
+def merge(rule: MergeRule, inputs: MergeInputs) -> dict[str, Tensor]:
     """Merged weights, in the order of the latest input's names; floating tensors in fp32, or a wider type of theirs.
 
     Raises:
         MergeError: names, shapes or types differ, or the rule lacks something that it needs.
     """
-    return dict(merged(rule, sources))
+    return dict(merged(rule, inputs))
 
 
-def merged(rule: MergeRule, sources: Sources) -> Iterator[tuple[str, Tensor]]:
-    """`merge`, tensor by tensor. Tensors that share their memory in every input are merged once, and share it again."""
-    combine = combination(rule, sources)
-    names = tied(sources)
+def merged(rule: MergeRule, inputs: MergeInputs) -> Iterator[tuple[str, Tensor]]:
+    """The pairs of `merge`, one by one; tensors that share their memory in every input are merged once."""
+    combine = combination(rule, inputs)
+    names = tied(inputs)
     repeated = {first for name, first in names.items() if first != name}
     shared: dict[str, Tensor] = {}  # holds no other tensor: results of any size pass through
     for name, first in names.items():
@@ -93,29 +93,29 @@ def merged(rule: MergeRule, sources: Sources) -> Iterator[tuple[str, Tensor]]:
         yield name, tensor
 
 
-def combination(rule: MergeRule, sources: Sources) -> "Combine":
-    """The merged tensor of a name, for every name once and in the order of the latest input.
+def combination(rule: MergeRule, inputs: MergeInputs) -> "Combine":
+    """A function that merges the tensor of a name; it is to be called once for every name, in the latest input's order.
 
     Raises:
         MergeError: see `merge`.
     """
-    _require_inputs(rule, sources)
-    require_alike([*sources.states, *([] if sources.base is None else [sources.base])])
+    _require_inputs(rule, inputs)
+    require_alike([*inputs.states, *([] if inputs.base is None else [inputs.base])])
     if rule.row.kind == "fisher":
-        _require_fishers(sources.fishers or (), sources.states[-1])
-    combine = _KINDS[rule.row.kind](rule, sources)
-    factors = _factors(rule, list(sources.states[-1]))
+        _require_fishers(inputs.fishers or (), inputs.states[-1])
+    combine = _KINDS[rule.row.kind](rule, inputs)
+    factors = _factors(rule, list(inputs.states[-1]))
 
     def of(name: str) -> Tensor:
-        latest = sources.states[-1][name]
+        latest = inputs.states[-1][name]
         if not latest.is_floating_point():
-            return sources.named(sources.integers)[name].clone()
+            return inputs.named(inputs.integers)[name].clone()
         if rule.logit_scale != "merge" and name.split(".")[-1] == "logit_scale":
-            return wide(sources.named(rule.logit_scale)[name]).clone()
+            return at_least_fp32(inputs.named(rule.logit_scale)[name]).clone()
         result = combine(name)
         if rule.lines is None or rule.row.kind == "task_vectors":  # those scale their vector by the same factors
             return result
-        base = wide(sources.named("base")[name])
+        base = at_least_fp32(inputs.named("base")[name])
         return base + factors[name] * (result - base)
 
     return of
@@ -128,27 +128,27 @@ Combine = Callable[[str], Tensor]
 
 
 def average(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """The sum of weight_i * theta_i / sum of weights, as a running mean: equal inputs stay, to the bit."""
-    total, result, own = weights[0], wide(tensors[0]), False
+    """The sum of weight_i * theta_i / sum of weights, as a running mean: equal inputs stay equal, to the bit."""
+    total, result, own = weights[0], at_least_fp32(tensors[0]), False
     for tensor, weight in zip(tensors[1:], weights[1:], strict=True):
         before, total = total, total + weight
         # Exact at both ends: weight 0 gives the new, weight 1 the old, to the bit.
         share = before / total if total else 0.5
-        result = torch.lerp(wide(tensor), result, share, out=result if own else None)
+        result = torch.lerp(at_least_fp32(tensor), result, share, out=result if own else None)
         own = True
     return result if own else result.clone()
 
 
-def _average(_: MergeRule, sources: Sources) -> Combine:
-    return lambda name: average([state[name] for state in sources.states], weights_of(sources))
+def _average(_: MergeRule, inputs: MergeInputs) -> Combine:
+    return lambda name: average([state[name] for state in inputs.states], weights_of(inputs))
 
 
 _ALL = slice(None)
 
 
 def _by_pieces(like: Tensor, piece_of: Callable[[slice], Tensor]) -> Tensor:
-    """A tensor of entries that are merged each alone, made in pieces that stay in the processor's cache."""
-    out = torch.empty_like(wide(like), memory_format=torch.contiguous_format)
+    """A tensor whose entries do not depend on each other, made in pieces that stay in the processor's cache."""
+    out = torch.empty_like(at_least_fp32(like), memory_format=torch.contiguous_format)
     flat = out.view(-1)
     for piece in pieces(flat.numel()):
         flat[piece] = piece_of(piece)
@@ -159,17 +159,19 @@ _PARALLEL = 0.9995
 """From this cosine on an arc is a line (the reference of arXiv 2408.14471)."""
 
 
-def _slerp(_: MergeRule, sources: Sources) -> Combine:
+def _slerp(_: MergeRule, inputs: MergeInputs) -> Combine:
     """Return old * sin(w * a) / sin(a) + new * sin((1 - w) * a) / sin(a), with a the angle between the tensors.
 
     w weighs the old, as everywhere; in the reference of arXiv 2408.14471 its coefficient is turned round for this rule.
     """
-    weights, linear = weights_of(sources), _average(MergeRule(), sources)
+    weights, linear = weights_of(inputs), _average(MergeRule(), inputs)
     w = weights[0] / sum(weights)
 
     def slerp(name: str) -> Tensor:
-        old, new = (wide(state[name]) for state in sources.states)
+        old, new = (at_least_fp32(state[name]) for state in inputs.states)
         cosine = _cosine(old, new)
+        # Along a line sin(a) is 0 or mere rounding, and a tensor of zeros has no angle. At w of 0 or 1 the average
+        # returns one of the two to the bit.
         if cosine is None or abs(cosine) > _PARALLEL or w in (0, 1):
             return linear(name)
         a = torch.tensor(cosine, dtype=torch.float64).acos()
@@ -179,51 +181,52 @@ def _slerp(_: MergeRule, sources: Sources) -> Combine:
     return slerp
 
 
-def _fisher(_: MergeRule, sources: Sources) -> Combine:
+def _fisher(_: MergeRule, inputs: MergeInputs) -> Combine:
     """The sum of weight_i * F_i * theta_i / sum of weight_i * F_i (arXiv 2111.09832, eq. 4).
 
     Where all F are 0, or an input has none, it is the average.
     """
-    assert sources.fishers is not None
-    weights, plain = weights_of(sources), _average(MergeRule(), sources)
+    assert inputs.fishers is not None
+    weights, plain = weights_of(inputs), _average(MergeRule(), inputs)
 
     def fisher(name: str) -> Tensor:
-        if any(name not in matrices for matrices in sources.fishers or ()):
+        if any(name not in matrices for matrices in inputs.fishers or ()):
             return plain(name)
-        states = [state[name].reshape(-1) for state in sources.states]
-        precisions = [matrices[name].reshape(-1) for matrices in sources.fishers or ()]
+        states = [state[name].reshape(-1) for state in inputs.states]
+        precisions = [matrices[name].reshape(-1) for matrices in inputs.fishers or ()]
 
         def merge_piece(piece: slice) -> Tensor:
             mean = average([state[piece] for state in states], weights)
             weighted, total = torch.zeros_like(mean), torch.zeros_like(mean)
             for state, matrix, weight in zip(states, precisions, weights, strict=True):
-                precision = wide(matrix[piece]) * weight
+                precision = at_least_fp32(matrix[piece]) * weight
                 if not bool((precision >= 0).all()):
                     raise MergeError(f"fisher: {name}: a Fisher matrix has entries below 0, or that are no numbers")
                 total += precision
-                weighted.addcmul_(precision, wide(state[piece]) - mean)  # from the mean: small, so exact where equal
+                # Differences from the mean are small, so that they round little and are exactly 0 where inputs agree.
+                weighted.addcmul_(precision, at_least_fp32(state[piece]) - mean)
             return torch.where(total > 0, mean + weighted / total, mean)
 
-        return _by_pieces(sources.states[-1][name], merge_piece)
+        return _by_pieces(inputs.states[-1][name], merge_piece)
 
     return fisher
 
 
-def _model_stock(_: MergeRule, sources: Sources) -> Combine:
+def _model_stock(_: MergeRule, inputs: MergeInputs) -> Combine:
     """Return base + r * (average - base), r = k cos / (1 + (k - 1) cos), tensor by tensor.
 
     Source: arXiv 2403.19522, eqs. 2 and 5. cos is the mean cosine between the k task vectors, taken as 0 where it is
     negative or a vector is 0.
     """
-    assert sources.base is not None
-    mean = _average(MergeRule(), Sources(states=sources.states))
-    count = len(sources.states)
+    assert inputs.base is not None
+    mean = _average(MergeRule(), MergeInputs(states=inputs.states))
+    count = len(inputs.states)
 
     def model_stock(name: str) -> Tensor:
         if count == 1:
-            return wide(sources.states[0][name]).clone()
-        base = wide(sources.named("base")[name])
-        vectors = [wide(state[name]) - base for state in sources.states]
+            return at_least_fp32(inputs.states[0][name]).clone()
+        base = at_least_fp32(inputs.named("base")[name])
+        vectors = [at_least_fp32(state[name]) - base for state in inputs.states]
         cosines = [_cosine(one, other) or 0.0 for one, other in combinations(vectors, 2)]
         cosine = max(0.0, sum(cosines) / len(cosines))
         return torch.lerp(base, mean(name), count * cosine / (1 + (count - 1) * cosine))
@@ -234,30 +237,28 @@ def _model_stock(_: MergeRule, sources: Sources) -> Combine:
 # -- rules that combine task vectors -----------------------------------------------------------------------------------
 
 
-def _task_vectors(rule: MergeRule, sources: Sources) -> Combine:
+def _task_vectors(rule: MergeRule, inputs: MergeInputs) -> Combine:
     """Return base + scale * consensus(sparsify(theta_i - base))."""
-    assert sources.base is not None
-    base, states, row = sources.base, sources.states, rule.row
-    once = [name for name, first in tied(sources).items() if name == first]
+    assert inputs.base is not None
+    base, states, row = inputs.base, inputs.states, rule.row
+    once = [name for name, first in tied(inputs).items() if name == first]
     sizes = {name: states[-1][name].numel() for name in once if states[-1][name].is_floating_point()}
     factors = _factors(rule, list(sizes))
 
     def vector(i: int, name: str, piece: slice) -> Tensor:
-        return wide(states[i][name].reshape(-1)[piece]) - wide(base[name].reshape(-1)[piece])
+        return at_least_fp32(states[i][name].reshape(-1)[piece]) - at_least_fp32(base[name].reshape(-1)[piece])
 
     large: list[Large] = []
     if row.sparsify == "magnitude":
         large = thresholds(vector, len(states), sizes=sizes, density=rule.density or 1.0)
 
     def sparse(i: int, name: str) -> Callable[[slice], Tensor]:
-        """The sparsified task vector of an input, piece by piece."""
+        """A function that gives pieces of the sparsified task vector of an input."""
         match row.sparsify:
             case "magnitude":
                 return lambda piece: large[i].trim(vector(i, name, piece))
             case "drop":
-                return dropped(
-                    vector(i, name, _ALL), rule.density or 1.0, _generator(sources.seed, name, i)
-                ).__getitem__
+                return dropped(vector(i, name, _ALL), rule.density or 1.0, _generator(inputs.seed, name, i)).__getitem__
             case "breadcrumbs":
                 return crumbs(vector(i, name, _ALL), rule.density or 1.0, rule.prune_top or 0.0).__getitem__
             case _:
@@ -265,12 +266,12 @@ def _task_vectors(rule: MergeRule, sources: Sources) -> Combine:
 
     def task_vectors(name: str) -> Tensor:
         vectors = [sparse(i, name) for i in range(len(states))]
-        consensus = _CONSENSUS[row.consensus](rule, _generator(sources.seed, name, 0))
+        consensus = _CONSENSUS[row.consensus](rule, _generator(inputs.seed, name, 0))
         origin = base[name].reshape(-1)
 
         def merge_piece(piece: slice) -> Tensor:
             merged_vector = consensus([one(piece) for one in vectors])
-            return torch.add(wide(origin[piece]), merged_vector, alpha=factors[name])
+            return torch.add(at_least_fp32(origin[piece]), merged_vector, alpha=factors[name])
 
         return _by_pieces(base[name], merge_piece)
 
@@ -293,15 +294,17 @@ def _total(vectors: Sequence[Tensor]) -> Tensor:
 
 
 def _elect(*_: object) -> Consensus:
-    """Mean of the entries that have the sign of their sum; 0 where that is 0 (arXiv 2306.01708, Algorithm 1).
+    """The mean of the entries that have the sign of their sum (arXiv 2306.01708, Algorithm 1).
 
-    Its code, and the reference of arXiv 2412.06712, give such an entry the sign of most others instead.
+    Where the sum is 0 the result is 0. The paper's code, and the reference of arXiv 2412.06712, give such an entry the
+    sign that most other entries have.
     """
 
     def elect(vectors: Sequence[Tensor]) -> Tensor:
         signs = _total(vectors).sign_()
         total, count = torch.zeros_like(signs), torch.zeros_like(signs)
         for one in vectors:
+            # Times the elected sign an agreeing entry is positive and any other at most 0, so a clamp selects it.
             agreeing = (one * signs).clamp_(min=0)
             total += agreeing
             count += agreeing.sign_()
@@ -311,7 +314,7 @@ def _elect(*_: object) -> Consensus:
 
 
 def _largest(*_: object) -> Consensus:
-    """The entry of largest magnitude (arXiv 2407.06322, eq. 2); of two that are equal the older."""
+    """The entry of largest magnitude (arXiv 2407.06322, eq. 2); of two equal ones that of the older input."""
 
     def largest(vectors: Sequence[Tensor]) -> Tensor:
         chosen = vectors[0]
@@ -325,7 +328,7 @@ def _largest(*_: object) -> Consensus:
 def _mask(rule: MergeRule, _: object) -> Consensus:
     """The sum of tau where at least `agree` have |tau_i| >= strength * |sum - tau_i| (arXiv 2405.07813, eqs. 4 to 6).
 
-    Of fewer task vectors than that, all have to.
+    Where there are fewer than `agree` task vectors, all of them have to.
     """
 
     def mask(vectors: Sequence[Tensor]) -> Tensor:
@@ -339,7 +342,7 @@ def _mask(rule: MergeRule, _: object) -> Consensus:
 
 
 def _random(_: object, generator: torch.Generator) -> Consensus:
-    """Entry by entry that of a random task vector."""
+    """A vector whose every entry is that of a random task vector."""
 
     def random(vectors: Sequence[Tensor]) -> Tensor:
         choice = torch.randint(len(vectors), vectors[0].shape, generator=generator, dtype=torch.int16)
@@ -351,7 +354,7 @@ def _random(_: object, generator: torch.Generator) -> Consensus:
     return random
 
 
-_KINDS: dict[str, Callable[[MergeRule, Sources], Combine]] = {
+_KINDS: dict[str, Callable[[MergeRule, MergeInputs], Combine]] = {
     "average": _average,
     "slerp": _slerp,
     "fisher": _fisher,
@@ -373,7 +376,7 @@ _BLOCK = re.compile(r"(?P<tower>.*?)\b(?:resblocks|blocks|layers|layer|h)\.(?P<i
 
 
 def _factors(rule: MergeRule, names: Sequence[str]) -> dict[str, float]:
-    """By name, how much of the merged move is made: the scale, or with LiNeS what the depth of its block says."""
+    """The share of the merged move that each tensor makes, by name: the scale, or with LiNeS a share by depth."""
     if rule.lines is None:
         return dict.fromkeys(names, 1.0 if rule.scale is None else rule.scale)
     places = {name: match for name in names if (match := _BLOCK.match(name))}
@@ -422,24 +425,24 @@ def _listed(items: list[str], most: int = 20) -> str:
     return ", ".join(items[:most]) + more
 
 
-def _require_inputs(rule: MergeRule, sources: Sources) -> None:
-    count, row = len(sources.states), rule.row
+def _require_inputs(rule: MergeRule, inputs: MergeInputs) -> None:
+    count, row = len(inputs.states), rule.row
     if not count:
         raise MergeError("nothing to merge; give at least one state")
     if row.most is not None and count != row.most:
         raise MergeError(f"{rule.name} merges {row.most}, not {count}; lerp merges any number")
-    if rule.needs_base and sources.base is None:
+    if rule.needs_base and inputs.base is None:
         raise MergeError(f"{rule.words}: needs a base, from which differences are taken")
-    if row.kind == "fisher" and (sources.fishers is None or len(sources.fishers) != count):
+    if row.kind == "fisher" and (inputs.fishers is None or len(inputs.fishers) != count):
         raise MergeError("fisher: needs the Fisher matrices of every input")
-    if sources.weights is not None and not row.weighs:
+    if inputs.weights is not None and not row.weighs:
         raise MergeError(f"{rule.name}: its inputs have no weights; rules that weigh: lerp, slerp, fisher")
-    if sources.weights is not None and (
-        len(sources.weights) != count
-        or not all(0 <= weight < math.inf for weight in sources.weights)
-        or sum(sources.weights) <= 0
+    if inputs.weights is not None and (
+        len(inputs.weights) != count
+        or not all(0 <= weight < math.inf for weight in inputs.weights)
+        or sum(inputs.weights) <= 0
     ):
-        raise MergeError(f"weights: {sources.weights} given for {count} inputs; one each, none below 0, not all 0")
+        raise MergeError(f"weights: {inputs.weights} given for {count} inputs; one each, none below 0, not all 0")
 
 
 def _require_fishers(fishers: Sequence[State], like: State) -> None:
@@ -457,20 +460,20 @@ def _require_fishers(fishers: Sequence[State], like: State) -> None:
             raise MergeError(f"fisher: matrices {i + 1} have other shapes than the weights: {_listed(differ)}")
 
 
-def weights_of(sources: Sources) -> tuple[float, ...]:
-    """Weights of the inputs, oldest first."""
-    return sources.weights if sources.weights is not None else (1.0,) * len(sources.states)
+def weights_of(inputs: MergeInputs) -> tuple[float, ...]:
+    """The weights of the inputs, oldest first; ones where none are given."""
+    return inputs.weights if inputs.weights is not None else (1.0,) * len(inputs.states)
 
 
-def wide(tensor: Tensor) -> Tensor:
-    """A tensor in the type that weights are combined in: fp32, or its own where that is wider."""
+def at_least_fp32(tensor: Tensor) -> Tensor:
+    """A tensor as fp32, or in its own type where that is wider: weights are combined in no less."""
     if not tensor.is_floating_point():
         return tensor
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def _cosine(one: Tensor, other: Tensor) -> float | None:
-    """Cosine between two tensors as vectors; None where one of them is 0."""
+    """The cosine of the angle between two tensors as vectors; None where one of them is 0."""
     norms = float(torch.linalg.vector_norm(one)) * float(torch.linalg.vector_norm(other))
     return float(torch.dot(one.reshape(-1), other.reshape(-1))) / norms if norms else None
 
@@ -479,18 +482,18 @@ def _generator(seed: str, name: str, i: int) -> torch.Generator:
     return torch.Generator().manual_seed(entropy("merge", seed, name, i) % 2**63)
 
 
-def tied(sources: Sources) -> dict[str, str]:
-    """For every name the first one whose tensor shares its memory in all inputs: itself, where there is no other.
+def tied(inputs: MergeInputs) -> dict[str, str]:
+    """For every name the first name whose tensor shares its memory in all inputs: the name itself, where it is alone.
 
-    Tensors that are read when asked for share none.
+    Tensors of lazy states share no memory.
     """
-    names = list(sources.states[-1])
-    if not all(isinstance(state, dict) for state in sources.states):
+    names = list(inputs.states[-1])
+    if not all(isinstance(state, dict) for state in inputs.states):
         return {name: name for name in names}
     firsts: dict[object, str] = {}
-    return {name: firsts.setdefault(_memory(sources, name) or name, name) for name in names}
+    return {name: firsts.setdefault(_memory(inputs, name) or name, name) for name in names}
 
 
-def _memory(sources: Sources, name: str) -> object | None:
-    tensors = [state[name] for state in sources.states]
+def _memory(inputs: MergeInputs, name: str) -> object | None:
+    tensors = [state[name] for state in inputs.states]
     return tuple((t.data_ptr(), t.shape, t.stride(), t.dtype) for t in tensors) if tensors[0].numel() else None

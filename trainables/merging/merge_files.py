@@ -26,14 +26,14 @@ from trainables.files import whole
 from trainables.merging.merge import (
     Combine,
     MergeError,
+    MergeInputs,
     Source,
-    Sources,
     State,
+    at_least_fp32,
     average,
     combination,
     tied,
     weights_of,
-    wide,
 )
 from trainables.merging.rule import MergeRule
 from trainables.merging.sparsify import pieces
@@ -112,7 +112,7 @@ def merge_files(
         hashes = stack.enter_context(_Digests(paths))  # beside the merge, on another core
         states = [stack.enter_context(opened(path)) for path in paths]
         count = len(inputs)
-        sources = Sources(
+        given = MergeInputs(
             states=tuple(states[:count]),
             weights=weights,
             base=states[count] if base is not None else None,
@@ -120,7 +120,7 @@ def merge_files(
             seed=str(seed),
             integers=integers,
         )
-        tensors = _write(rule, sources, out)
+        tensors = _write(rule, given, out)
         digests = hashes.all()
     files = [
         {"path": str(path), "sha256": digest, "bytes": path.stat().st_size}
@@ -132,7 +132,7 @@ def merge_files(
         inputs=files[:count],
         base=None if base is None else files[count],
         fishers=files[len(paths) - len(fishers) :] if fishers else [],
-        seed=sources.seed,
+        seed=given.seed,
         integers=integers,
         output={"path": str(out), "bytes": out.stat().st_size},
         moved_from="oldest" if base is None else "base",
@@ -279,11 +279,11 @@ def _load_torch(path: Path) -> State:
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def _write(rule: MergeRule, sources: Sources, out: Path) -> dict[str, Move]:
+def _write(rule: MergeRule, inputs: MergeInputs, out: Path) -> dict[str, Move]:
     """Write the merged tensors in the order of the latest input; returns how far each has moved."""
-    combine = combination(rule, sources)
-    latest = sources.states[-1]
-    origin = sources.states[0] if sources.base is None else sources.base
+    combine = combination(rule, inputs)
+    latest = inputs.states[-1]
+    origin = inputs.states[0] if inputs.base is None else inputs.base
     header, size = _header(latest, rule)
     moved: dict[str, Move] = {}
     try:
@@ -293,7 +293,7 @@ def _write(rule: MergeRule, sources: Sources, out: Path) -> dict[str, Move]:
             os.posix_fallocate(file.fileno(), 0, len(header) + size)  # a full disk is told here, not by a signal
             pages = mmap.mmap(file.fileno(), len(header) + size)
             at, starts = len(header), {}
-            for name, first in tied(sources).items():
+            for name, first in tied(inputs).items():
                 like = latest[name]
                 end = at + like.numel() * like.element_size()
                 starts[name] = at
@@ -303,8 +303,8 @@ def _write(rule: MergeRule, sources: Sources, out: Path) -> dict[str, Move]:
                 elif end > at:
                     target = torch.frombuffer(pages, dtype=torch.uint8, count=end - at, offset=at)
                     target = target.view(like.dtype).view(like.shape)
-                    moved[name] = _merge_into(target, name, combine, rule, sources, origin)
-                    _require_finite(target, moved[name], name, sources)
+                    moved[name] = _merge_into(target, name, combine, rule, inputs, origin)
+                    _require_finite(target, moved[name], name, inputs)
                     del target
                 _give_back(pages, at, end)
                 at = end
@@ -328,7 +328,9 @@ def _header(latest: State, rule: MergeRule) -> tuple[bytes, int]:
     return len(text).to_bytes(8, "little") + text, at
 
 
-def _merge_into(target: Tensor, name: str, combine: Combine, rule: MergeRule, sources: Sources, origin: State) -> Move:
+def _merge_into(
+    target: Tensor, name: str, combine: Combine, rule: MergeRule, inputs: MergeInputs, origin: State
+) -> Move:
     """Write one merged tensor; a plain average in pieces that stay in the processor's cache."""
     if not target.is_floating_point():
         target.copy_(combine(name))
@@ -336,13 +338,13 @@ def _merge_into(target: Tensor, name: str, combine: Combine, rule: MergeRule, so
     if not rule.is_plain:
         merged = combine(name)
         target.copy_(merged)
-        was = wide(origin[name])
+        was = at_least_fp32(origin[name])
         return _moved(float(torch.linalg.vector_norm(merged - was)) ** 2, float(torch.linalg.vector_norm(was)) ** 2)
-    flat = [state[name].reshape(-1) for state in sources.states]
+    flat = [state[name].reshape(-1) for state in inputs.states]
     out, start = target.view(-1), origin[name].reshape(-1)
     moves, norms = 0.0, 0.0
     for piece in pieces(len(out)):
-        merged, was = average([tensor[piece] for tensor in flat], weights_of(sources)), wide(start[piece])
+        merged, was = average([tensor[piece] for tensor in flat], weights_of(inputs)), at_least_fp32(start[piece])
         out[piece] = merged
         norms += float(torch.dot(was, was))
         merged -= was
@@ -357,11 +359,11 @@ def _moved(squares: float, of: float) -> Move:
     return {"norm": squares**0.5 if finite else None, "relative": relative if finite else None}
 
 
-def _require_finite(stored: Tensor, moved: Move, name: str, sources: Sources) -> None:
+def _require_finite(stored: Tensor, moved: Move, name: str, inputs: MergeInputs) -> None:
     """Raise MergeError for values that are not finite: of an input, or beyond float16, which ends at 65504."""
     if moved.get("norm", 0.0) is None:
-        inputs = {f"input {i + 1}": state for i, state in enumerate(sources.states)}
-        for what, state in (inputs | {"the base": sources.base}).items():
+        states = {f"input {i + 1}": state for i, state in enumerate(inputs.states)}
+        for what, state in (states | {"the base": inputs.base}).items():
             bad = 0 if state is None else int((~state[name].isfinite()).sum())
             if bad:
                 raise MergeError(f"{name}: {bad} of {stored.numel()} values of {what} are not finite; mend that file")

@@ -2,7 +2,7 @@
 
     theta = base + scale * consensus(sparsify(theta_1 - base), ..., sparsify(theta_k - base))
 
-Rules that need no base (weighted average, SLERP, Fisher) combine the weights themselves. `rules` computes them.
+Rules that need no base (weighted average, SLERP, Fisher) combine the weights themselves. `merge` computes them.
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ Kind = Literal["average", "slerp", "fisher", "model_stock", "task_vectors"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class MergeRow:
     """A named rule.
 
     Attributes:
@@ -29,7 +29,7 @@ class Row:
             entry of largest magnitude; their sum where enough of them matter; that of a random one.
         defaults: its settings with their defaults.
         source: arXiv id.
-        meaning: in words.
+        meaning: what it does, in a few words.
     """
 
     kind: Kind
@@ -41,29 +41,29 @@ class Row:
 
     @property
     def weighs(self) -> bool:
-        """Whether its inputs have weights: w for the old of two, recency for many."""
+        """Whether the rule weighs its inputs: by w where there are two, by recency where there are many."""
         return self.kind in ("average", "slerp", "fisher")
 
     @property
     def needs_base(self) -> bool:
-        """Whether it works on differences from the base."""
+        """Whether the rule works on differences from the base."""
         return self.kind in ("model_stock", "task_vectors")
 
     @property
     def most(self) -> int | None:
-        """The largest number of inputs."""
+        """The largest number of inputs, or None where any number can be merged."""
         return 2 if self.kind == "slerp" else None
 
     @property
     def grows(self) -> bool:
-        """Whether it adds task vectors up, so that a chain can grow without bound."""
+        """Whether the rule adds task vectors up, so that a chain of merges can grow without bound."""
         return self.kind == "task_vectors" and self.consensus in ("sum", "mask")
 
 
 def _vectors(
     sparsify: Sparsify, consensus: Consensus, source: str, meaning: str, *, scale: float = 1.0, **own: float
-) -> Row:
-    return Row(
+) -> MergeRow:
+    return MergeRow(
         kind="task_vectors",
         sparsify=sparsify,
         consensus=consensus,
@@ -73,11 +73,13 @@ def _vectors(
     )
 
 
-ROWS: dict[str, Row] = {
-    "lerp": Row(kind="average", source="2203.05482", meaning="weighted average; of two w * old + (1 - w) * new"),
-    "slerp": Row(kind="slerp", source="2412.06712", meaning="along the arc between two, tensor by tensor"),
-    "fisher": Row(kind="fisher", source="2111.09832", meaning="average weighted by diagonal Fisher matrices"),
-    "model_stock": Row(kind="model_stock", source="2403.19522", meaning="average, pulled to the base by their angle"),
+ROWS: dict[str, MergeRow] = {
+    "lerp": MergeRow(kind="average", source="2203.05482", meaning="weighted average; of two w * old + (1 - w) * new"),
+    "slerp": MergeRow(kind="slerp", source="2412.06712", meaning="along the arc between two, tensor by tensor"),
+    "fisher": MergeRow(kind="fisher", source="2111.09832", meaning="average weighted by diagonal Fisher matrices"),
+    "model_stock": MergeRow(
+        kind="model_stock", source="2403.19522", meaning="average, pulled to the base by their angle"
+    ),
     "task_arithmetic": _vectors("none", "sum", "2212.04089", "sum of task vectors"),
     "ties": _vectors("magnitude", "elect", "2306.01708", "trim, elect signs, mean of those that agree", density=0.3),
     "dare": _vectors("drop", "sum", "2311.03099", "drop entries, scale up the others, sum", density=0.3),
@@ -103,7 +105,7 @@ SETTINGS = ("density", "prune_top", "mask_strength", "agree", "scale", "lines", 
 
 
 class MergeRule(Frozen):
-    """A rule with its settings; those that its row lacks are None.
+    """A rule with its settings; a setting that its row lacks is None.
 
     With `lines`, LiNeS (arXiv 2410.17146, eq. 3): block l of L, counted from 0, makes the share
     `lines_first + lines_more * (l / (L - 1))^e` of the merged move away from the base, e = 1, 2 or 1/2; what is in no
@@ -130,7 +132,7 @@ class MergeRule(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _with_defaults(cls, value: Any) -> Any:
-        """Fill in what the row has, and refuse what it has not."""
+        """Fill in the defaults of the row, and refuse settings that it lacks."""
         if not isinstance(value, dict) or value.get("name", "lerp") not in ROWS:
             return value
         name = value.get("name", "lerp")
@@ -158,18 +160,18 @@ class MergeRule(Frozen):
         return self
 
     @property
-    def row(self) -> Row:
-        """What the rule does."""
+    def row(self) -> MergeRow:
+        """The row of `ROWS` that the rule names."""
         return ROWS[self.name]
 
     @property
     def needs_base(self) -> bool:
-        """Whether it needs the base: for task vectors, for LiNeS, or to keep the temperature."""
+        """Whether the rule needs the base: for task vectors, for LiNeS, or to keep the temperature."""
         return self.row.needs_base or self.lines is not None or self.logit_scale == "base"
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is a weighted average and nothing else."""
+        """Whether the rule is a weighted average and nothing else, so that chains can run in place."""
         return self == _PLAIN
 
     @property

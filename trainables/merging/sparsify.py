@@ -1,8 +1,8 @@
-"""Which entries of a task vector stay: exactly a share of them, found without sorting.
+"""Sparse task vectors: exactly a share of the entries stays, found without sorting.
 
-Sorting is not needed for a share: a sample brackets the threshold, one pass counts what lies outside of the bracket,
-and only the few entries inside are ordered (Floyd and Rivest 1975). Equal entries are kept in the order of their
-position, so a share is exact also where storage types of few bits make many entries equal. Entries are compared and
+A sample brackets the threshold, one pass counts the entries above the bracket, and only the few entries inside it are
+ordered (Floyd and Rivest 1975). Equal entries stay in the order of their position, so the share is exact also where
+storage types of few bits make many entries equal. Entries are compared and
 counted by numpy, which is 4 to 8 times as fast at it as torch.
 """
 
@@ -17,14 +17,14 @@ from torch import Tensor
 from torch.nn.functional import hardshrink
 
 PIECE = 1 << 16
-"""Entries that are worked on at once where each is looked at alone: what stays in the processor's cache."""
+"""The number of entries that are worked on at once, so that they stay in the processor's cache."""
 
 _SAMPLE = 1 << 16
 _SPREAD = 6
-"""Half the bracket's width in standard deviations of a sampled rank; a miss costs time, never exactness."""
+"""Half the width of the bracket, in standard deviations of a sampled rank; a miss costs time, never exactness."""
 
 Magnitudes = Callable[[int], Iterator[Tensor]]
-"""Every n-th entry of all tensors, piece by piece: given anew at every call, so that one piece has to be in memory."""
+"""Gives every n-th entry of all tensors, in pieces. Each call starts anew, so that only one piece is in memory."""
 
 
 class Threshold(NamedTuple):
@@ -34,8 +34,8 @@ class Threshold(NamedTuple):
     ties: int
 
 
-def kept(size: int, share: float) -> int:
-    """How many of `size` entries a share is."""
+def share_of(size: int, share: float) -> int:
+    """The number of entries that a share of `size` entries is."""
     return round(size * share)
 
 
@@ -45,7 +45,7 @@ def pieces(size: int) -> Iterator[slice]:
 
 
 def largest(magnitudes: Magnitudes, size: int, keep: int) -> Threshold:
-    """The threshold that makes exactly `keep` of `size` magnitudes large; what is not a number comes last.
+    """The threshold that makes exactly `keep` of `size` magnitudes large; NaN counts as smaller than any number.
 
     Args:
         magnitudes: of the tensors, flat.
@@ -86,14 +86,14 @@ def largest(magnitudes: Magnitudes, size: int, keep: int) -> Threshold:
 
 
 def _threshold(value: float, ties: int, equal: int, dtype: np.dtype[np.generic]) -> Threshold:
-    """Where all entries that are equal to a value are large, the next value below says so without counting them."""
+    """The threshold at a value; where all entries equal to it are large, the next value below, without ties."""
     if ties < equal or dtype != np.float32:
         return Threshold(value, ties)
     return Threshold(float(np.nextafter(np.float32(value), np.float32(-1))), 0)
 
 
 def _bracket(magnitudes: Magnitudes, size: int, keep: int) -> tuple[float, float]:
-    """Values between which the threshold nearly always lies, from a regular sample."""
+    """Two values between which the threshold nearly always lies, from a regular sample."""
     sample = np.concatenate([tensor.numpy() for tensor in magnitudes(max(1, size // _SAMPLE))])
     sample = np.nan_to_num(sample, copy=False, nan=-1.0, posinf=np.inf)
     count, share = len(sample), keep / size
@@ -105,7 +105,10 @@ def _bracket(magnitudes: Magnitudes, size: int, keep: int) -> tuple[float, float
 
 
 class Large:
-    """Asked piece by piece, in the order in which the threshold was found, it says which entries are large."""
+    """A mask of large entries, to be asked for piece by piece in the order in which the threshold was found.
+
+    It counts the ties that it has let stay, so the order decides which of them do.
+    """
 
     def __init__(self, threshold: Threshold) -> None:
         self._value, self._left = threshold
@@ -144,8 +147,8 @@ def _mask(magnitude: Tensor, keep: int) -> Tensor:
 def dropped(vector: Tensor, density: float, generator: torch.Generator) -> Tensor:
     """DARE: density * n random entries stay, scaled up by 1 / density (arXiv 2311.03099, eq. 3).
 
-    The paper drops each entry on its own; an exact share, as in the reference of 2408.14471, has less noise. What is
-    less than one entry stays with that probability, so that the mean over draws is the vector, of any size.
+    The paper drops each entry on its own; an exact share, as in the reference of 2408.14471, has less noise. A fraction
+    of an entry stays with that probability, so that the mean over draws is the vector, whatever its size.
     """
     if density >= 1:
         return vector
@@ -158,18 +161,19 @@ def dropped(vector: Tensor, density: float, generator: torch.Generator) -> Tenso
 def crumbs(vector: Tensor, density: float, prune_top: float) -> Tensor:
     """Breadcrumbs: the share `density` of the entries just below the largest `prune_top` of a tensor (2312.06795).
 
-    One entry at least stays, so that a scalar is merged, too.
+    At least one entry stays, so that a scalar is merged, too. The two masks are nested, so that their difference is the
+    mask of the entries between them.
     """
     size, magnitude = vector.numel(), vector.abs()
-    top = kept(size, prune_top)
-    stay = _mask(magnitude, min(size, top + max(1, kept(size, density))))
+    top = share_of(size, prune_top)
+    stay = _mask(magnitude, min(size, top + max(1, share_of(size, density))))
     return stay.sub_(_mask(magnitude, top)).mul_(vector)
 
 
 def thresholds(
     vectors: Callable[[int, str, slice], Tensor], inputs: int, *, sizes: Mapping[str, int], density: float
 ) -> list[Large]:
-    """TIES: for every input, what is large in its whole task vector (arXiv 2306.01708, section 3, step 1).
+    """TIES: for every input the mask of large entries of its whole task vector (arXiv 2306.01708, section 3, step 1).
 
     Args:
         vectors: some entries, flat, of an input's task vector of a name.
@@ -184,4 +188,4 @@ def thresholds(
             for piece in pieces(size) if step == 1 else [slice(0, size, step)]:
                 yield vectors(i, name, piece).abs_()
 
-    return [Large(largest(partial(magnitudes, i), total, kept(total, density))) for i in range(inputs)]
+    return [Large(largest(partial(magnitudes, i), total, share_of(total, density))) for i in range(inputs)]

@@ -8,7 +8,7 @@
 
 Every pair of (start, serve) is a timeline: those of `NAMED` have names of their own, the others are called by their
 places, such as "last-all". Sources: arXiv 2408.14471, section 5.2 (EMA-merge, Finetune-merge, ZeroShot-merge), and the
-initialisations and deployments of 2412.06712 (TIME). `history` makes weights of it.
+initialisations and deployments of 2412.06712 (TIME). `history` applies a timeline to the updates of a cycle.
 """
 
 import math
@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, model_validator
 
 from trainables.frozen import FieldError, Frozen, OneOf, suggestion
-from trainables.merging.rule import ROWS, MergeRule, Row
+from trainables.merging.rule import ROWS, MergeRow, MergeRule
 
 Place = Literal["base", "last", "ema", "patched", "all"]
 Served = Literal["last", "ema", "patched", "all"]
@@ -51,7 +51,7 @@ RECENCIES = (*_WEIGHTS, *(f"{_REVERSED}{name}" for name in _WEIGHTS if name != "
 
 
 class Timeline(Frozen):
-    """Where tasks start and what is served; a setting that the two places do not need is None.
+    """The place where tasks start and the place that is served; a setting that these two do not need is None.
 
     A rule that needs an angle or a Fisher matrix of the base cannot have it there, so its chain begins at the first
     update. An adapter goes on through tasks that start from the last update (`continue`, as in the reference
@@ -77,7 +77,7 @@ class Timeline(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, value: Any) -> Any:
-        """Name and places, and the defaults of what they need."""
+        """Fill in the name, the places, and the defaults of the settings that these places need."""
         if not isinstance(value, dict):
             return value
         start, serve = _places(value)
@@ -127,12 +127,12 @@ class Timeline(Frozen):
 
     @property
     def places(self) -> frozenset[str]:
-        """Start and serve."""
+        """The place where tasks start, and the place that is served."""
         return frozenset((self.start, self.serve))
 
     @property
     def growth(self) -> float:
-        """Factor by which merging alone multiplies what was learnt, per task; 1 where it does not add up.
+        """The factor by which merging alone multiplies the difference from the base, per task; 1 where it does not.
 
         Task vectors are added to the chain that they started from, scaled: of ema by 2 * scale, of all by 1 + scale
         (arXiv 2412.06712's `all` at its largest). A start that is not merged does not feed back.
@@ -153,8 +153,8 @@ def timeline(name: str, **settings: Any) -> Timeline:
     return Timeline.model_validate({"name": name, **settings})
 
 
-def needs(start: str, serve: str, row: Row) -> frozenset[str]:
-    """Which settings two places and a rule need."""
+def needs(start: str, serve: str, row: MergeRow) -> frozenset[str]:
+    """The names of the settings that two places and a rule need."""
     places = {start, serve}
     found = {"lifetime"} if start == "last" else set()
     if places & {"ema", "patched", "all"}:
@@ -204,15 +204,15 @@ def _name(start: str, serve: str) -> str:
 
 
 def _rule_name(value: dict[str, Any]) -> str:
-    """Name of a rule that may not be valid yet."""
+    """The name of a rule that has not been validated yet."""
     rule = value.get("rule")
     return str(
         rule.name if isinstance(rule, MergeRule) else rule.get("name", "lerp") if isinstance(rule, dict) else "lerp"
     )
 
 
-def _refuses_base(row: Row) -> str:
-    """Why the base cannot be an input of a rule; empty where it can."""
+def _refuses_base(row: MergeRow) -> str:
+    """The reason why the base cannot be an input of a rule; empty where it can."""
     if row.kind == "fisher":
         return "the base has no Fisher matrix"
     if row.kind == "model_stock":

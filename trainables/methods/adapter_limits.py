@@ -1,6 +1,6 @@
-"""What an adapter can be on the layers that it is put on, said before anything runs.
+"""Limits of adapters: sizes and arguments that the chosen layers cannot have are refused before anything runs.
 
-Only adapters of kind `peft` cost the import of peft: they are put on layers of the same widths, to see what it says.
+Only adapters of kind `peft` cost the import of peft: they are tried on layers of the same widths.
 """
 
 import json
@@ -10,63 +10,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from trainables.frozen import ConfigError
-from trainables.methods.method import Adapter, FourierFt, LowRank, Oft, Peft, Vera
+from trainables.methods.parts import Adapter, FourierFt, LowRank, Oft, Peft, Vera
+from trainables.methods.peft_types import LAYER_ADAPTERS, OURS, SEEDS
 from trainables.workloads.anatomy import Projection
-
-LAYER_ADAPTERS = (
-    "BEFT",
-    "C3A",
-    "DEFT",
-    "DELORA",
-    "FOURIERFT",
-    "GRALORA",
-    "HIRA",
-    "HRA",
-    "LOHA",
-    "LOKR",
-    "LORA",
-    "MISS",
-    "OFT",
-    "OSF",
-    "PEANUT",
-    "PSOFT",
-    "RANDLORA",
-    "ROAD",
-    "SUPERTUNING",
-    "TINYLORA",
-    "VERA",
-)
-"""Types of peft that can leave the function unchanged at first, train all they add, and fold into weights exactly.
-
-Of the others BOFT, WAVEFT, UNILORA, VBLORA, SHIRA and ADAMSS cannot be counted on the meta device (and BOFT compiles an
-extension), GLORA has parameters that never move, PVERA trains with noise, ADALORA wants to be called after each step,
-LN_TUNING trains a copy of the whole layer, IA3 is a method of its own, and the rest change no weight of a layer.
-"""
-
-_OURS = (
-    "alora_invocation_tokens",
-    "auto_mapping",
-    "base_model_name_or_path",
-    "bias",
-    "exclude_modules",
-    "fan_in_fan_out",
-    "feedforward_modules",
-    "inference_mode",
-    "layers_pattern",
-    "layers_to_transform",
-    "modules_to_save",
-    "peft_type",
-    "peft_version",
-    "revision",
-    "target_modules",
-    "target_parameters",
-    "task_type",
-    "trainable_token_indices",
-)
-"""Arguments of peft's configs that say which layers have an adapter, or train something beside it."""
-
-SEEDS = ("projection_prng_key", "projection_seed", "random_loc_seed", "random_seed")
-"""Arguments of peft's configs that say what is drawn; they follow the seed of the trial."""
 
 _NEED_DATA = ("eva", "corda", "loftq", "lora_ga")
 
@@ -119,7 +65,7 @@ def _check_peft(adapter: Peft, projections: Sequence[Projection]) -> None:
             f"peft_type: {adapter.peft_type!r} given, which peft {peft.__version__} does not have; install a newer"
         )
     known = {field.name for field in fields(config)}
-    allowed = sorted(name for name in known - {*_OURS, *SEEDS} if "dropout" not in name)
+    allowed = sorted(name for name in known - {*OURS, *SEEDS} if "dropout" not in name)
     for name, value in json.loads(adapter.arguments).items():
         if name not in allowed:
             reason = (

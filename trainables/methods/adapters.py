@@ -24,8 +24,8 @@ from peft.tuners.lora.variants import DoraLinearVariant
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
-from trainables.methods.adapter_limits import SEEDS
-from trainables.methods.method import Adapter, FourierFt, Ia3, LowRank, Oft, Peft, Vera
+from trainables.methods.parts import Adapter, FourierFt, Ia3, LowRank, Oft, Peft, Vera
+from trainables.methods.peft_types import SEEDS
 from trainables.randomness import entropy, torch_seed
 from trainables.workloads.anatomy import Projection
 
@@ -35,8 +35,8 @@ _NAME = "default"  # peft can hold many adapters by name; we have one
 def inject(model: nn.Module, adapter: Adapter, projections: Sequence[Projection], *, seed: int, task: int) -> nn.Module:
     """Put `adapter` on these layers of a split model, in place; only its parameters require gradients afterwards.
 
-    The function stays what it is (pissa, HRA and DEFT change it by rounding). What is drawn depends on (seed, task)
-    alone; what all tasks of a trial must share, VeRA's matrices and FourierFT's locations, on the seed.
+    The model computes the same function as before (pissa, HRA and DEFT change it by rounding). Random draws depend on
+    (seed, task) alone, and those that all tasks share, VeRA's matrices and FourierFT's locations, on the seed.
     """
     config = _config(adapter, projections, seed=seed)
     model.requires_grad_(requires_grad=False)
@@ -58,7 +58,7 @@ def fold(model: nn.Module) -> nn.Module:
 
 
 def own_state(model: nn.Module) -> dict[str, Tensor]:
-    """The adapter's own tensors, by their names in the adapted model's state dict; what layers share is there once.
+    """The adapter's own tensors, by their names in the adapted model's state dict; shared tensors occur once.
 
     The same injection on the same weights, with these tensors, is the same adapter.
     """
@@ -73,7 +73,7 @@ def own_state(model: nn.Module) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def load_own_state(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Give an adapter the values that `own_state` gave."""
+    """Set the tensors of an adapter to those that `own_state` returned."""
     own = own_state(model)
     assert own.keys() == tensors.keys(), f"not the tensors of this adapter: {sorted(own.keys() ^ tensors.keys())}"
     for name, tensor in own.items():
@@ -81,7 +81,7 @@ def load_own_state(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 class Rehearsal(NamedTuple):
-    """How far outputs of size one move when an adapter is put on, and when it is folded after a change."""
+    """The largest moves of outputs of size one: when an adapter is put on, and when it is folded after a change."""
 
     at_first: float
     when_folded: float
@@ -118,7 +118,7 @@ def _layers(model: nn.Module) -> dict[str, Any]:
     return {name: module for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)}
 
 
-# -- what an adapter is to peft ----------------------------------------------------------------------------------------
+# -- adapters as configs of peft ---------------------------------------------------------------------------------------
 
 
 def _config(adapter: Adapter, projections: Sequence[Projection], *, seed: int) -> PeftConfig:
@@ -168,7 +168,7 @@ def _exactly(projections: Sequence[Projection]) -> str:
 
 
 def _forward(layer: Any) -> Callable[[Any, Tensor], Tensor] | None:
-    """Our forward of a layer of peft's; None leaves peft's own."""
+    """Our forward for a layer of peft; None where peft's own is used."""
     match layer:
         case lora.Linear() if layer.lora_B[_NAME].bias is not None:
             return None
@@ -290,5 +290,5 @@ def _row_norms(weight_OI: Tensor, down_RI: Tensor, up_OR: Tensor, scale: float) 
 
 
 def _kind(tensor: Tensor) -> str:
-    """Kind of device that autocast is asked about; it does not know the meta device."""
+    """The kind of device that autocast is asked about; autocast does not know the meta device."""
     return "cpu" if tensor.is_meta else tensor.device.type

@@ -13,9 +13,12 @@ from trainables.workloads.workload import State, Workload
 class Attached(NamedTuple):
     """The module that the training loop sees.
 
-    `own` gives the adapter's tensors by name (none without one); `fold` gives the weights of the model, or of a copy of
-    it, in the workload's own layout, and ends its training: an adapter is then part of its layers. It is folded on the
-    CPU, so that the same tensors give the same bits when they are read from a store.
+    Attributes:
+        model: the module.
+        own: gives the adapter's tensors by name; none without an adapter.
+        fold: gives the weights of the model, or of a copy of it, in the workload's own layout. It ends the training of
+            that model: an adapter becomes part of its layers, on the CPU, so that the same tensors give the same bits
+            when they are read from a store.
     """
 
     model: nn.Module
@@ -24,7 +27,7 @@ class Attached(NamedTuple):
 
     @property
     def trainable(self) -> dict[str, nn.Parameter]:
-        """Parameters that the optimiser changes, by name."""
+        """The parameters that the optimiser changes, by name."""
         return {name: parameter for name, parameter in self.model.named_parameters() if parameter.requires_grad}
 
 
@@ -40,11 +43,11 @@ def attach(
     """Attach `method` to a model that holds `start`.
 
     Args:
-        method: what to train.
-        workload: whose architecture.
-        start: weights; those that an adapter was put on first, if one continues.
+        method: selects and adapts the parameters.
+        workload: has the architecture.
+        start: weights; of an adapter that continues, those that it was first put on.
         seed: seed of the trial.
-        task: number of the task whose adapter this is; what an adapter draws depends on (seed, task) alone.
+        task: number of the task that made the adapter; an adapter's random draws depend on (seed, task) alone.
         adapter: the tensors of an adapter that continues, as `own` gave them.
     """
     model = workload.architecture()
@@ -64,7 +67,7 @@ def attach(
 
 
 def adapt(method: Method, workload: Workload, model: nn.Module, *, seed: int = 0, task: int = 0) -> nn.Module:
-    """The module that `method` trains: `model` itself, changed in place so that only what trains requires gradients."""
+    """The module that `method` trains: `model`, changed in place so that only trained parameters require gradients."""
     anatomy = workload.identity.anatomy
     trained = scope.trained(method, anatomy)
     if method.adapter is not None:

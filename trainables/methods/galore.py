@@ -2,8 +2,8 @@
 
     R = U^T G V,   W <- (1 - lr * decay) * W + scale * U step(R) V^T,   step: AdamW without decay
 
-U and V are leading singular vectors of a recent gradient, U or V the identity unless `side` is full. All moments are
-small, the gradient is not. Deviations: decay comes before the move, as in torch, not after; singular vectors have a
+U and V are leading singular vectors of a recent gradient; one of them is the identity unless `side` is full. Moments
+are small, the gradient is not. Deviations: decay comes before the move, as in torch, not after; singular vectors have a
 fixed sign; a weight whose smaller side is at most the rank trains by plain AdamW, as do all that are not 2-D.
 
 Shapes: M rows, N columns, R rank.
@@ -16,15 +16,14 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from trainables.config import Optimiser
-from trainables.methods.method import Galore
+from trainables.methods.parts import Galore, Optimiser
 
 
 class GaloreAdamW:
-    """The optimiser; without a projection it is AdamW. A parameter without a gradient is skipped, not even decayed.
+    """The optimiser; without a projection it is AdamW. A parameter without a gradient is neither moved nor decayed.
 
-    Moments stay when a projector changes, as in the paper and in its code. Changes are counted in a parameter's own
-    steps, and its first step makes its first projector.
+    Moments stay when a projector changes, as in the paper and in its code. The gap between two projectors is counted in
+    a parameter's own steps, of which the first makes the first projector.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], projection: Galore | None, optimiser: Optimiser) -> None:
@@ -60,6 +59,7 @@ class GaloreAdamW:
     @torch.no_grad()
     def step(self) -> None:
         """Change the parameters by one step."""
+        # One AdamW steps on plain and projected parameters alike, so that both share its arithmetic to the bit.
         for weight in self._weights:
             weight.project()
         self._adamw.step()
@@ -73,7 +73,7 @@ def is_projected(shape: Sequence[int], projection: Galore) -> bool:
 
 
 def state_numbers(shape: Sequence[int], projection: Galore | None) -> int:
-    """How many numbers AdamW keeps for a parameter of this shape: two moments, and the projector where there is one.
+    """The count of numbers that AdamW keeps for a parameter of this shape: two moments, and a projector if it has one.
 
     As the paper counts (table 1): without the projected gradient and step, which are as small as a moment.
     """
@@ -85,7 +85,7 @@ def state_numbers(shape: Sequence[int], projection: Galore | None) -> int:
 
 
 class Projector(NamedTuple):
-    """Orthonormal columns for one side of a gradient or for both; None is the identity."""
+    """Orthonormal columns that project one side of a gradient, or both; None stands for the identity."""
 
     left_MR: Tensor | None  # noqa: N815
     right_NR: Tensor | None  # noqa: N815
@@ -113,7 +113,7 @@ class Projector(NamedTuple):
         return half if self.right_NR is None else half @ self.right_NR
 
     def up(self, low: Tensor) -> Tensor:
-        """From the projected space back to M x N."""
+        """A move in the projected space, back in M x N."""
         half = low if self.left_MR is None else self.left_MR @ low
         return half if self.right_NR is None else half @ self.right_NR.T
 
@@ -121,7 +121,8 @@ class Projector(NamedTuple):
 class _Weight:
     """A projected parameter and `move_low`, the parameter that AdamW sees in its place.
 
-    `move_low` is zero before each step, so that decay leaves it alone, and AdamW's move after it.
+    `move_low` is set to zero before each step, so that weight decay has nothing to shrink there and the step leaves
+    AdamW's move in it. The weight itself is decayed and moved in `move`.
     """
 
     def __init__(self, parameter: nn.Parameter, projection: Galore) -> None:
@@ -148,7 +149,7 @@ class _Weight:
 
 
 def _sides(shape: Sequence[int], projection: Galore) -> tuple[bool, bool]:
-    """Whether rows and columns are projected: for std the fewer of the two, columns of a square."""
+    """Whether rows, and whether columns are projected: std takes the shorter side, and the columns of a square."""
     rows, columns = shape
     match projection.side:
         case "std":
@@ -165,5 +166,5 @@ def _low_shape(shape: Sequence[int], projection: Galore) -> tuple[int, int]:
 
 
 def _fix_signs(vectors: Tensor) -> Tensor:
-    """Columns, each with the sign that makes its largest entry positive."""
+    """The columns, each with the sign that makes its entry of largest magnitude positive."""
     return vectors * vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()

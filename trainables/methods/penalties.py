@@ -17,11 +17,11 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from trainables.methods.method import Ewc, L2Init, Si
+from trainables.methods.parts import Ewc, L2Init, Si
 
 
 class Memory(Protocol):
-    """What a penalty keeps of a task; the training loop tells it where it is. Gradients are those of the loss alone."""
+    """The memory of a penalty, told by the training loop how far it is. Gradients are those of the loss alone."""
 
     def before_step(self) -> None:
         """A step's gradients are in `.grad`, and nothing has changed them yet."""
@@ -33,11 +33,11 @@ class Memory(Protocol):
         """All steps are done, and the gradients of one more batch are in `.grad`."""
 
     def carry(self) -> dict[str, Tensor]:
-        """What later tasks need, on the CPU; to be asked for once, at the end, and then the caller's."""
+        """The tensors that later tasks need, on the CPU; to be asked for once, at the end. The caller owns them."""
 
 
 class Pull:
-    """The penalty that acts on a task: where there is no importance, there is no term."""
+    """The penalty that acts on a task; a parameter without importance has no term in it."""
 
     def __init__(self, coefficient: float, terms: "list[Term]") -> None:
         self._coefficient = coefficient
@@ -45,7 +45,10 @@ class Pull:
 
     @torch.no_grad()
     def add_gradient(self) -> None:
-        """Add the penalty's gradient to `.grad`."""
+        """Add the gradient of the penalty to `.grad`: 2 * coefficient * importance * (theta - anchor).
+
+        It comes after the backward pass, so that a memory sees the gradients of the loss alone before it.
+        """
         for parameter, anchor, importance in self._terms:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -53,7 +56,7 @@ class Pull:
 
     @torch.no_grad()
     def value(self) -> float:
-        """The penalty."""
+        """The value of the penalty."""
         squares = [
             (importance * (p - anchor).square()).sum(dtype=torch.float64) for p, anchor, importance in self._terms
         ]
@@ -61,7 +64,7 @@ class Pull:
 
 
 class Term(NamedTuple):
-    """Anchor and importance of a parameter; they are on its device, and importance broadcasts to its shape."""
+    """A parameter with its anchor and importance on the same device; importance broadcasts to its shape."""
 
     parameter: nn.Parameter
     anchor: Tensor
@@ -69,7 +72,7 @@ class Term(NamedTuple):
 
 
 class Penalised(NamedTuple):
-    """A penalty at work: what pulls now, and what remembers for later."""
+    """A penalty at work: the pull on this task, and the memory for later ones."""
 
     pull: Pull
     memory: Memory
@@ -87,7 +90,7 @@ def build(
     Args:
         penalty: which one.
         parameters: those that train, by name.
-        carry: what the update that made the start has left; empty for the first task.
+        carry: the tensors that the update at the start has left; empty for the first task.
         base: the pretrained weights by name; an adapter's parameters are not among them.
     """
     match penalty:
@@ -95,6 +98,7 @@ def build(
             return Penalised(Pull(0.0, []), Kept({}))
         case Ewc(strength=strength, gamma=gamma):
             fisher = _carried("fisher/", carry, parameters)
+            # Half, since arXiv 1612.00796 has lambda / 2 (eq. 3), and 1703.04200 has no half (eq. 4).
             pull = Pull(strength / 2, _terms(parameters, _places(parameters), fisher))
             return Penalised(pull, Fisher(parameters, fisher, gamma=gamma))
         case Si(strength=strength, xi=xi):
@@ -103,6 +107,7 @@ def build(
             pull = Pull(strength, _terms(parameters, start, omega))
             return Penalised(pull, PathIntegral(parameters, start, omega, xi=xi))
         case L2Init(strength=strength):
+            # An adapter's factors are not in the base model, so their anchor is their first value, carried along.
             own = {f"init/{name}": _copy(parameter) for name, parameter in parameters.items() if name not in base}
             own |= {name: carry[name] for name in own if name in carry}
             terms = [
@@ -113,7 +118,7 @@ def build(
 
 
 class Kept:
-    """A memory of what was known from the start."""
+    """A memory that keeps the tensors that it was given, and learns nothing."""
 
     def __init__(self, carry: dict[str, Tensor]) -> None:
         self._carry = carry
@@ -128,12 +133,15 @@ class Kept:
         """Nothing."""
 
     def carry(self) -> dict[str, Tensor]:
-        """What was given."""
+        """The given tensors."""
         return self._carry
 
 
 class Fisher:
-    """gamma * F + mean over the extra passes of the squared gradient."""
+    """The Fisher matrix: gamma * F + mean over the extra passes of the squared gradient.
+
+    A pass has a whole batch, so the squares are of mean gradients, as in the reference of arXiv 2408.14471.
+    """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], earlier: Mapping[str, Tensor], *, gamma: float) -> None:
         self._parameters, self._earlier, self._gamma = parameters, earlier, gamma
@@ -147,7 +155,7 @@ class Fisher:
         """Nothing."""
 
     def after_extra_pass(self) -> None:
-        """Add the squared gradients; a parameter without one has none to add."""
+        """Add the squared gradients; a parameter without a gradient adds nothing."""
         self._passes += 1
         for name, parameter in self._parameters.items():
             if parameter.grad is not None:
@@ -162,9 +170,11 @@ class Fisher:
 
 
 class PathIntegral:
-    """Omega + max(omega, 0) / (move over the task ^ 2 + xi), with omega = - sum over steps of gradient * move.
+    """The importance of SI: Omega + max(omega, 0) / (move over the task ^ 2 + xi) (arXiv 1703.04200, eqs. 3 and 5).
 
-    A negative omega, of a parameter that moved against its gradient on the whole, would push away from the anchor.
+    omega = - sum over steps of gradient * move is the share of a parameter in the fall of the loss. Where a parameter
+    moved up its gradient on the whole, omega is negative and would push away from the anchor, so it counts as 0. xi
+    keeps a parameter that has hardly moved from an importance without bound.
     """
 
     def __init__(
@@ -181,7 +191,7 @@ class PathIntegral:
 
     @torch.no_grad()
     def before_step(self) -> None:
-        """Keep gradients and places."""
+        """Keep the gradients and places before the penalty, clipping and the optimiser change them."""
         self._before = {
             name: (parameter.grad.clone(), parameter.clone())
             for name, parameter in self._parameters.items()
@@ -190,7 +200,7 @@ class PathIntegral:
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Add the step to the integral: the whole move, with decay and whatever else moved the parameter."""
+        """Add the step to the path integral, by the whole move: weight decay is part of it."""
         for name, (gradient, place) in self._before.items():
             self._omega[name].addcmul_(gradient, self._parameters[name] - place, value=-1.0)
 
@@ -208,14 +218,14 @@ class PathIntegral:
 
 
 def _carried(prefix: str, carry: Mapping[str, Tensor], parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
-    """What earlier tasks have left, for every parameter and on its device; empty if there was none."""
+    """The tensors that earlier tasks have left for every parameter, on its device; empty in the first task."""
     if not any(name.startswith(prefix) for name in carry):
         return {}
     return {name: carry[f"{prefix}{name}"].to(parameter.device) for name, parameter in parameters.items()}
 
 
 def _places(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
-    """Where the parameters are now."""
+    """Copies of the parameters as they are now."""
     return {name: parameter.detach().clone() for name, parameter in parameters.items()}
 
 

@@ -1,4 +1,4 @@
-"""Where a method acts: which parameters of a declared anatomy train, and which layers have an adapter.
+"""The scope of a method: the parameters of a declared anatomy that train, and the layers that have an adapter.
 
 Pure functions of names, towers, layers and targets, so that a plan can refuse what a model does not have.
 """
@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from trainables.frozen import ConfigError
 from trainables.methods import adapter_limits
-from trainables.methods.method import Galore, LayerSelection, Method, Scope, Selection
+from trainables.methods.method import Method
+from trainables.methods.parts import Galore, LayerSelection, Scope, Selection
 from trainables.workloads.anatomy import Anatomy, Parameter, Projection
 
 
 def trained(method: Method, anatomy: Anatomy) -> frozenset[str]:
-    """Names of the model's own parameters that train; adapters are extra."""
+    """The names of the model's own parameters that train; an adapter's parameters are not among them."""
     return frozenset(
         parameter.name
         for parameter in anatomy.parameters
@@ -47,7 +48,7 @@ def check(method: Method, anatomy: Anatomy) -> None:
 
 
 def refusal(method: Method, anatomy: Anatomy) -> str:
-    """Why a model cannot have a method; empty if it can."""
+    """The reason why a model cannot have a method; empty where it can."""
     try:
         check(method, anatomy)
     except ConfigError as error:
@@ -68,7 +69,7 @@ def _check(method: Method, anatomy: Anatomy) -> None:
             if not most:
                 raise ConfigError("it freezes blocks, and a tower of the model has none; take a method without n")
             raise ConfigError(f"n: {n} given; allowed: 1 to {most}, the blocks of the shallowest tower")
-    if method.adapter is None and not method.is_frozen and not trained(method, anatomy):
+    if method.adapter is None and not method.trains_nothing and not trained(method, anatomy):
         raise ConfigError("the model has no parameter that trains by it; take another method, such as full")
     if isinstance(method.projection, Galore):
         names = trained(method, anatomy)

@@ -1,9 +1,9 @@
 """Leases: who trains an update now, so that two trials, drivers or studies on one store never train it at once.
 
-A lease is a note "leases/KEY.ATTEMPT". To make the next attempt is to hold it: of several who try, one can. The holder
-writes a beat into it now and then, and before it commits it makes sure that no higher attempt was made. Attempts of
-holders that died are taken over. Nothing is compared with a clock of another machine, or of the day: a waiter counts
-on its own monotonic clock for how long it has seen no beat.
+A lease is a note "leases/KEY.ATTEMPT". Whoever creates the note of the next attempt holds the lease: of several who
+try, one can. The holder writes a beat into its note now and then, and before it commits its update it makes sure that
+no higher attempt exists. A waiter takes over from a dead holder by the next attempt. No clock of another machine is
+read: a waiter measures on its own monotonic clock for how long it has seen no beat.
 """
 
 import contextlib
@@ -25,16 +25,17 @@ from trainables.store.store import Store, StoreError
 
 BEAT_SECONDS = 10.0
 TTL_SECONDS = 60.0
-"""A holder is dead when six of its beats are missing: enough for a slow storage, or a garbage collection, and little
-beside the minutes that an update takes. On the same machine nobody waits for it: there is no such process any more."""
+"""A holder counts as dead when six of its beats are missing: time enough for a slow storage or a garbage collection,
+and little beside the minutes that an update takes. On the same machine the end of its process is seen at once."""
 
 _PAUSES = (0.1, 5.0)
 _GAP_SECONDS = TTL_SECONDS / 3
-"""A waiter that has not looked for so long was asleep, or the store away: it has not seen that there was no beat."""
+"""A waiter that has not looked for so long was asleep, or the store was away. Beats may have come meanwhile, so the
+waiter starts to count anew."""
 
 
 class LeaseLostError(RuntimeError):
-    """A lease was taken over by another process; what its former holder made is not to be kept."""
+    """Another process took a lease over; the update of the former holder must not be kept."""
 
 
 class Lease:
@@ -47,7 +48,11 @@ class Lease:
         self._thread = threading.Thread(target=self._beat, name=f"lease {key[:8]}", daemon=True)
 
     def check(self) -> None:
-        """Raises: LeaseLostError: another attempt was made, since this one seemed dead."""
+        """Make sure that this process still holds the lease.
+
+        Raises:
+            LeaseLostError: another process made a higher attempt, since this one seemed dead.
+        """
         if not self._is_held():
             raise LeaseLostError(
                 f"{self._store.location}: another process took over update {self._key}, since this one stood still "
@@ -55,14 +60,14 @@ class Lease:
             )
 
     def take(self) -> bool:
-        """Make the attempt; whether nobody was faster."""
+        """Make the attempt, and return False where another process was faster."""
         taken = self._store.create_note(_name(self._key, self.attempt), self._body())
         if taken:
             self._thread.start()
         return taken
 
     def release(self) -> None:
-        """Let others have it, with what dead holders left; one that was taken over is theirs already."""
+        """Delete the notes of this attempt and of those before it; a lease that was taken over stays with its taker."""
         self._ended.set()
         self._thread.join(timeout=1)
         # What cannot be deleted now is dead soon.
@@ -90,27 +95,27 @@ class Lease:
 
 
 @contextlib.contextmanager
-def held(store: Store, key: str, is_done: Callable[[], bool]) -> Iterator[Lease | None]:
-    """Hold the lease on an update; while another holds it, wait until that has made it or died.
+def lease(store: Store, key: str, is_done: Callable[[], bool]) -> Iterator[Lease | None]:
+    """Hold the lease on an update; while another process holds it, wait until the update is made or the holder is dead.
 
     Args:
         store: where the update will be.
         key: of the update.
-        is_done: whether it is there, or whatever else was to be made.
+        is_done: says whether the update, and what else was to be made with it, is there.
 
     Yields:
-        The lease; None when another has done it.
+        The lease; None when another process has made the update.
     """
-    lease = _acquired(store, key, is_done)
+    acquired = _acquired(store, key, is_done)
     try:
-        yield lease
+        yield acquired
     finally:
-        if lease is not None:
-            lease.release()
+        if acquired is not None:
+            acquired.release()
 
 
 def clear(store: Store) -> None:
-    """Delete the leases on updates that are there: of holders that died, or that a storage kept from deleting them."""
+    """Delete leases on updates that are there already: their holders died, or could not reach the store at the end."""
     # Leases first: one that was there before its update was seen protects nothing any more.
     with contextlib.suppress(StoreError, ConfigError):
         if names := store.notes("leases"):
@@ -126,11 +131,11 @@ def _acquired(store: Store, key: str, is_done: Callable[[], bool]) -> Lease | No
         attempts = _attempts(store, key)
         last = attempts[-1] if attempts else 0
         if not attempts or watch.sees_dead(last, store.read_note(_name(key, last))):
-            lease = Lease(store, key, last + 1)
-            if lease.take():
+            attempt = Lease(store, key, last + 1)
+            if attempt.take():
                 if not is_done():
-                    return lease
-                lease.release()
+                    return attempt
+                attempt.release()
                 return None
         elif is_done():
             return None
@@ -139,14 +144,14 @@ def _acquired(store: Store, key: str, is_done: Callable[[], bool]) -> Lease | No
 
 
 class _Watch:
-    """What a waiter has seen of the holder."""
+    """The last note of the holder that a waiter has seen, and since when."""
 
     def __init__(self) -> None:
         self._seen: tuple[int, bytes | None] = (0, None)
         self._since = self._looked = time.monotonic()
 
     def sees_dead(self, attempt: int, body: bytes | None) -> bool:
-        """Whether the holder of an attempt is dead, now that its note was read."""
+        """Whether the holder of an attempt is dead, given the note that was just read."""
         now = time.monotonic()
         if (attempt, body) != self._seen or now - self._looked > _GAP_SECONDS:
             self._seen, self._since = (attempt, body), now
@@ -159,13 +164,13 @@ def _name(key: str, attempt: int) -> str:
 
 
 def _attempts(store: Store, key: str) -> list[int]:
-    """Numbers of the attempts that there are, lowest first."""
+    """The numbers of all attempts at an update, lowest first."""
     start = f"leases/{key}."
     return sorted(int(name.removeprefix(start)) for name in store.notes("leases") if name.startswith(start))
 
 
 def _said(body: bytes | None) -> dict[str, object]:
-    """What a note says; nothing where it is damaged, or not written yet."""
+    """The fields of a note; none where the note is damaged, or not written yet."""
     try:
         said = json.loads(body or b"{}")
     except ValueError:
@@ -174,13 +179,13 @@ def _said(body: bytes | None) -> dict[str, object]:
 
 
 def _process() -> dict[str, object]:
-    """This process, by what no other has: its machine, its number, and when it was started."""
+    """Fields that identify this process: its machine, its number, and when it was started."""
     pid = os.getpid()
     return {"machine": _machine(), "pid": pid, "started": _started(pid)}
 
 
 def _is_gone(said: dict[str, object]) -> bool:
-    """Whether a process was one of this machine, and is no more."""
+    """Whether a process ran on this machine and has ended."""
     pid = said.get("pid")
     if said.get("machine") != _machine() or not isinstance(pid, int):
         return False
@@ -190,7 +195,7 @@ def _is_gone(said: dict[str, object]) -> bool:
 
 @cache
 def _machine() -> str:
-    """This machine since it was started, as far as processes see each other: containers number their own."""
+    """A name of this machine since its last start and, as containers number their own processes, of this container."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
@@ -199,9 +204,9 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str | None:
-    """When a process was started, in ticks since its machine was: no clock is asked, which could jump.
+    """When a process was started, in ticks since the start of its machine: a clock could jump.
 
-    None: it has ended. Empty: it runs, and no more can be known here.
+    None where the process has ended; empty where it runs and this system does not say since when.
     """
     try:
         fields = re.sub(r"^.*\)", "", Path(f"/proc/{pid}/stat").read_text(), flags=re.DOTALL).split()

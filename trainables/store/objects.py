@@ -29,7 +29,7 @@ PATIENCE_SECONDS = 300.0
 trial has trained until then is worth the wait. Longer outages end the run, which goes on with the same command."""
 
 GREETING_SECONDS = 10.0
-"""The same for the first contact: a wrong address must not take minutes to be told."""
+"""The same for the first contact, since a wrong address must not take minutes to be told."""
 
 BLOCK_BYTES = 16 << 20
 """Size of the parts in which large values travel; a few of them are what a transfer takes of memory."""
@@ -61,7 +61,7 @@ class ObjectStore:
 
     Args:
         location: the address.
-        tell: takes what a user should know.
+        tell: takes messages for the user, about damaged values and a storage that does not answer.
         patience: seconds for which a storage that does not answer is tried again.
     """
 
@@ -108,9 +108,10 @@ class ObjectStore:
             raise ConfigError(f"{self.location}: what was written was not read back; use another storage")
 
     def put(self, kind: Kind, key: str, value: Value) -> None:
-        """Write the object on the condition that there is none: large ones in parts, which are seen only when all are.
+        """Write the object on the condition that none of its name exists.
 
-        What a killed writer sent of a large one is never seen, and is the bucket's to delete (a lifecycle rule).
+        A large object travels in parts and appears when the last part has arrived. The parts that a killed writer sent
+        are never seen; a lifecycle rule of the bucket deletes them.
         """
         parts = parts_of(value)
         if size_of(parts) <= BLOCK_BYTES or not self.has(kind, key):
@@ -142,7 +143,7 @@ class ObjectStore:
         return set(self.sizes(kind))
 
     def sizes(self, kind: Kind) -> dict[str, int]:
-        """What each value of a kind takes, in bytes, by one listing."""
+        """The size in bytes of each value of a kind, by key; one listing gives them all."""
         found = self._found(kind, self._try)
         return {path.rpartition("/")[2]: int(info["size"]) for path, info in found.items()}
 
@@ -151,9 +152,9 @@ class ObjectStore:
         self._delete(self._path(kind, key))
 
     def create_note(self, name: str, content: bytes) -> bool:
-        """Write a note unless there is one of that name.
+        """Write a note unless one of that name exists, and return whether this call wrote it.
 
-        After an answer that was lost, the second try finds the note of the first: it is ours if it says what ours does.
+        Where the answer to a first try was lost, the second try finds a note there: it is ours if its content is ours.
         """
         path = f"{self._root}/{name}"
         return self._create(path, [seal(content), content]) or self.read_note(name) == content
@@ -164,12 +165,12 @@ class ObjectStore:
         self._put_whole(path, lambda: self._files.pipe_file(path, seal(content) + content))
 
     def read_note(self, name: str) -> bytes | None:
-        """A note."""
+        """The content of a note, or None when the note is absent or damaged."""
         blob = self._read(f"{self._root}/{name}")
         return None if blob is None else unseal(blob)
 
     def notes(self, folder: str) -> list[str]:
-        """Names of all notes in a folder."""
+        """The names of all notes in a folder."""
         return sorted(f"{folder}/{path.rpartition('/')[2]}" for path in self._found(folder, self._try))
 
     def delete_note(self, name: str) -> None:
@@ -177,20 +178,20 @@ class ObjectStore:
         self._delete(f"{self._root}/{name}")
 
     def sweep(self) -> None:
-        """What a killed writer left is no object; the storage deletes it by a rule of the bucket."""
+        """Nothing is left: an upload that was cut short is no object, and a rule of the bucket deletes its parts."""
 
     def _path(self, kind: Kind, key: str) -> str:
         return f"{self._root}/{kind}/{key[:2]}/{key}"
 
     def _create(self, path: str, parts: Sequence[bytes | memoryview]) -> bool:
-        """Write an object unless there is one of that name; whether it was written."""
+        """Write an object unless one of that name exists, and return whether this call wrote it."""
         if size_of(parts) <= BLOCK_BYTES:
             whole = b"".join(parts)
             return self._put_whole(path, lambda: self._files.pipe_file(path, whole, mode="create"))
         return self._put_whole(path, lambda: self._stream(path, parts))
 
     def _put_whole(self, path: str, act: Callable[[], object]) -> bool:
-        """Do a write; whether it was done rather than refused, since the name is taken."""
+        """Do a write, and return False where the storage refuses it since the name is taken."""
         try:
             self._try(act)
         except FileExistsError:
@@ -202,7 +203,7 @@ class ObjectStore:
         return True
 
     def _stream(self, path: str, parts: Sequence[bytes | memoryview]) -> None:
-        """Send an object in blocks; the name appears with the last of them, unless it is taken by then."""
+        """Send an object in blocks; its name appears with the last block, unless the name is taken by then."""
         block = max(BLOCK_BYTES, size_of(parts) // _MOST_PARTS)
         file = self._files.open(path, "xb", block_size=block)
         try:
@@ -246,7 +247,7 @@ class ObjectStore:
         return line, payload.getvalue()
 
     def _blocks(self, path: str, starts: range, size: int) -> list[bytes]:
-        """Some blocks, read at the same time."""
+        """Several blocks, read at the same time."""
         ends = [min(size, start + BLOCK_BYTES) for start in starts]
         blocks: list[bytes] = self._files.cat_ranges([path] * len(ends), list(starts), ends, on_error="raise")
         if [len(block) for block in blocks] != [end - start for start, end in zip(starts, ends, strict=True)]:
@@ -268,7 +269,7 @@ class ObjectStore:
         self._found("probe", patiently)
 
     def _found(self, folder: str, patiently: Patience) -> dict[str, dict[str, Any]]:
-        """What is in a folder, by one listing.
+        """The objects in a folder, by one listing.
 
         Raises:
             ConfigError: there is no such bucket.

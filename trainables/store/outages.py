@@ -1,4 +1,4 @@
-"""Outages of an object storage: what may pass is tried again for a while, what a user has to change is said at once.
+"""Outages of an object storage: a passing failure is tried again for a while, a lasting one is told at once.
 
 Errors are told apart by what they say (HTTP status, code of S3), whatever library raised them.
 """
@@ -67,7 +67,7 @@ class Patience:
             pause = min(2 * pause, _PAUSES[1])
 
     def _refusal(self, error: Exception) -> str | None:
-        """What a user has to change, where trying again is of no use."""
+        """The change that a user has to make, where trying again is of no use; else None."""
         code, status = _code(error), _status(error)
         if "Credential" in type(error).__name__ or code in _UNKNOWN_USER:
             return f"the storage does not accept the credentials ({_said(error)}); {self.advice}"
@@ -114,6 +114,6 @@ def _status(error: Exception) -> int | None:
 
 
 def _said(error: Exception) -> str:
-    """What a library says of an error, on one line."""
+    """The words of a library about an error, on one line."""
     code, text = _code(error), " ".join(str(error).split())
     return f"{code}: {text}" if code and code not in text else text or type(error).__name__

@@ -1,4 +1,4 @@
-"""What a buffer of limited size keeps of earlier samples: a pure function of (seed, samples), so nothing is carried on.
+"""Buffers of limited size: the earlier samples in one are a pure function of (seed, samples); nothing is carried on.
 
 Every sample has a random priority that depends on its concept alone. A reservoir keeps the samples of lowest priority:
 a uniform draw, of which later ones only ever lose samples or gain new ones, as a reservoir that sees a stream does
@@ -17,8 +17,10 @@ Indices = NDArray[np.int64]
 Policy = Literal["reservoir", "balanced"]
 
 
-def kept(concepts: Sequence[str], samples: Sequence[Indices], *, size: int, policy: Policy, seed: int) -> Indices:
-    """Ids of the samples that a buffer holds, sorted; all of them where they fit.
+def buffer_samples(
+    concepts: Sequence[str], samples: Sequence[Indices], *, size: int, policy: Policy, seed: int
+) -> Indices:
+    """The sorted ids of the samples that a buffer holds; all samples where they fit.
 
     Args:
         concepts: names of the earlier concepts.
@@ -45,7 +47,7 @@ def kept(concepts: Sequence[str], samples: Sequence[Indices], *, size: int, poli
 
 
 def _quotas(counts: Sequence[int], priorities: Sequence[float], size: int) -> list[int]:
-    """Equal shares of `size`; what a concept cannot fill goes to the others, and single places by priority."""
+    """Equal shares of `size`: places that a concept cannot fill go to the others, and single places go by priority."""
     quotas = [0] * len(counts)
     left = size
     while left:

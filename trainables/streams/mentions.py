@@ -1,4 +1,4 @@
-"""How often captions name concepts: whole words, in one pass over the captions whatever the number of concepts."""
+"""Mentions: counts of captions that name concepts by whole words, in one pass whatever the number of concepts."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 def mentions(concepts: Sequence[str], samples: Iterable[Sequence[str]]) -> NDArray[np.int64]:
-    """Number of samples of which a caption names each concept, in the order of the concepts; case does not count.
+    """The number of samples with a caption that names each concept, in the order of the concepts; case does not count.
 
     Args:
         concepts: names, of one word or several.

@@ -1,4 +1,4 @@
-"""Orders of the concepts of a stream: permutations that depend on facts about the concepts and on an order's number.
+"""The stream: its settings, and the orders of its concepts, which depend on facts about them and on an order's number.
 
     random          shuffled
     easy_to_hard    by the base model's loss, smallest first
@@ -12,46 +12,24 @@ and each of them reversed ("reversed_time"). Source: arXiv 2408.14471, section 6
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
 
-from trainables.frozen import ConfigError, suggestion
+from trainables.frozen import ConfigError, FieldError, Frozen, OneOf, suggestion
 from trainables.randomness import generator
+from trainables.schedules import canonical_factors, read_factors
 from trainables.streams.paths import short_path
 
-if TYPE_CHECKING:
-    from trainables.config import Stream
-
 Facts = Callable[[str], NDArray[np.generic]]
-"""What is known of all concepts, in canonical order: "loss" [N], "count" [N], "image" and "text" [N, D], "year" [N]."""
+"""Gives a fact of all concepts, in canonical order: "loss" [N], "count" [N], "image" and "text" [N, D], "year" [N]."""
 
 Indices = NDArray[np.int64]
 
 
-def ordered(stream: "Stream", order: int, *, concepts: Sequence[str], facts: Facts) -> tuple[str, ...]:
-    """The concepts in the order of a stream.
-
-    Args:
-        stream: says which; for `similarity` also where the path starts.
-        order: number of the order; another one is another shuffle, or for `similarity` another start.
-        concepts: "dataset/concept", in canonical order.
-        facts: see `Facts`; asked only for what the ordering needs.
-
-    Raises:
-        ConfigError: the data lack what the ordering needs, or the starting concept is unknown.
-    """
-    name = forward(stream.ordering)
-    indices = ORDERINGS[name](concepts, facts, generator("ordering", name, order), stream, order)
-    if stream.ordering != name:
-        indices = indices[::-1]
-    return tuple(concepts[i] for i in indices)
-
-
-def forward(ordering: str) -> str:
-    """An ordering without what says that it is reversed."""
-    return ordering.removeprefix(_REVERSED)
+# -- orders ------------------------------------------------------------------------------------------------------------
 
 
 def _random(concepts: Sequence[str], _: Facts, rng: np.random.Generator, *__: object) -> Indices:
@@ -59,7 +37,7 @@ def _random(concepts: Sequence[str], _: Facts, rng: np.random.Generator, *__: ob
 
 
 def _easy_to_hard(_: Sequence[str], facts: Facts, *__: object) -> Indices:
-    """Equal losses in canonical order. Losses are rounded, so that another machine's last bit moves no concept."""
+    """By rising loss, equal losses in canonical order. Rounded, so that another machine's last bit moves no concept."""
     return np.argsort(np.round(facts("loss").astype(float), 4), kind="stable")
 
 
@@ -97,7 +75,7 @@ def _dataset(concepts: Sequence[str], _: Facts, rng: np.random.Generator, *__: o
 
 
 def _dataset_numbers(concepts: Sequence[str]) -> Indices:
-    """For each concept the number of its data set."""
+    """The number of the data set of each concept."""
     return np.unique([concept.partition("/")[0] for concept in concepts], return_inverse=True)[1].astype(np.int64)
 
 
@@ -112,3 +90,88 @@ ORDERINGS: dict[str, Callable[[Sequence[str], Facts, np.random.Generator, "Strea
 }
 _REVERSED = "reversed_"
 BOTH_WAYS = (*ORDERINGS, *(f"{_REVERSED}{name}" for name in ORDERINGS))
+"""The names of all orderings, and of each reversed."""
+
+
+def forward(ordering: str) -> str:
+    """The ordering of which a reversed one is the reverse; any other is returned as it is."""
+    return ordering.removeprefix(_REVERSED)
+
+
+# -- the stream --------------------------------------------------------------------------------------------------------
+
+
+class Stream(Frozen):
+    """The way from concepts to tasks: an ordering of all adaptation concepts, cut into contiguous chunks."""
+
+    tasks: int = Field(default=6, ge=1, description="updates in the stream")
+    ordering: Annotated[str, OneOf(BOTH_WAYS)] = "random"
+    embedding: Literal["text", "image"] | None = Field(
+        default=None, description="what concepts are alike by, for ordering similarity: text, image"
+    )
+    start_concept: str | None = Field(
+        default=None, description='where the path of ordering similarity starts, as "dataset/concept"; default: drawn'
+    )
+    steps_factors: str | None = Field(
+        default=None, description='factor of the steps in each task, such as "2, 1, 1"; default: all the same'
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_embedding(cls, value: Any) -> Any:
+        if isinstance(value, dict) and forward(str(value.get("ordering"))) == "similarity":
+            return {"embedding": "text", **{key: one for key, one in value.items() if one is not None}}
+        return value
+
+    @field_validator("steps_factors")
+    @classmethod
+    def _canonical_factors(cls, value: str | None) -> str | None:
+        return canonical_factors(value)
+
+    @model_validator(mode="after")
+    def _path_of_similarity(self) -> Self:
+        for setting in ("embedding", "start_concept"):
+            if getattr(self, setting) is not None and not self.is_by_similarity:
+                raise FieldError(setting, f"the ordering {self.ordering} has none; it belongs to similarity")
+        return self
+
+    @property
+    def is_by_similarity(self) -> bool:
+        """Whether the ordering is a path through embeddings."""
+        return forward(self.ordering) == "similarity"
+
+    @property
+    def factors(self) -> tuple[float, ...]:
+        """The factor of the steps in each task."""
+        return (1.0,) * self.tasks if self.steps_factors is None else read_factors(self.steps_factors)
+
+    def steps(self, per_task: int) -> tuple[int, ...]:
+        """The steps of each task, at least one."""
+        return tuple(max(1, round(per_task * one)) for one in self.factors)
+
+    @model_validator(mode="after")
+    def _steps_for_each_task(self) -> Self:
+        if len(self.factors) != self.tasks:
+            raise FieldError(
+                "steps_factors", f"{self.steps_factors} given; one for each of {self.tasks} tasks is needed"
+            )
+        return self
+
+
+def ordered(stream: Stream, order: int, *, concepts: Sequence[str], facts: Facts) -> tuple[str, ...]:
+    """The concepts in the order of a stream.
+
+    Args:
+        stream: the ordering; for `similarity` also the concept where the path starts.
+        order: number of the order; another number is another shuffle, or for `similarity` another start.
+        concepts: "dataset/concept", in canonical order.
+        facts: see `Facts`; only the facts that the ordering needs are asked for.
+
+    Raises:
+        ConfigError: the data lack what the ordering needs, or the starting concept is unknown.
+    """
+    name = forward(stream.ordering)
+    indices = ORDERINGS[name](concepts, facts, generator("ordering", name, order), stream, order)
+    if stream.ordering != name:
+        indices = indices[::-1]
+    return tuple(concepts[i] for i in indices)

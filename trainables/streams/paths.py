@@ -1,4 +1,4 @@
-"""A short path through points: nearest neighbours, then 2-opt; no matrix of all distances is held.
+"""A short path through points, by nearest neighbours and then 2-opt, without a matrix of all distances.
 
 Finding the shortest Hamiltonian path is out of reach for thousands of points; this one is found in seconds. Only the
 similarities of each point to its nearest neighbours are kept.
@@ -16,11 +16,11 @@ _SWEPT = 8
 
 _SWEEPS = 4
 _BLOCK_NUMBERS = 1 << 24
-"""Similarities that are held at once: 64 MB."""
+"""The number of similarities that are held at once: 64 MB."""
 
 
 def short_path(points_ND: Floats, start: int) -> Indices:
-    """Order of all points, beginning at `start`, with a small sum of cosine distances between neighbours.
+    """An order of all points, beginning at `start`, with a small sum of cosine distances between neighbours.
 
     Args:
         points_ND: embeddings; they are normalised here.
@@ -51,7 +51,7 @@ def _nearest(points: Floats, count: int) -> Indices:
 
 
 def _greedy(points: Floats, neighbours: Indices, start: int) -> Indices:
-    """Always on to the nearest point that is left."""
+    """The path that always goes on to the nearest point that is left."""
     left = points.copy()  # rows of the points that are left come first
     row_of, point_at, count = np.arange(len(points)), np.arange(len(points)), len(points)
     path = np.empty(len(points), dtype=np.int64)
@@ -71,7 +71,7 @@ def _greedy(points: Floats, neighbours: Indices, start: int) -> Indices:
 
 
 def _two_opt(points: Floats, neighbours: Indices, path: Indices) -> bool:
-    """Turn stretches of the path round, in place, where that shortens it; its start stays. Says whether any was."""
+    """Reverse stretches of the path in place where that shortens it, and return whether any was; the start stays."""
     place = np.empty(len(path), dtype=np.int64)
     place[path] = np.arange(len(path))
     last, turned = len(path) - 1, False

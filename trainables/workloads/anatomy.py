@@ -7,7 +7,7 @@ model family. A workload declares each entry of its own state dict exactly once.
 from dataclasses import dataclass
 from typing import Literal
 
-from trainables.methods.method import Target
+from trainables.methods.parts import Target
 
 Part = Literal["norm", "attention", "mlp", "embedding", "head", "scale"]
 

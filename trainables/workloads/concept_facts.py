@@ -13,7 +13,7 @@ _VERSION = 1
 """Raised by every change of how facts are computed."""
 
 
-def kept(
+def cached_fact(
     kind: str, follows_from: Sequence[str], cache: Path, find: Callable[[], NDArray[np.generic]]
 ) -> NDArray[np.generic]:
     """The facts of a kind, from the cache or found.

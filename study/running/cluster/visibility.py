@@ -14,7 +14,8 @@ from pathlib import Path
 
 from study.running.cluster.nodes import Node
 from trainables.frozen import ConfigError
-from trainables.store.store import Store, StoreError, open_store
+from trainables.store.opening import open_store
+from trainables.store.store import Store, StoreError
 
 _SECONDS = 120
 """How long nodes may take to look; each starts a process for it, which then waits for trials."""

@@ -9,7 +9,7 @@ from tests.trainables import toys
 from trainables.frozen import ConfigError
 from trainables.metrics import Score
 from trainables.runtime import Runtime
-from trainables.store.store import MemoryStore
+from trainables.store.memory import MemoryStore
 from trainables.workloads.clip.evaluation import Encoders, TestSet, evaluate
 
 WORKLOAD = toys.workload()

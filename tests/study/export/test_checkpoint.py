@@ -13,7 +13,7 @@ from tests.trainables.workloads.clip.families import FAMILIES
 from tests.trainables.workloads.clip.test_opening import config, trial
 from trainables.config import Model
 from trainables.runtime import Runtime
-from trainables.store.store import MemoryStore
+from trainables.store.memory import MemoryStore
 from trainables.workloads.clip.data import manifest
 from trainables.workloads.clip.models import open_model
 from trainables.workloads.pocket.export import tokenizer_files

@@ -14,7 +14,8 @@ from study.folder.retention import Ends, holdings_of, must_stay, on_the_frontier
 from study.planning.plan import Known, make_plan, stored_keys
 from tests.study import quick
 from trainables.frozen import ConfigError, parse
-from trainables.store.store import LocalStore, MemoryStore
+from trainables.store.local import LocalStore
+from trainables.store.memory import MemoryStore
 
 POINTS = st.tuples(st.integers(0, 4), st.integers(0, 4))
 

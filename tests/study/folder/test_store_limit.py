@@ -11,7 +11,7 @@ from study.folder.folder import Folder
 from study.folder.store_limit import _bound, kept_within
 from tests.s3 import Server
 from tests.study import command, quick
-from trainables.store.store import open_store
+from trainables.store.opening import open_store
 
 
 def test_a_run_that_has_little_space_frees_what_it_can_and_ends_with_the_same_tables(

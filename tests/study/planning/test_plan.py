@@ -22,7 +22,7 @@ from tests.trainables import toys
 from trainables.config import Subset
 from trainables.frozen import parse
 from trainables.runtime import Runtime
-from trainables.store.store import MemoryStore
+from trainables.store.memory import MemoryStore
 from trainables.workloads.clip.data import manifest
 from trainables.workloads.identity import Scored
 

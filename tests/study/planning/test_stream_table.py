@@ -46,12 +46,12 @@ def test_every_concept_is_taught_once_with_all_its_images() -> None:
 
 def test_a_task_is_that_which_is_trained() -> None:
     """The parts of a task are the concepts of the lineage's task, which keys follow from."""
-    from trainables.cycle import lineage
+    from trainables.lineages import Lineages
 
     found = plan({"lr": 1e-3})
     (listed,) = streams(found, POCKET)
     config = found.trials[-1].trial.config
-    trained = [step.update.task for step in lineage(config, POCKET.identity) if step.update is not None]
+    trained = [step.update.task for step in Lineages(POCKET.identity).of(config) if step.update is not None]
     for task, own in zip(trained, listed.tasks, strict=True):
         assert {f"{part.dataset}/{name}" for part in own.datasets for name in part.concepts} == set(task.new)
 

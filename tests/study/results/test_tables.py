@@ -20,7 +20,7 @@ from tests.study.requests import counted
 from trainables.frozen import parse
 from trainables.methods.method import METHODS
 from trainables.metrics import Score, encode
-from trainables.store.store import MemoryStore
+from trainables.store.memory import MemoryStore
 
 DEFINITION: dict[str, object] = {
     "name": "t",

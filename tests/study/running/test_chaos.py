@@ -17,7 +17,9 @@ import pytest
 
 from tests import s3
 from tests.study import command
-from trainables.store.store import Kind, LocalStore, open_store
+from trainables.store.local import LocalStore
+from trainables.store.opening import open_store
+from trainables.store.store import Kind
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from study.running.trial_source import GridSource, Idle, Stopping
 from tests.study.search.driver import Driver, definition, lr_of
 from trainables.config import Recipe, TrialConfig
 from trainables.metrics import Summary
-from trainables.store.store import MemoryStore
+from trainables.store.memory import MemoryStore
 
 SCORE = Summary(0.5, 0.5, 0.5)
 

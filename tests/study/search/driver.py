@@ -15,7 +15,8 @@ from study.search.search import SearchSource
 from study.search.start import source_of
 from trainables.frozen import parse
 from trainables.metrics import Cost, Score, encode, summarise
-from trainables.store.store import MemoryStore, Store
+from trainables.store.memory import MemoryStore
+from trainables.store.store import Store
 
 Scores = Callable[[PlannedTrial, int], tuple[float, float] | None]
 """AKA and AZS of a trial after a task; None where it fails."""

@@ -15,7 +15,8 @@ from study.search.search import FAILURES, SearchSource
 from study.search.search_bounds import most_trials
 from study.search.spending import cost_of, passes
 from tests.study.search.driver import Driver, definition, lr_of
-from trainables.store.store import Kind, MemoryStore
+from trainables.store.memory import MemoryStore
+from trainables.store.store import Kind
 
 RATE = {"low": 1e-4, "high": 1e-2}
 SPACES: list[dict[str, Any]] = [

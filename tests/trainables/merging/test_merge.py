@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.merging.merge import MergeError, Sources, lerp, lerp_, merge
+from trainables.merging.merge import MergeError, MergeInputs, lerp, lerp_, merge
 from trainables.merging.rule import ROWS, MergeRule
 
 Floats = NDArray[np.float64]
@@ -39,8 +39,8 @@ BASE = state(0)
 THREE = tuple(near(BASE, seed) for seed in (1, 2, 3))
 
 
-def sources(*states: Mapping[str, Tensor], **given: object) -> Sources:
-    return Sources(states=states or THREE, base=BASE, seed="s", **given)  # type: ignore[arg-type]
+def sources(*states: Mapping[str, Tensor], **given: object) -> MergeInputs:
+    return MergeInputs(states=states or THREE, base=BASE, seed="s", **given)  # type: ignore[arg-type]
 
 
 def arrays(states: Sequence[Mapping[str, Tensor]], name: str) -> list[Floats]:
@@ -182,7 +182,7 @@ def test_slerp_is_the_arc(w: float) -> None:
 def test_slerp_keeps_to_the_sphere_and_turns_towards_the_old() -> None:
     old, new = {"x": torch.tensor([1.0, 0.0])}, {"x": torch.tensor([0.0, 1.0])}
     for w in (0.1, 0.5, 0.9):
-        got = merge(MergeRule(name="slerp"), Sources(states=(old, new), weights=(w, 1 - w)))["x"]
+        got = merge(MergeRule(name="slerp"), MergeInputs(states=(old, new), weights=(w, 1 - w)))["x"]
         assert got.norm().item() == pytest.approx(1)
         assert math.atan2(got[1], got[0]) == pytest.approx((1 - w) * math.pi / 2)
 
@@ -197,7 +197,7 @@ def test_ends_are_exact(name: str, dtype: torch.dtype, w: float, expected: int) 
     states = state(1, dtype), state(2, dtype)
     fishers = tuple({key: tensor.square() for key, tensor in state(seed).items()} for seed in (3, 4))
     rule = MergeRule.model_validate({"name": name})
-    merged = merge(rule, Sources(states=states, weights=(w, 1 - w), fishers=fishers))
+    merged = merge(rule, MergeInputs(states=states, weights=(w, 1 - w), fishers=fishers))
     for key, value in state(expected, dtype).items():
         if name == "fisher":  # the average, corrected
             torch.testing.assert_close(merged[key], value.float(), atol=1e-6, rtol=0)
@@ -291,7 +291,7 @@ def test_integers_come_from_a_named_source(name: str) -> None:
     given = {"states": (counted(1, 1), counted(2, 2)), "base": counted(3, 9), "fishers": fishers_of(2)}
     rule = MergeRule.model_validate({"name": name})
     for source, expected in (("latest", 2), ("oldest", 1), ("base", 9)):
-        merged = merge(rule, Sources(**given, integers=source))  # type: ignore[arg-type]
+        merged = merge(rule, MergeInputs(**given, integers=source))  # type: ignore[arg-type]
         assert merged["n"].item() == expected
         assert merged["n"].dtype == torch.int64
         assert merged["on"].item() is (expected > 1)
@@ -315,7 +315,7 @@ def test_tied_tensors_are_merged_once() -> None:
         return {**one, "tied": one["head"], "not tied": one["head"].clone()}
 
     states, base = (tied(1), tied(2)), {**BASE, "tied": BASE["head"], "not tied": BASE["head"].clone()}
-    merged = merge(MergeRule(name="dare"), Sources(states=states, base=base, seed="s"))
+    merged = merge(MergeRule(name="dare"), MergeInputs(states=states, base=base, seed="s"))
     assert merged["tied"] is merged["head"]
     assert merged["not tied"] is not merged["head"]
 
@@ -352,7 +352,7 @@ def test_weights_that_differ_are_listed(name: str) -> None:
 )
 def test_what_a_rule_lacks_is_said(rule: dict[str, object], given: dict[str, object], said: str) -> None:
     with pytest.raises(MergeError, match=said):
-        merge(MergeRule.model_validate(rule), Sources(**{"states": THREE[:2], **given}))  # type: ignore[arg-type]
+        merge(MergeRule.model_validate(rule), MergeInputs(**{"states": THREE[:2], **given}))  # type: ignore[arg-type]
 
 
 # -- accumulation ------------------------------------------------------------------------------------------------------
@@ -394,7 +394,7 @@ def test_ties_keeps_exactly_its_share_of_the_model(density: float, seed: int, co
     if coarse:
         tau = {name: tensor.mul(2).round().clamp(min=1) for name, tensor in tau.items()}
     zero = {name: torch.zeros_like(tensor) for name, tensor in tau.items()}
-    merged = merge(MergeRule(name="ties", density=density), Sources(states=(tau,), base=zero))
+    merged = merge(MergeRule(name="ties", density=density), MergeInputs(states=(tau,), base=zero))
     total = sum(tensor.numel() for tensor in tau.values())
     assert sum(int(torch.count_nonzero(tensor)) for tensor in merged.values()) == round(density * total)
     dropped_most = (
@@ -412,7 +412,9 @@ def test_dare_keeps_exactly_its_share_and_its_expectation(density: float) -> Non
     zero = {"x": torch.zeros(200, 50)}
     total = torch.zeros(200, 50)
     for seed in range(300):
-        merged = merge(MergeRule(name="dare", density=density), Sources(states=(tau,), base=zero, seed=str(seed)))["x"]
+        merged = merge(MergeRule(name="dare", density=density), MergeInputs(states=(tau,), base=zero, seed=str(seed)))[
+            "x"
+        ]
         assert int(torch.count_nonzero(merged)) == round(density * merged.numel())
         total += merged
     # The mean over draws is tau; its error in units of |tau| is sqrt((1 / density - 1) / 300) a draw.
@@ -425,37 +427,37 @@ def test_dare_keeps_exactly_its_share_and_its_expectation(density: float) -> Non
 def test_dare_keeps_the_mean_of_small_tensors(size: int) -> None:
     """A scalar stays with the probability that is the density: 2000 draws of ones have a mean within 5 sd of 1."""
     tau, zero, rule = {"x": torch.ones(size)}, {"x": torch.zeros(size)}, MergeRule(name="dare", density=0.3)
-    merged = [merge(rule, Sources(states=(tau,), base=zero, seed=str(s)))["x"].mean() for s in range(2000)]
+    merged = [merge(rule, MergeInputs(states=(tau,), base=zero, seed=str(s)))["x"].mean() for s in range(2000)]
     assert float(torch.stack(merged).mean()) == pytest.approx(1, abs=5 * math.sqrt((1 / 0.3 - 1) / 2000))
 
 
 def test_breadcrumbs_merge_scalars() -> None:
     states = ({"logit_scale": torch.tensor(2.0)}, {"logit_scale": torch.tensor(3.0)})
-    merged = merge(MergeRule(name="breadcrumbs"), Sources(states=states, base={"logit_scale": torch.tensor(1.0)}))
+    merged = merge(MergeRule(name="breadcrumbs"), MergeInputs(states=states, base={"logit_scale": torch.tensor(1.0)}))
     assert float(merged["logit_scale"]) == 4.0
 
 
 @pytest.mark.parametrize("weights", [(math.nan, 1.0), (math.inf, 1.0), (-1.0, 2.0), (0.0, 0.0), (1.0,)])
 def test_weights_of_inputs_are_checked(weights: tuple[float, ...]) -> None:
     with pytest.raises(MergeError, match="one each, none below 0"):
-        merge(MergeRule(), Sources(states=(state(1), state(2)), weights=weights))
+        merge(MergeRule(), MergeInputs(states=(state(1), state(2)), weights=weights))
 
 
 def test_fisher_matrices_of_another_model_are_refused() -> None:
     states, own = (state(1), state(2)), fishers_of(2)
     foreign = {name: torch.ones(9) for name in SHAPES}
     with pytest.raises(MergeError, match=r"matrices 2 have other shapes than the weights: .*head \(9,\)"):
-        merge(MergeRule(name="fisher"), Sources(states=states, fishers=(own[0], foreign)))
+        merge(MergeRule(name="fisher"), MergeInputs(states=states, fishers=(own[0], foreign)))
     wrong = {**own[1], "head": -own[1]["head"]}
     with pytest.raises(MergeError, match="head: a Fisher matrix has entries below 0"):
-        merge(MergeRule(name="fisher"), Sources(states=states, fishers=(own[0], wrong)))
+        merge(MergeRule(name="fisher"), MergeInputs(states=states, fishers=(own[0], wrong)))
     with pytest.raises(MergeError, match="matrices 1 name no tensor"):
-        merge(MergeRule(name="fisher"), Sources(states=states, fishers=({"module.head": torch.ones(4)}, own[1])))
+        merge(MergeRule(name="fisher"), MergeInputs(states=states, fishers=({"module.head": torch.ones(4)}, own[1])))
 
 
 def test_random_takes_from_any_number_of_models() -> None:
     states = tuple({"x": torch.full((4000,), float(i))} for i in range(300))
-    merged = merge(MergeRule(name="random"), Sources(states=states, base={"x": torch.zeros(4000)}))["x"]
+    merged = merge(MergeRule(name="random"), MergeInputs(states=states, base={"x": torch.zeros(4000)}))["x"]
     assert len(merged.unique()) > 280
 
 
@@ -463,7 +465,7 @@ def test_tied_tensors_count_once_in_a_share() -> None:
     one = torch.tensor([4.0, 3.0])
     tau = {"a": one, "tied": one, "b": torch.tensor([2.0, 1.0])}
     zero = {name: torch.zeros(2) for name in tau}
-    merged = merge(MergeRule(name="ties", density=0.75), Sources(states=(tau,), base=zero))
+    merged = merge(MergeRule(name="ties", density=0.75), MergeInputs(states=(tau,), base=zero))
     assert merged["tied"].tolist() == [4.0, 3.0]
     assert merged["b"].tolist() == [2.0, 0.0]
 
@@ -475,7 +477,7 @@ def test_random_rules_draw_by_their_seed_alone(name: str) -> None:
     first = merge(rule, sources())
     torch.manual_seed(2)
     again = merge(rule, sources())
-    other = merge(rule, Sources(states=THREE, base=BASE, seed="t"))
+    other = merge(rule, MergeInputs(states=THREE, base=BASE, seed="t"))
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert any(not torch.equal(first[key], other[key]) for key in first)
 
@@ -494,7 +496,7 @@ def test_thresholds_of_large_tensors_are_exact() -> None:
     rng = torch.Generator().manual_seed(0)
     tau = {"a": torch.randn(300_000, generator=rng), "b": torch.randn(200_000, generator=rng) * 3}
     zero = {name: torch.zeros_like(tensor) for name, tensor in tau.items()}
-    merged = merge(MergeRule(name="ties", density=0.3), Sources(states=(tau,), base=zero))
+    merged = merge(MergeRule(name="ties", density=0.3), MergeInputs(states=(tau,), base=zero))
     order = torch.cat(list(tau.values())).abs().argsort(descending=True)[:150_000]
     kept = torch.cat(list(merged.values())).nonzero().squeeze(1)
     assert torch.equal(kept, order.sort().values)
@@ -513,7 +515,7 @@ def test_large_tensors_merge_as_their_parts_do(name: str) -> None:
     def merge_part(begin: int, end: int) -> Tensor:
         return merge(
             MergeRule.model_validate({"name": name}),
-            Sources(
+            MergeInputs(
                 states=tuple(part(one, begin, end) for one in states),
                 base=part(base, begin, end),
                 fishers=tuple(part(one, begin, end) for one in fishers),
@@ -528,7 +530,7 @@ def test_signs_that_cancel_leave_nothing() -> None:
     """Algorithm 1 of 2306.01708: the sign of 0 is 0, and no entry agrees with it."""
     states = ({"x": torch.tensor([1.0, 2.0])}, {"x": torch.tensor([-1.0, 3.0])})
     rule = MergeRule(name="ties", density=1.0)
-    assert merge(rule, Sources(states=states, base={"x": torch.zeros(2)}))["x"].tolist() == [0.0, 2.5]
+    assert merge(rule, MergeInputs(states=states, base={"x": torch.zeros(2)}))["x"].tolist() == [0.0, 2.5]
 
 
 @pytest.mark.parametrize("name", [name for name in ROWS if name != "fisher"])
@@ -537,7 +539,7 @@ def test_what_is_not_a_number_shows_in_the_merge(name: str) -> None:
     rule = MergeRule.model_validate({"name": name})
     states = ({"x": torch.full((100,), math.nan)}, {"x": torch.full((100,), math.nan)})
     base = {"x": torch.zeros(100)}
-    merged = merge(rule, Sources(states=states, base=base if rule.needs_base else None))["x"]
+    merged = merge(rule, MergeInputs(states=states, base=base if rule.needs_base else None))["x"]
     assert bool(merged.isnan().any())
 
 
@@ -547,7 +549,7 @@ def test_what_is_not_a_number_shows_in_the_merge(name: str) -> None:
 def stock(*vectors: list[float]) -> list[float]:
     base = {"x": torch.ones(2)}
     states = tuple({"x": 1 + torch.tensor(vector)} for vector in vectors)
-    return [float(x) for x in merge(MergeRule(name="model_stock"), Sources(states=states, base=base))["x"] - 1]
+    return [float(x) for x in merge(MergeRule(name="model_stock"), MergeInputs(states=states, base=base))["x"] - 1]
 
 
 def test_model_stock_of_parallel_vectors_is_their_average() -> None:
@@ -587,14 +589,15 @@ def test_lines_counts_blocks_of_each_tower() -> None:
     names = [f"{tower}resblocks.{i}.w" for tower, depth in (("visual.", 3), ("", 2)) for i in range(depth)]
     one, zero = {name: torch.ones(1) for name in names}, {name: torch.zeros(1) for name in names}
     rule = MergeRule(name="lerp", lines="linear", lines_first=0.0, lines_more=1.0)
-    got = merge(rule, Sources(states=(one,), base=zero))
+    got = merge(rule, MergeInputs(states=(one,), base=zero))
     assert [float(got[name]) for name in names] == [0.0, 0.5, 1.0, 0.0, 1.0]
 
 
 def test_lines_without_blocks_is_refused() -> None:
     with pytest.raises(MergeError, match="numbered block"):
         merge(
-            MergeRule(name="lerp", lines="linear"), Sources(states=({"x": torch.ones(1)},), base={"x": torch.ones(1)})
+            MergeRule(name="lerp", lines="linear"),
+            MergeInputs(states=({"x": torch.ones(1)},), base={"x": torch.ones(1)}),
         )
 
 
@@ -604,7 +607,7 @@ def test_lines_without_blocks_is_refused() -> None:
 def test_instruction_residual_is_task_arithmetic_on_named_checkpoints() -> None:
     """ArXiv 2410.10739: what instruction tuning added to a base is added to the base that was trained on."""
     base, instruct, moved = state(0), near(state(0), 1), near(state(0), 2)
-    got = merge(MergeRule(name="task_arithmetic"), Sources(states=(moved, instruct), base=base))
+    got = merge(MergeRule(name="task_arithmetic"), MergeInputs(states=(moved, instruct), base=base))
     for name in SHAPES:
         expected = moved[name].double() + (instruct[name].double() - base[name].double())
         torch.testing.assert_close(got[name].double(), expected, atol=1e-6, rtol=0)

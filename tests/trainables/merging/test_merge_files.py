@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from trainables.merging.merge import MergeError, Sources, merge
+from trainables.merging.merge import MergeError, MergeInputs, merge
 from trainables.merging.merge_files import merge_files, opened, record_of
 from trainables.merging.rule import ROWS, MergeRule
 
@@ -50,7 +50,7 @@ def test_file_holds_what_the_rule_gives_in_memory(name: str, files: tuple[Path, 
     fishers = fishers if name == "fisher" else []
     out = tmp_path / "out.safetensors"
     merge_files(rule, inputs, out, weights=weights, base=base, fishers=fishers, seed=7)
-    in_memory = Sources(
+    in_memory = MergeInputs(
         states=tuple(load_file(path) for path in inputs),
         weights=weights,
         base=load_file(base),
@@ -75,10 +75,10 @@ def test_fisher_files_may_lack_a_tensor(lost: str, files: tuple[Path, Path, Path
     fishers = [write(tmp_path, f"f{i}.safetensors", one) for i, one in enumerate(matrices)]
     merge_files(MergeRule(name="fisher"), inputs, tmp_path / "o.safetensors", fishers=fishers)
     states = tuple(load_file(path) for path in inputs)
-    expected = merge(MergeRule(name="fisher"), Sources(states=states, fishers=tuple(matrices)))
+    expected = merge(MergeRule(name="fisher"), MergeInputs(states=states, fishers=tuple(matrices)))
     got = load_file(tmp_path / "o.safetensors")
     assert all(torch.equal(got[name], expected[name]) for name in got)
-    assert torch.equal(got[lost], merge(MergeRule(), Sources(states=states))[lost])
+    assert torch.equal(got[lost], merge(MergeRule(), MergeInputs(states=states))[lost])
 
 
 @pytest.mark.parametrize("name", ["lerp", "ties", "dare", "random"])
@@ -162,7 +162,7 @@ def test_files_whose_tensors_are_not_aligned_are_read_once_a_tensor(tmp_path: Pa
         assert weights["w"] is weights["w"]
     merge_files(MergeRule(name="ties"), paths[1:], tmp_path / "o.safetensors", base=paths[0])
     states = tuple(load_file(path) for path in paths)
-    expected = merge(MergeRule(name="ties"), Sources(states=states[1:], base=states[0]))
+    expected = merge(MergeRule(name="ties"), MergeInputs(states=states[1:], base=states[0]))
     assert torch.equal(load_file(tmp_path / "o.safetensors")["w"], expected["w"])
 
 
@@ -206,7 +206,7 @@ def test_pytorch_files_load_with_weights_only(tmp_path: Path) -> None:
     torch.save({"state_dict": state(2), "epoch": 3}, tmp_path / "c.pth")
     out = tmp_path / "o.safetensors"
     merge_files(MergeRule(), [*paths, tmp_path / "c.pth"], out)
-    expected = merge(MergeRule(), Sources(states=tuple(state(i) for i in range(3))))
+    expected = merge(MergeRule(), MergeInputs(states=tuple(state(i) for i in range(3))))
     assert all(torch.equal(tensor, expected[name]) for name, tensor in load_file(out).items())
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from search_spaces.space import Scalar
 from tests.trainables import toys
-from trainables.cycle import Step, lineage
-from trainables.merging.merge import Sources, merge
+from trainables.lineages import Lineages, Step
+from trainables.merging.merge import MergeInputs, merge
 from trainables.merging.rule import MergeRule
 from trainables.merging.timeline import NAMED, PLACES, SERVED, TIMELINES, Timeline, recency_weights, timeline
 from trainables.nodes import Base, Merge, Update, Weights
@@ -29,7 +29,7 @@ IDENTITY = Identity(
 
 
 def chain(tasks: int = TASKS, **axes: Scalar) -> tuple[Step, ...]:
-    return tuple(lineage(toys.trial(tasks=tasks, **axes), IDENTITY))
+    return tuple(Lineages(IDENTITY).of(toys.trial(tasks=tasks, **axes)))
 
 
 def of(start: str, serve: str, **axes: Scalar) -> tuple[Step, ...]:
@@ -249,7 +249,7 @@ def evaluate(steps: Sequence[Step], base: Tensor, deltas: Tensor) -> list[Tensor
                 case Update():
                     known[node.key] = value(node.start) + deltas[node.task.index - 1]
                 case Merge():
-                    sources = Sources(
+                    sources = MergeInputs(
                         states=tuple({"x": value(one)} for one in node.inputs),
                         weights=node.weights,
                         base={"x": base},

@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.trainables import toys
 from trainables.frozen import ConfigError
-from trainables.methods import adapter_limits, adapters
-from trainables.methods.method import Adapter, FourierFt, Ia3, LowRank, Oft, Peft, Vera
+from trainables.methods import adapter_limits, adapters, peft_types
+from trainables.methods.parts import Adapter, FourierFt, Ia3, LowRank, Oft, Peft, Vera
 from trainables.workloads.anatomy import Projection
 from trainables.workloads.clip import attention
 from trainables.workloads.clip.layout import describe
@@ -44,7 +44,7 @@ ARGUMENTS = {
 PEFT: dict[str, Adapter] = {
     **{
         kind: Peft(name="peft", peft_type=kind, arguments=ARGUMENTS.get(kind, '{"r": 4}'))
-        for kind in adapter_limits.LAYER_ADAPTERS
+        for kind in peft_types.LAYER_ADAPTERS
     },
     **{kind: Peft(name="peft", peft_type=kind) for kind in ("BEFT", "SUPERTUNING", "TINYLORA")},
     "LORA with a bias": Peft(name="peft", peft_type="LORA", arguments='{"lora_bias": true}'),

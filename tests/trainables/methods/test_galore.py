@@ -10,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainables.config import Optimiser
 from trainables.methods.galore import GaloreAdamW, Projector, is_projected, state_numbers
-from trainables.methods.method import Galore
+from trainables.methods.parts import Galore, Optimiser
 
 Side = Literal["std", "reverse_std", "left", "right", "full"]
 Matrix = NDArray[np.float64]

@@ -6,7 +6,8 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from trainables.methods.method import COMPOSED, METHODS, Ewc, Galore, LowRank, Method, Peft, hyperparameters, named
+from trainables.methods.method import COMPOSED, METHODS, Method, hyperparameters, named
+from trainables.methods.parts import Galore, LowRank
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -48,53 +49,6 @@ def test_penalty_and_projection_compose_with_other_methods() -> None:
     assert Method.model_validate(both.flat()) == both
     assert named("full", penalty="none") == named("full") == named("full", penalty=None)
     assert named("galore", penalty="l2init").flat()["penalty"] == "l2init"
-
-
-@pytest.mark.parametrize(
-    ("given", "canonical"),
-    [
-        ("v+q", "q+v"),
-        ("attention", "q+k+v+out"),
-        ("attention+mlp", "all"),
-        ("all", "all"),
-        ("mlp+v", "v+mlp_in+mlp_out"),
-    ],
-)
-def test_targets_have_one_form(given: str, canonical: str) -> None:
-    assert named("lora", targets=given) == named("lora", targets=canonical)
-    assert named("lora", targets=given).flat()["targets"] == canonical
-
-
-@pytest.mark.parametrize(
-    ("given", "canonical"),
-    [("2+0+1", "0-2"), ("0-2", "0-2"), ("5+1-2", "1-2+5"), ("3", "3"), ("all", "all"), ("1-1", "1")],
-)
-def test_layers_have_one_form(given: str, canonical: str) -> None:
-    assert named("lora", layers=given).flat()["layers"] == canonical
-
-
-def test_towers_and_peft_have_one_form() -> None:
-    assert named("lora", towers="text+image") == named("lora", towers="image+text")
-    one, other = (
-        named("peft", peft_type=kind, arguments=a)
-        for kind, a in (("boft", '{"b":1,"a":2}'), ("BOFT", {"a": 2, "b": 1}))
-    )
-    assert one == other
-    assert isinstance(one.adapter, Peft)
-    assert one.adapter.peft_type == "BOFT"
-
-
-def test_alpha_follows_the_rank_unless_it_is_given() -> None:
-    assert named("lora", rank=16).flat()["alpha"] == 16.0
-    assert named("lora", rank=16, alpha=1.0).flat()["alpha"] == 1.0
-
-
-@pytest.mark.parametrize(
-    ("samples", "batch_size", "steps", "batches"), [(50_000, 512, 1420, 98), (50_000, 512, 14, 14), (100, 33, 50, 4)]
-)
-def test_batches_of_the_fisher_matrix(samples: int, batch_size: int, steps: int, batches: int) -> None:
-    """98 of 512 are the reference's; a task of 14 steps looks at no more than it trained on."""
-    assert Ewc(name="ewc", fisher_samples=samples).fisher_batches(batch_size=batch_size, steps=steps) == batches
 
 
 WRONG: dict[str, tuple[dict[str, object], str]] = {

@@ -18,20 +18,22 @@ from search_spaces.space import build as build_config
 from tests.trainables import toys
 from trainables.build import CARRY, Builder
 from trainables.config import Pocket, TrialConfig
-from trainables.cycle import lineage
+from trainables.lineages import Lineages
 from trainables.methods import scope
 from trainables.methods.attach import Attached, attach
 from trainables.methods.method import METHODS
 from trainables.nodes import Update
 from trainables.runtime import Runtime
-from trainables.store.store import LocalStore, MemoryStore, Store
+from trainables.store.local import LocalStore
+from trainables.store.memory import MemoryStore
+from trainables.store.store import Store
 from trainables.train import ADAPTER, Start, Trained, train
 from trainables.workloads import open_workload
 from trainables.workloads.clip.workload import ClipWorkload
 from trainables.workloads.workload import Workload
 
 TRAINED = [name for name in METHODS if name != "zeroshot"]
-ADAPTERS = [name for name in TRAINED if METHODS[name].adapter]
+ADAPTERS = [name for name in TRAINED if METHODS[name].part == "adapter"]
 CASES = [(workload, name) for workload in ("toy", "pocket") for name in TRAINED]
 ADAPTER_CASES = [case for case in CASES if case[1] in ADAPTERS]
 SMALL: dict[str, dict[str, Scalar]] = {
@@ -69,7 +71,7 @@ def config(workload: str, name: str, **axes: Scalar) -> TrialConfig:
 
 
 def updates(workload: str, name: str, **axes: Scalar) -> list[Update]:
-    steps = lineage(config(workload, name, **axes), workload_named(workload).identity)
+    steps = Lineages(workload_named(workload).identity).of(config(workload, name, **axes))
     return [step.update for step in steps if step.update is not None][:3]
 
 
@@ -161,7 +163,7 @@ class TestEveryMethod:
         whole, parts = MemoryStore(), LocalStore(tmp_path)
         expected = Builder(own, whole, Runtime()).weights(chain[-1])
         for update in chain:  # each by a builder that knows nothing but the store
-            Builder(own, parts, Runtime()).ensure(update)
+            Builder(own, parts, Runtime()).make_sure(update)
         got = Builder(own, parts, Runtime()).weights(chain[-1])
         assert all(torch.equal(got[key], tensor) for key, tensor in expected.items())
         assert payloads(parts) == payloads(whole)
@@ -241,7 +243,7 @@ def test_penalty_on_an_adapter_that_continues() -> None:
     """The memory is of the adapter's own parameters, and reaches the next task with them."""
     store = MemoryStore()
     chain = updates("toy", "lora", penalty="ewc", strength=1e3)
-    Builder(workload_named("toy"), store, Runtime()).ensure(chain[1])
+    Builder(workload_named("toy"), store, Runtime()).make_sure(chain[1])
     names = load(store.get("updates", chain[1].key) or b"").keys()
     adapter = {name.removeprefix(CARRY + ADAPTER) for name in names if name.startswith(CARRY + ADAPTER)}
     assert adapter
@@ -250,7 +252,7 @@ def test_penalty_on_an_adapter_that_continues() -> None:
 
 def test_memory_reaches_a_task_through_a_merge() -> None:
     config_ema = config("toy", "ewc", timeline="ema", w=0.5)
-    chain = [step.update for step in lineage(config_ema, toys.IDENTITY) if step.update is not None]
+    chain = [step.update for step in Lineages(toys.IDENTITY).of(config_ema) if step.update is not None]
     store = MemoryStore()
     builder = Builder(workload_named("toy"), store, Runtime())
     start = builder._start(chain[1])
@@ -262,7 +264,7 @@ def test_adapter_updates_are_small() -> None:
     sizes = {}
     for name in ("full", "lora", "lnfit", "bitfit"):
         store = MemoryStore()
-        Builder(workload_named("pocket"), store, Runtime()).ensure(updates("pocket", name)[0])
+        Builder(workload_named("pocket"), store, Runtime()).make_sure(updates("pocket", name)[0])
         (payload,) = payloads(store).values()
         sizes[name] = len(payload)
     assert sizes["lora"] < 0.12 * sizes["full"]

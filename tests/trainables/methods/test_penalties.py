@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.methods.method import Ewc, L2Init, Si
+from trainables.methods.parts import Ewc, L2Init, Si
 from trainables.methods.penalties import Penalised, build
 
 Penalty = Ewc | Si | L2Init

@@ -15,8 +15,10 @@ import pytest
 from tests.s3 import Server
 from trainables.frozen import digest
 from trainables.store import leases
-from trainables.store.leases import Lease, LeaseLostError, held
-from trainables.store.store import LocalStore, MemoryStore, Store
+from trainables.store.leases import Lease, LeaseLostError
+from trainables.store.local import LocalStore
+from trainables.store.memory import MemoryStore
+from trainables.store.store import Store
 
 KEY = digest("update")
 
@@ -47,7 +49,7 @@ def test_of_many_who_want_an_update_one_makes_it_and_the_others_wait_for_it(tmp_
 
     def want(i: int) -> None:
         store = LocalStore(tmp_path)
-        with held(store, KEY, lambda: store.has("updates", KEY)) as lease:
+        with leases.lease(store, KEY, lambda: store.has("updates", KEY)) as lease:
             if lease is None:
                 waited.append(i)
                 return
@@ -69,9 +71,9 @@ def test_of_many_who_want_an_update_one_makes_it_and_the_others_wait_for_it(tmp_
 @pytest.mark.usefixtures("quick")
 def test_a_trainer_that_fails_leaves_the_lease_to_the_next() -> None:
     store = MemoryStore()
-    with pytest.raises(ZeroDivisionError), held(store, KEY, never):
+    with pytest.raises(ZeroDivisionError), leases.lease(store, KEY, never):
         raise ZeroDivisionError
-    with held(store, KEY, never) as lease:
+    with leases.lease(store, KEY, never) as lease:
         assert lease is not None
         assert lease.attempt == 1
 
@@ -79,9 +81,9 @@ def test_a_trainer_that_fails_leaves_the_lease_to_the_next() -> None:
 _HOLDER = """
 import sys, time
 from pathlib import Path
-from trainables.store.leases import held
-from trainables.store.store import LocalStore
-with held(LocalStore(Path(sys.argv[1])), sys.argv[2], lambda: False):
+from trainables.store.leases import lease
+from trainables.store.local import LocalStore
+with lease(LocalStore(Path(sys.argv[1])), sys.argv[2], lambda: False):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -110,7 +112,7 @@ def test_a_holder_of_this_machine_that_was_killed_is_followed_at_once(tmp_path: 
             process.wait()
         else:
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and still in the table of processes
-        with held(store, KEY, never) as lease:  # a minute, if it were waited for
+        with leases.lease(store, KEY, never) as lease:  # a minute, if it were waited for
             assert lease is not None
             assert lease.attempt == 2
             lease.check()
@@ -121,7 +123,7 @@ def test_another_process_with_the_number_of_the_dead_one_is_not_it(tmp_path: Pat
     store = LocalStore(tmp_path)
     body = {**leases._process(), "token": "t", "beat": 0, "started": "1"}
     store.write_note(f"leases/{KEY}.1", json.dumps(body).encode())
-    with held(store, KEY, never) as lease:
+    with leases.lease(store, KEY, never) as lease:
         assert lease is not None
         assert lease.attempt == 2
 
@@ -137,7 +139,7 @@ def test_a_holder_elsewhere_is_followed_when_its_beats_end_whatever_the_clocks_s
     began = time.monotonic()
     for beat in range(12):
         threading.Timer(0.1 * beat, elsewhere, args=(store,), kwargs={"beat": beat}).start()
-    with held(store, KEY, never) as lease:
+    with leases.lease(store, KEY, never) as lease:
         waited = time.monotonic() - began
         assert lease is not None
         assert lease.attempt == 2
@@ -153,7 +155,7 @@ def test_a_damaged_lease_is_that_of_a_holder_without_beats(tmp_path: Path, conte
     elsewhere(store)
     (tmp_path / "leases" / f"{KEY}.1").write_bytes(content)
     began = time.monotonic()
-    with held(store, KEY, never) as lease:
+    with leases.lease(store, KEY, never) as lease:
         assert lease is not None
     assert time.monotonic() - began > leases.TTL_SECONDS
 
@@ -172,14 +174,14 @@ def test_a_zombie_commits_nothing_and_comes_back_no_more(tmp_path: Path) -> None
     assert zombie.take()
     zombie.check()
     zombie._ended.set()  # it stands still: no beat
-    with held(store, KEY, never) as lease:
+    with leases.lease(store, KEY, never) as lease:
         assert lease is not None
         assert lease.attempt == 2
         with pytest.raises(LeaseLostError, match=f"another process took over update {KEY}"):
             zombie.check()
     with pytest.raises(LeaseLostError):  # nor when the other has done
         zombie.check()
-    with held(store, KEY, never) as lease:
+    with leases.lease(store, KEY, never) as lease:
         assert lease is not None
         assert lease.attempt == 1
         with pytest.raises(LeaseLostError):  # nor under its own number
@@ -193,7 +195,7 @@ def test_a_zombie_commits_nothing_and_comes_back_no_more(tmp_path: Path) -> None
 @pytest.mark.usefixtures("quick")
 def test_beats_outlive_a_store_that_is_away_for_a_while(tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "store")
-    with held(store, KEY, never) as lease:
+    with leases.lease(store, KEY, never) as lease:
         assert lease is not None
         (tmp_path / "store").rename(tmp_path / "away")
         (tmp_path / "store").write_text("not a folder")
@@ -214,7 +216,7 @@ from trainables import cycle
 from trainables.build import Builder
 from trainables.config import Noop
 from trainables.runtime import Runtime
-from trainables.store.store import open_store
+from trainables.store.opening import open_store
 from trainables.workloads import open_workload
 
 builder = Builder(open_workload(Noop(), Runtime()), open_store(sys.argv[1]), Runtime())
@@ -267,7 +269,7 @@ def test_one_that_was_taken_over_leaves_the_lease_of_a_later_holder(tmp_path: Pa
     zombie = Lease(store, KEY, 1)
     assert zombie.take()
     store.delete_note(f"leases/{KEY}.1")
-    with held(store, KEY, never) as lease:
+    with leases.lease(store, KEY, never) as lease:
         assert lease is not None
         assert lease.attempt == 1
         zombie.release()
@@ -292,7 +294,7 @@ def test_who_was_beaten_to_it_by_one_that_it_does_not_see_yet_waits_before_the_n
     store = Stale()
     elsewhere(store)
     began = time.monotonic()
-    with held(store, KEY, never) as lease:
+    with leases.lease(store, KEY, never) as lease:
         assert lease is not None
     assert store.tries == 12
     assert time.monotonic() - began > 10 * leases._PAUSES[0]

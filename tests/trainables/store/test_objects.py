@@ -2,7 +2,6 @@
 
 import contextlib
 import secrets
-import sys
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -14,7 +13,8 @@ from trainables.frozen import ConfigError, digest
 from trainables.store import objects, outages
 from trainables.store.envelope import ENVELOPE_BYTES
 from trainables.store.objects import ObjectStore
-from trainables.store.store import StoreError, open_store
+from trainables.store.opening import open_store
+from trainables.store.store import StoreError
 
 KEY, OTHER = digest("one"), digest("other")
 PART = 5 << 20
@@ -257,46 +257,3 @@ def test_a_storage_without_conditional_writes_is_refused(address: str, failing: 
     failing.fail("unconditional")
     with pytest.raises(ConfigError, match=f"{address}: this storage does not refuse to write one name twice"):
         open_store(address).check(writable=True)
-
-
-@pytest.mark.parametrize(
-    ("location", "said"),
-    [
-        ("s3:/bucket/prefix", "'s3:/bucket/prefix' given; allowed: a folder, s3://BUCKET/PREFIX"),
-        ("s3://", "'s3://' given; a bucket is needed"),
-        ("s4://bucket", "s4:// is unknown; allowed: a folder, s3://BUCKET/PREFIX"),
-    ],
-)
-def test_an_address_that_names_no_store_is_refused(location: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=f"store: {said}"):
-        open_store(location)
-
-
-@pytest.mark.parametrize(("location", "library", "extra"), [("s3://b/p", "s3fs", "s3"), ("gs://b/p", "gcsfs", "gcs")])
-def test_a_library_that_is_not_installed_is_named_by_what_installs_it(
-    location: str, library: str, extra: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, library, None)
-    objects._file_system.cache_clear()
-    loaded = sys.modules["fsspec.registry"]._registry
-    monkeypatch.delitem(loaded, location.partition(":")[0], raising=False)
-    with pytest.raises(ConfigError, match=rf"a library is not installed.*pip install 'retune\[{extra}\]'"):
-        open_store(location)
-
-
-@pytest.mark.parametrize(
-    ("location", "said"),
-    [
-        ("ftp://x/y", "ftp:// has no writes on a condition, which leases need; allowed: a folder, s3://"),
-        ("http://127.0.0.1:1/x", "http:// has no writes .*AWS_ENDPOINT_URL"),
-        ("S3:bucket", "'S3:bucket' given; allowed: a folder, s3://"),
-    ],
-)
-def test_what_is_no_store_is_told_at_once(location: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        open_store(location)
-
-
-def test_protocols_are_read_in_any_case() -> None:
-    assert open_store("S3://bucket/prefix/").location == "s3://bucket/prefix"
-    assert open_store("s3a://bucket/prefix").location == "s3://bucket/prefix"

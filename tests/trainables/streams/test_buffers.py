@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from trainables.streams.buffers import Policy, kept
+from trainables.streams.buffers import Policy, buffer_samples
 
 CONCEPTS = [f"c{i}" for i in range(6)]
 COUNTS = [50, 50, 50, 50, 50, 3]
@@ -16,7 +16,7 @@ def samples(count: int) -> list[NDArray[np.int64]]:
 
 
 def buffer(count: int, size: int, policy: Policy, seed: int = 0) -> list[int]:
-    return [int(i) for i in kept(CONCEPTS[:count], samples(count), size=size, policy=policy, seed=seed)]
+    return [int(i) for i in buffer_samples(CONCEPTS[:count], samples(count), size=size, policy=policy, seed=seed)]
 
 
 @pytest.mark.parametrize("policy", ["reservoir", "balanced"])
@@ -42,7 +42,9 @@ def test_draws_depend_on_the_seed_alone(policy: Policy) -> None:
 
 
 def test_reservoir_is_uniform_over_samples() -> None:
-    drawn = np.concatenate([kept(CONCEPTS, samples(6), size=50, policy="reservoir", seed=s) for s in range(400)])
+    drawn = np.concatenate(
+        [buffer_samples(CONCEPTS, samples(6), size=50, policy="reservoir", seed=s) for s in range(400)]
+    )
     shares = np.array([np.sum(drawn // 1000 == i) for i in range(6)]) / 400
     expected = 50 * np.array(COUNTS) / sum(COUNTS)
     assert np.abs(shares - expected).max() < 0.6  # 4 sd of a mean of 400 hypergeometric draws

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trainables.config import Mixture
-from trainables.streams.mixture import Shares, draw, shares
+from trainables.streams.mixture import Mixture, Shares, draw, shares
 
 
 def ids(length: int, first: int = 0) -> NDArray[np.int64]:

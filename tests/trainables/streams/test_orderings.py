@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from tests.trainables import toys
-from trainables.config import Pocket, Stream
+from trainables.config import Pocket
 from trainables.frozen import ConfigError
-from trainables.streams.orderings import ORDERINGS, ordered
+from trainables.streams.orderings import ORDERINGS, Stream, ordered
 from trainables.workloads import identify
 from trainables.workloads.clip.evaluation import Classification
 

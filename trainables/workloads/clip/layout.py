@@ -8,7 +8,7 @@ Only transformers with open_clip's default block are known; a name of any other 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from trainables.methods.method import Target
+from trainables.methods.parts import Target
 from trainables.workloads.anatomy import Anatomy, Parameter, Part, Projection
 
 _BLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.(.+)")

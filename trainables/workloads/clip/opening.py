@@ -19,7 +19,7 @@ from trainables.workloads.clip.data.pixels import Pixels, Rows
 from trainables.workloads.clip.evaluation import Classification, Retrieval, TestSet
 from trainables.workloads.clip.models import OpenModel, open_model
 from trainables.workloads.clip.workload import ClipWorkload
-from trainables.workloads.concept_facts import kept
+from trainables.workloads.concept_facts import cached_fact
 from trainables.workloads.identity import Identity, Scored
 
 
@@ -200,4 +200,4 @@ def _facts(config: Clip, cache: Path, kind: str) -> NDArray[np.generic]:
             return mentions([name.partition("/")[2] for name in pack.concepts], pack.pool_captions())
         return open_clip_workload(config, Runtime(cache=cache)).facts(kind)
 
-    return kept(kind, [identity.base, identity.data, identity.suite], cache, find)
+    return cached_fact(kind, [identity.base, identity.data, identity.suite], cache, find)

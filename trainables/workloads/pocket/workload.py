@@ -17,7 +17,7 @@ from trainables.runtime import cache_folder
 from trainables.streams.mentions import mentions
 from trainables.workloads.anatomy import Anatomy
 from trainables.workloads.clip.layout import describe
-from trainables.workloads.concept_facts import kept
+from trainables.workloads.concept_facts import cached_fact
 from trainables.workloads.identity import Identity, Scored
 from trainables.workloads.pocket import WEIGHTS_FILE
 from trainables.workloads.pocket.samples import library_versions, pool, samples
@@ -78,7 +78,7 @@ def _facts(config: Pocket, kind: str) -> NDArray[np.generic]:
     if kind == "year":
         return np.array([YEARS[name] for name, _ in concepts])
     identity, cache = identify_pocket(config), cache_folder()
-    return kept(
+    return cached_fact(
         kind,
         [identity.base, identity.data, identity.suite],
         cache,

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from study.running.cluster.visibility import WorkerNeeds, marked
-from trainables.store.store import LocalStore
+from trainables.store.local import LocalStore
 
 
 def test_what_comes_late_is_waited_for(tmp_path: Path) -> None:

@@ -16,14 +16,14 @@ from search_spaces.space import build as build_config
 from tests.trainables.workloads.clip.families import FAMILIES, LENGTH, captions, opened, workload
 from trainables.build import Builder
 from trainables.config import Pocket
-from trainables.cycle import lineage
 from trainables.frozen import ConfigError
+from trainables.lineages import Lineages
 from trainables.methods import scope
 from trainables.methods.attach import attach
 from trainables.methods.method import named
 from trainables.nodes import Update
 from trainables.runtime import Runtime
-from trainables.store.store import MemoryStore
+from trainables.store.memory import MemoryStore
 from trainables.train import Start, train
 from trainables.workloads.clip import attention, text
 from trainables.workloads.clip.layout import describe as describe_by_names
@@ -61,7 +61,7 @@ def update_of(own: ClipWorkload, name: str, **axes: Scalar) -> Update:
         "warmup": 0.0,
     }
     config, _ = build_config({"method": name, **values, **axes}, workload=Pocket(pool=512), source="test")
-    steps = [step.update for step in lineage(config, own.identity) if step.update is not None]
+    steps = [step.update for step in Lineages(own.identity).of(config) if step.update is not None]
     return steps[0]
 
 

@@ -18,9 +18,10 @@ from trainables import cycle
 from trainables.build import Builder
 from trainables.config import Clip, Model, TrialConfig
 from trainables.frozen import ConfigError
+from trainables.lineages import Lineages
 from trainables.metrics import Score
 from trainables.runtime import Runtime, TrainingError
-from trainables.store.store import MemoryStore
+from trainables.store.memory import MemoryStore
 from trainables.workloads.clip.data import manifest
 from trainables.workloads.clip.opening import identify_clip, images_of, open_clip_workload
 from trainables.workloads.identity import Identity
@@ -171,17 +172,17 @@ def test_data_that_lack_a_pool_or_years_say_so_at_planning(folder: Path, runtime
     poor = without(folder, "poor.parquet", lambda frame: frame["group"] != "pool")
     found = identity(folder, runtime, data=poor)
     with pytest.raises(ConfigError, match=r"pool_share: 0\.33 given; the data have no pool"):
-        list(cycle.lineage(trial(config(folder, data=poor)), found))
+        list(Lineages(found).of(trial(config(folder, data=poor))))
     axes: dict[str, Scalar] = {"pool_share": 0.0, "new_share": 0.5, "buffer_share": 0.5}
-    assert len(list(cycle.lineage(trial(config(folder, data=poor), **axes), found))) == 3
+    assert len(list(Lineages(found).of(trial(config(folder, data=poor), **axes)))) == 3
     assert len(run(config(folder, data=poor), runtime, MemoryStore(), steps=1, **axes)) == 3
     with pytest.raises(ConfigError, match="frequency counts concepts in the captions of the pool"):
-        list(cycle.lineage(trial(config(folder, data=poor), ordering="frequency", **axes), found))
+        list(Lineages(found).of(trial(config(folder, data=poor), ordering="frequency", **axes)))
     frame = manifest.read(folder / "m.parquet")
     manifest.write(frame.assign(year=None), folder / "undated.parquet")
     undated = config(folder, data="undated.parquet")
     with pytest.raises(ConfigError, match="has none for 4 of them, such as new/"):
-        list(cycle.lineage(trial(undated, ordering="time"), identify_clip(undated, runtime.cache)))
+        list(Lineages(identify_clip(undated, runtime.cache)).of(trial(undated, ordering="time")))
 
 
 def test_texts_that_are_too_long_are_counted(folder: Path, runtime: Runtime) -> None:

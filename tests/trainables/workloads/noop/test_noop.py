@@ -9,15 +9,15 @@ from search_spaces.space import Scalar, build
 from trainables import cycle
 from trainables.build import Builder
 from trainables.config import Noop, Subset, TrialConfig
-from trainables.cycle import Step
 from trainables.frozen import ConfigError
+from trainables.lineages import Lineages, Step
 from trainables.merging.rule import ROWS
 from trainables.merging.timeline import TIMELINES
 from trainables.methods import scope
 from trainables.methods.method import METHODS, named
 from trainables.metrics import Score, Summary, summarise
 from trainables.runtime import Runtime
-from trainables.store.store import MemoryStore
+from trainables.store.memory import MemoryStore
 from trainables.workloads import identify, open_workload
 
 WORKLOAD = Noop()
@@ -80,7 +80,7 @@ def test_methods_run_or_are_refused() -> None:
     assert points(trial(projection="galore", rank=1))[-1] != zero_shot
     for name in refused - {"galore"}:
         with pytest.raises(ConfigError, match=f"method {name}: "):
-            list(cycle.lineage(trial(method=name), IDENTITY))
+            list(Lineages(IDENTITY).of(trial(method=name)))
 
 
 def test_seed_and_order_change_what_is_learnt() -> None:

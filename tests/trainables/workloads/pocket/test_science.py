@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from trainables.build import Builder
-from trainables.config import Mixture, Optimiser, Pocket, Recipe
+from trainables.config import Pocket, Recipe
+from trainables.methods.parts import Optimiser
 from trainables.metrics import Score, summarise
 from trainables.nodes import Base, Update
 from trainables.runtime import Runtime
-from trainables.store.store import MemoryStore
+from trainables.store.memory import MemoryStore
+from trainables.streams.mixture import Mixture
 from trainables.streams.tasks import Task
 from trainables.workloads import open_workload
 from trainables.workloads.pocket.world import ADAPT

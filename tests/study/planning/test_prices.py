@@ -3,8 +3,7 @@
 import pytest
 
 from study.definition.study import StudyDefinition
-from study.planning.affordable import affordable_steps
-from study.planning.prices import price
+from study.planning.prices import affordable_steps, price
 from study.planning.trials import trials
 from trainables.config import Pocket, Recipe, TrialConfig
 from trainables.frozen import ConfigError, parse

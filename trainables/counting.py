@@ -1,0 +1,225 @@
+"""The cost of a step, counted without weights, data or a device: FLOPs, and memory-adjusted FLOPs (MAFs).
+
+MAFs = FLOPs * (peak memory of the method / peak memory of full fine-tuning), arXiv 2408.14471, section 4. FLOPs are
+those of torch's counter on the meta device: matrix products, convolutions and attention, forward and backward, two per
+multiply-add. Memory is that of a forward and a backward pass on fake tensors, of which every storage is followed from
+its allocation to its end.
+"""
+
+import math
+import weakref
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+from torch.utils.flop_counter import FlopCounterMode
+
+from trainables.config import Precision, Recipe
+from trainables.methods.attach import adapt
+from trainables.methods.galore import GaloreAdamW, state_numbers
+from trainables.methods.method import Method, named
+from trainables.methods.parts import Ewc, Optimiser
+from trainables.metrics import Accounting, Cost
+from trainables.workloads.workload import Batch, Workload
+
+
+class StepCost(NamedTuple):
+    """The cost of one optimiser step: FLOPs, and the peak memory in bytes."""
+
+    flops: int
+    peak_bytes: int
+
+
+PAPER_FISHER_SAMPLES = 50_000
+PAPER_TARGETS = ("q", "k", "v", "mlp_out")
+PAPER_ADAPTERS = ("lora", "dora", "vera")
+
+
+@lru_cache(maxsize=256)
+def step_cost(
+    method: Method, workload: Workload, batch_size: int, *, precision: Precision = "fp32", averages: bool = False
+) -> StepCost:
+    """The cost of a step on `batch_size` samples; an average over steps is one more copy of the trained parameters.
+
+    FLOPs are those of the plain computation, whatever savings a workload finds in its batches. Peak memory is the most
+    that weights, batch, activations and gradients take at once, with attention by a fused kernel, as on a GPU, plus the
+    optimiser state of the trained parameters and the memory of a penalty.
+    """
+    with torch.device("meta"):
+        model = adapt(method, workload, workload.architecture()).train()
+    kept = _kept_over_steps(model, method, averages=averages)
+    flops, peak = _passes(model, workload, batch_size, precision)
+    return StepCost(flops, peak + kept)
+
+
+@lru_cache(maxsize=256)
+def paper_step_cost(method: Method, workload: Workload, batch_size: int, *, precision: Precision = "fp32") -> StepCost:
+    """The cost of a step as the table of arXiv 2408.14471 counts it, where that differs from `step_cost`.
+
+    Its LoRA, DoRA and VeRA make the whole update of every adapted weight (q, k, v and mlp_out), whose gradient then
+    costs what a full one does, whatever the rank. Its EWC pays for the Fisher matrix, once a task, in every step.
+    """
+    own = step_cost(method, workload, batch_size, precision=precision)
+    if isinstance(method.penalty, Ewc):
+        return own._replace(flops=own.flops * (1 + math.ceil(PAPER_FISHER_SAMPLES / batch_size)))
+    if method.adapter is None or method.adapter.name not in PAPER_ADAPTERS:
+        return own
+    dense = _dense_adapter_cost(workload, batch_size, precision)
+    with torch.device("meta"):
+        factors = sum(
+            p.numel() for p in adapt(method, workload, workload.architecture()).parameters() if p.requires_grad
+        )
+    return dense._replace(peak_bytes=dense.peak_bytes + 2 * 4 * factors)
+
+
+@lru_cache(maxsize=16)
+def _dense_adapter_cost(workload: Workload, batch_size: int, precision: Precision) -> StepCost:
+    """The cost of passes with full updates of q, k, v and mlp_out, which take as much memory as these weights again."""
+    adapted = {p.parameter for p in workload.identity.anatomy.projections if p.target in PAPER_TARGETS}
+    with torch.device("meta"):
+        model = workload.architecture().train()
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in adapted)
+    updates = sum(p.element_size() * p.numel() for p in model.parameters() if p.requires_grad)
+    flops, peak = _passes(model, workload, batch_size, precision)
+    return StepCost(flops, peak + updates)
+
+
+def _passes(model: nn.Module, workload: Workload, batch_size: int, precision: Precision) -> tuple[int, int]:
+    """FLOPs and peak bytes of a forward and a backward pass of a model on the meta device."""
+    with torch.device("meta"):
+        batch = workload.example(batch_size).to("meta")
+    with FlopCounterMode(display=False) as counter:
+        workload.loss(model, batch).backward()
+    return counter.get_total_flops(), _peak_of_passes(model, batch, workload.loss, precision)
+
+
+def _peak_of_passes(
+    model: nn.Module, batch: Batch, loss: Callable[[nn.Module, Batch], Tensor], precision: Precision
+) -> int:
+    """The peak bytes of a forward and a backward pass; the meta `model` becomes one of fake tensors."""
+    with FakeTensorMode(allow_non_fake_inputs=True):  # such as the indices of FourierFT, which are no buffers
+        _fake(model)
+        fake = Batch(*(torch.empty(tensor.shape, dtype=tensor.dtype) for tensor in batch))
+        live = _Live()
+        with live:
+            for tensor in (*model.parameters(), *model.buffers(), *fake):
+                live.follow(tensor)
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+                value = loss(model, fake)
+            value.backward()
+    return live.peak
+
+
+def _fake(model: nn.Module) -> None:
+    """Put an empty tensor in the place of each parameter and buffer; tied ones get the same tensor."""
+    made: dict[int, Tensor] = {}
+    for module in model.modules():
+        for table in (module._parameters, module._buffers):
+            for name, tensor in table.items():
+                if tensor is None:
+                    continue
+                if id(tensor) not in made:
+                    empty = torch.empty(tensor.shape, dtype=tensor.dtype)
+                    trained = isinstance(tensor, nn.Parameter)
+                    made[id(tensor)] = nn.Parameter(empty, requires_grad=tensor.requires_grad) if trained else empty
+                table[name] = made[id(tensor)]  # type: ignore[assignment]
+
+
+class _Live(TorchDispatchMode):
+    """Counts the bytes of the storages that are alive, now and at most."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.now = self.peak = 0
+        self._alive: dict[int, weakref.ref[Any]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_iter(out):
+            if isinstance(tensor, Tensor):
+                self.follow(tensor)
+        return out
+
+    def follow(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key, size = id(storage), storage.nbytes()
+        known = self._alive.get(key)
+        if known is not None and known() is storage:
+            return
+
+        def end(_: object) -> None:
+            self.now -= size
+            self._alive.pop(key, None)
+
+        self._alive[key] = weakref.ref(storage, end)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+
+
+def measured_peak(
+    method: Method, workload: Workload, batch_size: int, device: str, *, precision: Precision = "fp32"
+) -> int:
+    """The peak bytes of a step on a CUDA device, as its allocator counts them, plus the memory of a penalty.
+
+    `step_cost` estimates the same without a device. Devices and kernels differ in it, so keys and studies never see it.
+
+    Raises:
+        torch.OutOfMemoryError: it does not fit.
+    """
+    model = adapt(method, workload, workload.architecture()).to(device).train()
+    optimiser = GaloreAdamW([p for p in model.parameters() if p.requires_grad], method.projection, Optimiser())
+    batch = workload.example(batch_size).to(device)
+    for _ in range(2):  # from the second step on the optimiser has its state
+        torch.cuda.reset_peak_memory_stats(device)
+        optimiser.zero_grad()
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=precision == "bf16"):
+            loss = workload.loss(model, batch)
+        loss.backward()
+        optimiser.step()
+    return torch.cuda.max_memory_allocated(device) + _remembered(model, method)
+
+
+def _kept_over_steps(model: nn.Module, method: Method, *, averages: bool) -> int:
+    """The bytes of the optimiser's moments, of the memory of a penalty, and of an average over steps."""
+    moments = sum(
+        p.element_size() * state_numbers(p.shape, method.projection) for p in model.parameters() if p.requires_grad
+    )
+    return moments + _remembered(model, method) + averages * _trained_bytes(model)
+
+
+def _remembered(model: nn.Module, method: Method) -> int:
+    return 0 if method.penalty is None else method.penalty.copies * _trained_bytes(model)
+
+
+def _trained_bytes(model: nn.Module) -> int:
+    return sum(p.element_size() * p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def cost_per_step(recipe: Recipe, workload: Workload, accounting: Accounting = "ours") -> Cost:
+    """FLOPs and MAFs of one optimiser step of a recipe."""
+    method, batch_size, precision = recipe.method, recipe.batch_size, recipe.precision
+    if method.trains_nothing:
+        return Cost(flops=0.0, mafs=0.0)
+    if accounting == "paper":
+        own = paper_step_cost(method, workload, batch_size, precision=precision)
+    else:
+        own = step_cost(method, workload, batch_size, precision=precision, averages=recipe.averages)
+    full = step_cost(named("full"), workload, batch_size, precision=precision, averages=False)  # often the same call
+    return Cost(flops=float(own.flops), mafs=own.flops * own.peak_bytes / full.peak_bytes)
+
+
+@lru_cache(maxsize=128)
+def update_bytes(method: Method, workload: Workload) -> int:
+    """The bytes of a stored update: the trained parameters, and as much again where a penalty stores its memory."""
+    if method.trains_nothing:
+        return 0
+    with torch.device("meta"):
+        model = adapt(method, workload, workload.architecture())
+    keeps = method.penalty is not None and method.penalty.keeps
+    return (2 if keeps else 1) * _trained_bytes(model)
