@@ -95,7 +95,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "trainables": (
         ("frozen", "files", "randomness", "tensors", "quiet_logs", "metrics", "runtime"),
-        ("schedules", "streams", "merging", "store"),
+        ("schedules", "streams", "merging", "store", "methods.parts"),
         ("workloads",),
         ("methods",),
         ("config",),

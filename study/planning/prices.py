@@ -34,7 +34,7 @@ MOST_STEPS = 10**9
 
 
 def steps(config: TrialConfig, budget: Budget, source: str) -> int:
-    """Steps of a task whose factor is 1.
+    """The steps that a budget buys a config in a task of factor 1.
 
     Raises:
         ConfigError: less than one; names the method and the smallest budget.
@@ -51,7 +51,7 @@ def steps(config: TrialConfig, budget: Budget, source: str) -> int:
         per_task = (budget.total_flops or budget.total_mafs or 0.0) / tasks
 
     def extra(count: int) -> int:
-        """Passes after the steps; the paper's accounting has them in every step."""
+        """Passes after so many steps; none in the paper's accounting, which counts them in every step."""
         return 0 if budget.accounting == "paper" else _with_steps(recipe, count).extra_passes
 
     found = affordable_steps(per_task / unit, extra)

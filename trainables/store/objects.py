@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainables.frozen import ConfigError
 from trainables.store.envelope import ENVELOPE_BYTES, Value, is_sealed, parts_of, seal, size_of, unseal
-from trainables.store.outages import Patience
+from trainables.store.outages import Retrying
 from trainables.store.store import ALLOWED, Kind, StoreError
 
 PATIENCE_SECONDS = 300.0
@@ -78,7 +78,7 @@ class ObjectStore:
         if not self._root:
             raise ConfigError(f"store: {location!r} given; a bucket is needed: {self._protocol}://BUCKET/PREFIX")
         advice = _CREDENTIALS.get(_EXTRAS.get(self._protocol, ""), "set the credentials of this storage")
-        self._try = Patience(location=self._location, seconds=patience, tell=tell, advice=advice)
+        self._try = Retrying(location=self._location, seconds=patience, tell=tell, advice=advice)
         surroundings = frozenset(one for one in os.environ.items() if one[0].startswith(_SURROUNDINGS))
         self._files = _file_system(self._protocol, surroundings, os.getpid())
 
@@ -265,10 +265,10 @@ class ObjectStore:
             where = f"{self._protocol}://"
             self._tell(f"{where}{path} was damaged and is now {where}{aside}; what is needed of it is made again")
 
-    def _require_bucket(self, patiently: Patience) -> None:
+    def _require_bucket(self, patiently: Retrying) -> None:
         self._found("probe", patiently)
 
-    def _found(self, folder: str, patiently: Patience) -> dict[str, dict[str, Any]]:
+    def _found(self, folder: str, patiently: Retrying) -> dict[str, dict[str, Any]]:
         """The objects in a folder, by one listing.
 
         Raises:

@@ -19,7 +19,7 @@ _Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class Retrying:
     """Trying again while a storage may come back.
 
     Attributes:
