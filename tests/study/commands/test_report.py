@@ -137,7 +137,8 @@ def test_recommended_trials_are_a_study_that_runs(home: Path, tmp_path: Path) ->
     ],
 )
 def test_wrong_input_is_told_once(home: Path, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
-    places = {"first": home / "first", "nothing": tmp_path, "out": tmp_path / "out"}
+    places = {"first": home / "first", "nothing": tmp_path, "out": tmp_path / "out", "axes": tmp_path / "axes.yaml"}
+    places["axes"].write_text("columns: {stepz: training}\n")
     ended = command.retune(*[argument.format(**places) for argument in arguments])
     assert ended.returncode == 2
     assert said in ended.stderr
