@@ -1,18 +1,22 @@
-"""What commands share: their common options, what they print, and what they ask of a study before they begin."""
+"""What commands share: their common options, what they print, and what they ask of a study before they begin.
+
+Commands that have no study, such as those of `retune data`, load none of what planning one takes.
+"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from study.definition.files import presets
 from study.definition.study import StudyDefinition
-from study.folder.folder import store_of
-from study.planning.plan import Known, Plan, stored_keys
 from trainables.config import Clip
 from trainables.runtime import cache_folder
 from trainables.store.memory import MemoryStore
 from trainables.store.opening import open_store
+
+if TYPE_CHECKING:
+    from study.planning.plan import Known, Plan
 
 StudyArgument = Annotated[
     str, typer.Argument(metavar="STUDY", help=f"A YAML file, or a preset: {', '.join(presets())}.", show_default=False)
@@ -58,8 +62,11 @@ def bounded(definition: StudyDefinition, cache_gb: float | None) -> StudyDefinit
     return definition.model_copy(update={"resources": definition.resources.model_copy(update={"cache_gb": cache_gb})})
 
 
-def known_in(definition: StudyDefinition, path: Path) -> Known:
+def known_in(definition: StudyDefinition, path: Path) -> "Known":
     """The keys that a study's store holds; none while there is no store or no folder yet."""
+    from study.folder.folder import store_of
+    from study.planning.plan import stored_keys
+
     if definition.store is None and not path.is_dir():
         return stored_keys(MemoryStore())
     store = open_store(store_of(definition, path), warn)
@@ -67,7 +74,7 @@ def known_in(definition: StudyDefinition, path: Path) -> Known:
     return stored_keys(store)
 
 
-def require_images(definition: StudyDefinition, full: Plan, have: Known) -> None:
+def require_images(definition: StudyDefinition, full: "Plan", have: "Known") -> None:
     """Raises: ConfigError: something is left to compute, and images that it needs are gone or have changed."""
     if isinstance(definition.workload, Clip) and (full.missing(have) or full.is_open):
         from study.data.intact import require_images as require
