@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Not compiled by pip: most of what is installed is never imported, and Python keeps what it compiles for an import.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint
+.PHONY: demo test test-all lint
 .DEFAULT_GOAL := demo
 
 .venv/ready: pyproject.toml
@@ -16,8 +16,11 @@ demo: .venv/ready  ## run the embedded study and write its report
 	$(BIN)/retune run demo --dir runs/demo
 	$(BIN)/retune report runs/demo
 
-test: .venv/ready  ## run all tests
+test: .venv/ready  ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-all: .venv/ready  ## run all tests, those marked `thorough` and many more random examples among them
+	HYPOTHESIS_PROFILE=thorough $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m ""
 
 lint: .venv/ready  ## format, lint, types and dead code, as CI checks them
 	$(BIN)/ruff format --check .

@@ -1,6 +1,7 @@
 """What all tests share: one thread, and one cache of the pocket world's pictures, kept between runs."""
 
 import ctypes
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,11 @@ from hypothesis import HealthCheck, settings
 from tests.s3 import Server, serve
 
 # No test is about time: a loaded machine must not fail one, and a fresh clone first makes tables of characters.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+for _name, _examples in (("ci", 25), ("thorough", 200)):
+    settings.register_profile(
+        _name, deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=_examples
+    )
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

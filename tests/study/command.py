@@ -1,8 +1,8 @@
 """The command `retune` as a user runs it, with a study small enough for tests.
 
-`retune` and `ok` start a process, which takes seven seconds of a core to import torch and open_clip. `here` and
-`ok_here` run the same command in this process, which has them: for tests of what a command says and writes, not of
-signals, of Ray or of a fresh interpreter.
+`retune` and `ok` start a process, forked from one that has torch and open_clip (`zygote`). `here` and `ok_here` run the
+same command in this process: for tests of what a command says and writes, not of signals or of Ray. `start_afresh` is a
+new interpreter, which takes seven seconds of a core to import them.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ import pytest
 import torch
 
 from study.commands import app
+from tests.study.zygote import Command
 
 STUDY = """
 name: tiny
@@ -42,8 +43,13 @@ def write_study(folder: Path, text: str = STUDY) -> Path:
     return path
 
 
-def start(*arguments: str | Path, **variables: str) -> subprocess.Popen[str]:
+def start(*arguments: str | Path, **variables: str) -> Command:
     """Start a command without waiting for it."""
+    return Command(list(map(str, arguments)), {**os.environ, **variables})
+
+
+def start_afresh(*arguments: str | Path, **variables: str) -> subprocess.Popen[str]:
+    """Start a command in a new interpreter without waiting for it."""
     return subprocess.Popen(
         [sys.executable, "-m", "study", *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -57,7 +63,7 @@ def retune(*arguments: str | Path, **variables: str) -> subprocess.CompletedProc
     """Run a command to its end."""
     process = start(*arguments, **variables)
     out, err = process.communicate(timeout=300)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    return subprocess.CompletedProcess(process.args, process.wait(), out, err)
 
 
 def ok(*arguments: str | Path, **variables: str) -> str:
@@ -100,7 +106,7 @@ def wait_until(condition: Callable[[], bool], *, what: str, seconds: float = 120
         time.sleep(0.02)
 
 
-def kill(process: subprocess.Popen[str]) -> None:
+def kill(process: Command | subprocess.Popen[str]) -> None:
     """Send SIGKILL, as an out-of-memory killer does it; nothing of the process gets to clean up."""
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)

@@ -145,7 +145,7 @@ def test_few_findings_come_of_nothing(study: Study) -> None:
     check(study, studies=10, limit=0.2)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_error_rates_are_those_of_the_docstring() -> None:
     """Of 60 studies at 2.5 %, more than 6 are a chance of one in a thousand."""
     for study in (null_study, null_methods, null_recipes):

@@ -13,10 +13,18 @@ NAMES: list[str] = open_clip.list_models()
 CHUNK = 12
 
 
-@pytest.mark.slow
+def test_some_models() -> None:
+    check(NAMES[::CHUNK])
+
+
+@pytest.mark.thorough
 @pytest.mark.parametrize("first", range(0, len(NAMES), CHUNK))
-def test_model(first: int) -> None:
-    for name in NAMES[first : first + CHUNK]:
+def test_all_models(first: int) -> None:
+    check(NAMES[first : first + CHUNK])
+
+
+def check(names: list[str]) -> None:
+    for name in names:
         config = open_clip.get_model_config(name)
         own, said = opened(name)
         if own is None:  # only for a reason that lies in its parts
