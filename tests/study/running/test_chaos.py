@@ -17,6 +17,7 @@ import pytest
 
 from tests import s3
 from tests.study import command
+from tests.study.zygote import Command
 from trainables.store.local import LocalStore
 from trainables.store.opening import open_store
 from trainables.store.store import Kind
@@ -176,9 +177,11 @@ def test_two_drivers_at_once_and_two_studies_on_one_store_with_clocks_that_jump(
     study = command.write_study(tmp_path, f"store: {tmp_path / 'shared'}\n{STUDY}")
     one, two = tmp_path / "one", tmp_path / "two"
     variables = {"PYTHONPATH": str(jumping)}
-    drivers = [command.start("run", study, "--dir", folder, "--inline", **variables) for folder in (one, one, two)]
+    drivers = [
+        command.start_afresh("run", study, "--dir", folder, "--inline", **variables) for folder in (one, one, two)
+    ]
     ends = [driver.communicate(timeout=300) for driver in drivers]
-    statuses = sorted(driver.returncode for driver in drivers[:2])
+    statuses = sorted(driver.wait() for driver in drivers[:2])
     assert statuses == [0, 2], ends
     refused = next(err for driver, (_, err) in zip(drivers, ends, strict=True) if driver.returncode == 2)
     assert "another run works on this study" in refused
@@ -210,12 +213,12 @@ def test_killed_at_any_moment_without_a_scheduler(undisturbed: Path, tmp_path: P
 # -- helpers -----------------------------------------------------------------------------------------------------------
 
 
-def wait_for(moment: int, driver: subprocess.Popen[str], count: Callable[[], int]) -> None:
+def wait_for(moment: int, driver: Command, count: Callable[[], int]) -> None:
     """Until there are so many updates, or the driver has ended."""
     command.wait_until(lambda: driver.poll() is not None or count() >= moment, what=f"update {moment}")
 
 
-def finished(driver: subprocess.Popen[str]) -> None:
+def finished(driver: Command) -> None:
     """A driver's end is a good one, and leaves no process behind."""
     children = psutil.Process(driver.pid).children(recursive=True)
     _, errors = driver.communicate(timeout=300)

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.study import command
+from tests.study.zygote import Command
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +95,7 @@ def test_without_ray_the_numbers_are_the_same(undisturbed: Path, study: Path, tm
     command.assert_same_tables(undisturbed, tmp_path / "run")
 
 
-def _reached(folder: Path, count: int, driver: subprocess.Popen[str]) -> Callable[[], bool]:
+def _reached(folder: Path, count: int, driver: Command) -> Callable[[], bool]:
     """Whether the store holds `count` updates; 0: whether the run has begun."""
 
     def reached() -> bool:
@@ -110,7 +111,7 @@ def _nothing_trained_again(before: dict[str, int], folder: Path) -> dict[str, in
     return after
 
 
-def _kill_a_worker(driver: subprocess.Popen[str]) -> None:
+def _kill_a_worker(driver: Command) -> None:
     workers = [p for p in psutil.Process(driver.pid).children(recursive=True) if p.name().startswith("ray::")]
     assert workers
     os.kill(max(workers, key=lambda p: sum(p.cpu_times()[:2])).pid, signal.SIGKILL)

@@ -18,6 +18,7 @@ from study.folder.folder import Folder
 from tests.s3 import Server
 from tests.study import command
 from tests.study.running.cluster.raylets import Raylet, Raylets, may_hide, raylets
+from tests.study.zygote import Command
 
 pytestmark = pytest.mark.slow
 
@@ -127,7 +128,7 @@ except Exception as error:
     return done.stdout.strip()
 
 
-def _true_while(driver: subprocess.Popen[str], condition: Callable[[], bool]) -> Callable[[], bool]:
+def _true_while(driver: Command, condition: Callable[[], bool]) -> Callable[[], bool]:
     def holds() -> bool:
         assert driver.poll() is None, driver.communicate()[1]
         return condition()
