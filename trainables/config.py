@@ -57,9 +57,9 @@ class Recipe(Frozen):
 
     @property
     def extra_passes(self) -> int:
-        """Forward and backward passes after the steps of a task: those of EWC's Fisher matrix."""
+        """Forward and backward passes after the steps of a task, which a penalty may need, such as EWC."""
         penalty = self.method.penalty
-        return penalty.fisher_batches(batch_size=self.batch_size, steps=self.steps) if isinstance(penalty, Ewc) else 0
+        return 0 if penalty is None else penalty.extra_batches(batch_size=self.batch_size, steps=self.steps)
 
     @property
     def passes(self) -> int:
@@ -212,7 +212,7 @@ class TrialConfig(Frozen):
                 "fisher needs Fisher matrices of weights, and an adapter has those of its factors; use "
                 "a method without an adapter",
             )
-        if penalty.name != "l2init" and timeline.start == "base" and not merges_fishers:
+        if not penalty.needs_base and timeline.start == "base" and not merges_fishers:
             raise FieldError(
                 "recipe.method.penalty",
                 f"{penalty.name} would do nothing: with the timeline {timeline.name} every task "

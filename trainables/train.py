@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from trainables.methods import penalties
 from trainables.methods.attach import Attached, attach
 from trainables.methods.galore import GaloreAdamW
-from trainables.methods.parts import L2Init
 from trainables.nodes import Update, first_of
 from trainables.randomness import generator
 from trainables.runtime import Runtime, TrainingError
@@ -74,7 +73,7 @@ def train(
         _set_temperature(model, recipe.temperature, workload)
     parameters = attached.trainable
     optimiser = GaloreAdamW(parameters.values(), method.projection, recipe.optimiser)
-    base = workload.base() if isinstance(method.penalty, L2Init) else {}
+    base = workload.base() if method.penalty is not None and method.penalty.needs_base else {}
     pull, memory = penalties.build(method.penalty, parameters, carry=start.carry, base=base)
     batches = Batches(update, workload)
 

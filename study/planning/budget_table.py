@@ -14,7 +14,6 @@ from trainables.config import Precision
 from trainables.counting import StepCost, measured_peak, paper_step_cost, step_cost
 from trainables.frozen import ConfigError, suggestion
 from trainables.methods.method import METHODS, Method, hyperparameters, named
-from trainables.methods.parts import Ewc
 from trainables.methods.scope import refusal
 from trainables.metrics import Accounting
 from trainables.workloads.workload import Workload
@@ -211,6 +210,6 @@ def _require(device: str, accounting: str) -> None:
 
 def _extra_passes(method: Method, batch_size: int, steps: int, *, paper: bool) -> int:
     """Passes after the steps of a task; none in the paper's accounting, which counts them in every step."""
-    if paper or not isinstance(method.penalty, Ewc):
+    if paper or method.penalty is None:
         return 0
-    return method.penalty.fisher_batches(batch_size=batch_size, steps=steps)
+    return method.penalty.extra_batches(batch_size=batch_size, steps=steps)

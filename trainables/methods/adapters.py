@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from peft import FourierFTConfig, IA3Config, LoHaConfig, LoKrConfig, LoraConfig, OFTConfig, PeftConfig, VeraConfig
+from peft import FourierFTConfig, IA3Config, OFTConfig, PeftConfig, VeraConfig
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
 from peft.tuners import lora, vera
 from peft.tuners.fourierft.layer import FourierFTLinear
@@ -24,7 +24,7 @@ from peft.tuners.lora.variants import DoraLinearVariant
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
-from trainables.methods.parts import Adapter, FourierFt, Ia3, LowRank, Oft, Peft, Vera
+from trainables.methods.parts import LOW_RANK, Adapter, FourierFt, Ia3, LowRank, Oft, Peft, Vera
 from trainables.methods.peft_types import SEEDS
 from trainables.randomness import entropy, torch_seed
 from trainables.workloads.anatomy import Projection
@@ -125,19 +125,10 @@ def _config(adapter: Adapter, projections: Sequence[Projection], *, seed: int) -
     layers = _exactly(projections)
     drawn = entropy("adapter", seed) % 2**31
     match adapter:
-        case LowRank(name="loha", rank=rank, alpha=alpha):
-            return LoHaConfig(target_modules=layers, r=rank, alpha=alpha)
-        case LowRank(name="lokr", rank=rank, alpha=alpha):
-            return LoKrConfig(target_modules=layers, r=rank, alpha=alpha)
         case LowRank(name=name, rank=rank, alpha=alpha):
-            return LoraConfig(
-                target_modules=layers,
-                r=rank,
-                lora_alpha=alpha,
-                use_dora=name == "dora",
-                use_rslora=name == "rslora",
-                init_lora_weights="pissa" if name == "pissa" else True,
-            )
+            row = LOW_RANK[name]
+            scale = {"lora_alpha" if row.peft_type == "LORA" else "alpha": alpha}
+            return PEFT_TYPE_TO_CONFIG_MAPPING[row.peft_type](target_modules=layers, r=rank, **scale, **row.arguments)
         case Vera(rank=rank):
             return VeraConfig(target_modules=layers, r=rank, projection_prng_key=drawn, save_projection=True)
         case Ia3():

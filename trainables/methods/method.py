@@ -1,5 +1,7 @@
 """Methods as values of four parts: selection x adapter x penalty x projection; named methods are rows of `METHODS`.
 
+A row is a selection of the model's own parameters, or a part that bears its name and says itself what it does.
+
 A config is read by name, `{name: lora, rank: 8}`, and is then its parts: `ewc` and `full` with the penalty `ewc` are
 one value.
 """
@@ -22,6 +24,7 @@ from trainables.methods.parts import (
     Penalty,
     Selection,
     Trains,
+    described,
 )
 
 
@@ -116,14 +119,18 @@ def _selective(name: str, meaning: str, source: str, train: str, *, logit_scale:
     return MethodRow(name=name, group="selective", meaning=meaning, source=source, train=train, logit_scale=logit_scale)
 
 
-def _adapter(name: str, meaning: str, source: str) -> MethodRow:
-    return MethodRow(
-        name=name, group="adapter", meaning=meaning, source=source, train="nothing", part="adapter", logit_scale=False
-    )
-
-
-def _penalised(name: str, meaning: str, source: str) -> MethodRow:
-    return MethodRow(name=name, group="penalised", meaning=meaning, source=source, part="penalty")
+def _bearing(
+    place: Literal["adapter", "penalty", "projection"],
+    group: Literal["adapter", "penalised", "projected"],
+    table: Mapping[str, type[Frozen]],
+) -> dict[str, MethodRow]:
+    """The methods that bear the names of parts; the model's own weights rest beside an adapter."""
+    rest: dict[str, Any] = {"train": "nothing", "logit_scale": False} if place == "adapter" else {}
+    said = {name: described(name, kind) for name, kind in table.items()}
+    return {
+        name: MethodRow(name=one.title, group=group, meaning=one.meaning, source=one.source, part=place, **rest)
+        for name, one in said.items()
+    }
 
 
 METHODS: dict[str, MethodRow] = {
@@ -150,27 +157,9 @@ METHODS: dict[str, MethodRow] = {
     ),
     "freeze_attention": _selective("freeze attention", "all but attention", "2401.03129", "all_but_attention"),
     "freeze_mlp": _selective("freeze MLP", "all but the MLPs", "2401.03129", "all_but_mlp"),
-    "lora": _adapter("LoRA", "low-rank adaptation", "2106.09685"),
-    "dora": _adapter("DoRA", "LoRA of directions, and magnitudes", "2402.09353"),
-    "vera": _adapter("VeRA", "scales of random low-rank matrices", "2310.11454"),
-    "ia3": _adapter("(IA)3", "factors of keys, values, activations", "2205.05638"),
-    "rslora": _adapter("rsLoRA", "LoRA scaled by 1 / sqrt(rank)", "2312.03732"),
-    "pissa": _adapter("PiSSA", "LoRA from leading singular vectors", "2404.02948"),
-    "oft": _adapter("OFT", "block-diagonal rotations", "2306.07280"),
-    "loha": _adapter("LoHa", "low-rank Hadamard products", "2108.06098"),
-    "lokr": _adapter("LoKr", "Kronecker products", "2212.10650"),
-    "fourierft": _adapter("FourierFT", "sparse Fourier spectra", "2405.03003"),
-    "peft": _adapter("PEFT", "any adapter of peft by its type", "2409.15371"),
-    "galore": MethodRow(
-        name="GaLore",
-        group="projected",
-        meaning="every parameter, low-rank gradients",
-        source="2403.03507",
-        part="projection",
-    ),
-    "ewc": _penalised("EWC", "pull to the start by Fisher", "1612.00796"),
-    "si": _penalised("SI", "pull to the start by path integral", "1703.04200"),
-    "l2init": _penalised("L2 init", "pull to the pretrained weights", "2308.11958"),
+    **_bearing("adapter", "adapter", ADAPTERS),
+    **_bearing("projection", "projected", PROJECTIONS),
+    **_bearing("penalty", "penalised", PENALTIES),
 }
 """The named methods. A penalty or a projection can also be composed with any of them."""
 

@@ -1,17 +1,34 @@
 """The parts of a method, each with its settings: what trains, an adapter, a penalty, a projection, and the optimiser.
 
-No part knows what the model is: parts speak of towers, layers and targets that a workload declares. The
-tables of parts are read from the names that the parts say they have.
+No part knows what the model is: parts speak of towers, layers and targets that a workload declares. An adapter, a
+penalty or a projection says itself how it is called and what it does; the tables of parts, and the methods that bear
+the name of a part, are read from that.
 """
 
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from trainables.frozen import Frozen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """The description of a method that bears the name of a part.
+
+    Attributes:
+        title: as reports show it.
+        meaning: what it does, in a few words.
+        source: arXiv id of the paper that it comes from.
+    """
+
+    title: str
+    meaning: str
+    source: str
 
 
 def _by_name(union: object) -> dict[str, Any]:
@@ -33,12 +50,20 @@ class Selection(Frozen):
     train: Literal[
         "everything",
         "nothing",
-        "norms",
+        "attention",
         "biases",
+        "embeddings",
+        "heads",
+        "mlp",
+        "norms",
+        "all_but_attention",
+        "all_but_biases",
+        "all_but_embeddings",
+        "all_but_heads",
+        "all_but_mlp",
+        "all_but_norms",
         "all_but_image_tower",
         "all_but_text_tower",
-        "all_but_attention",
-        "all_but_mlp",
     ] = "everything"
 
 
@@ -103,16 +128,54 @@ class Scope(Frozen):
 Rank = Annotated[int, Field(ge=1, description="rank of an adapter, or of GaLore's projected gradients")]
 
 
-class LowRank(Scope):
-    """W + alpha / rank * B A and its kin, by peft.
+@dataclass(frozen=True, kw_only=True)
+class LowRankRow(Described):
+    """A low-rank adapter of peft.
 
-    lora (arXiv 2106.09685); dora (2402.09353); rslora, whose scale is alpha / sqrt(rank) (2312.03732); pissa, which
-    starts from the leading singular vectors (2404.02948); loha and lokr, Hadamard and Kronecker products (2108.06098,
-    2212.10650). All six targets are adapted and A starts as in peft; the reference of arXiv 2408.14471 reaches q, k, v
-    and mlp_out. `alpha` defaults to the rank: a scale of 1, as in arXiv 2408.14471, whose tables have rank 4.
+    Attributes:
+        peft_type: type of the adapter.
+        arguments: of peft's own config, beside the layers, the rank and alpha.
     """
 
-    name: Literal["lora", "dora", "rslora", "pissa", "loha", "lokr"]
+    peft_type: Literal["LORA", "LOHA", "LOKR"] = "LORA"
+    arguments: Mapping[str, str | bool] = field(default_factory=dict)
+
+
+LOW_RANK: dict[str, LowRankRow] = {
+    "lora": LowRankRow(title="LoRA", meaning="low-rank adaptation", source="2106.09685"),
+    "dora": LowRankRow(
+        title="DoRA",
+        meaning="LoRA of directions, and magnitudes",
+        source="2402.09353",
+        arguments={"use_dora": True},
+    ),
+    "rslora": LowRankRow(
+        title="rsLoRA", meaning="LoRA scaled by 1 / sqrt(rank)", source="2312.03732", arguments={"use_rslora": True}
+    ),
+    "pissa": LowRankRow(
+        title="PiSSA",
+        meaning="LoRA from leading singular vectors",
+        source="2404.02948",
+        arguments={"init_lora_weights": "pissa"},
+    ),
+    "loha": LowRankRow(title="LoHa", meaning="low-rank Hadamard products", source="2108.06098", peft_type="LOHA"),
+    "lokr": LowRankRow(title="LoKr", meaning="Kronecker products", source="2212.10650", peft_type="LOKR"),
+}
+
+if TYPE_CHECKING:
+    LowRankName = str  # mypy knows no literals that are made of a table, and pydantic tells adapters apart by literals
+else:
+    LowRankName = Literal[tuple(LOW_RANK)]
+
+
+class LowRank(Scope):
+    """W + alpha / rank * B A and its kin, by peft; the name is a row of `LOW_RANK`.
+
+    All six targets are adapted and A starts as in peft; the reference of arXiv 2408.14471 reaches q, k, v and mlp_out.
+    `alpha` defaults to the rank: a scale of 1, as in arXiv 2408.14471, whose tables have rank 4.
+    """
+
+    name: LowRankName
     rank: Rank = 4
     alpha: float | None = Field(default=None, gt=0, description="scale of an adapter times its rank; default: the rank")
 
@@ -132,6 +195,10 @@ class Vera(Scope):
     d starts at 0.1 and b at 0, as in the paper. The reference of arXiv 2408.14471 has them the other way round.
     """
 
+    described: ClassVar[Described] = Described(
+        title="VeRA", meaning="scales of random low-rank matrices", source="2310.11454"
+    )
+
     name: Literal["vera"]
     rank: Rank = 4
 
@@ -142,12 +209,18 @@ class Ia3(Scope):
     The optimiser's weight decay pulls factors to 0, as it does all that trains, and so is felt: set it for them.
     """
 
+    described: ClassVar[Described] = Described(
+        title="(IA)3", meaning="factors of keys, values, activations", source="2205.05638"
+    )
+
     name: Literal["ia3"]
     targets: str = Field(default="k+v+mlp_out", description=Scope.model_fields["targets"].description)
 
 
 class Oft(Scope):
     """W times a block-diagonal rotation, by five terms of Cayley's series as in peft (arXiv 2306.07280)."""
+
+    described: ClassVar[Described] = Described(title="OFT", meaning="block-diagonal rotations", source="2306.07280")
 
     name: Literal["oft"]
     block_size: int = Field(
@@ -161,6 +234,8 @@ class FourierFt(Scope):
     Its paper starts from a random spectrum and uses 1000 frequencies at width 768; at 0 the model is unchanged.
     """
 
+    described: ClassVar[Described] = Described(title="FourierFT", meaning="sparse Fourier spectra", source="2405.03003")
+
     name: Literal["fourierft"]
     frequencies: int = Field(default=200, ge=1, description="learnt Fourier coefficients of a layer")
     scaling: float = Field(default=150.0, gt=0, description="factor of FourierFT's update")
@@ -168,6 +243,10 @@ class FourierFt(Scope):
 
 class Peft(Scope):
     """Any adapter of peft by its type, with its own arguments, for what has no row here (MiSS is arXiv 2409.15371)."""
+
+    described: ClassVar[Described] = Described(
+        title="PEFT", meaning="any adapter of peft by its type", source="2409.15371"
+    )
 
     name: Literal["peft"]
     peft_type: str = Field(default="MISS", description="type of a peft adapter, such as MISS, HRA or RANDLORA")
@@ -198,15 +277,39 @@ class Peft(Scope):
 Adapter = Annotated[LowRank | Vera | Ia3 | Oft | FourierFt | Peft, Field(discriminator="name")]
 ADAPTERS: dict[str, type[Scope]] = _by_name(Adapter)
 
-# -- penalties: coefficient * sum of importance * (theta - anchor)^2 ---------------------------------------------------
 
-# `copies` is how many numbers a penalty holds for each parameter that trains, for the memory of a step; `keeps` says
-# whether a stored update also carries what the penalty remembers of it.
+def described(name: str, kind: type[Any]) -> Described:
+    """The description of a method that bears the name of this kind of part."""
+    row: Described = LOW_RANK[name] if kind is LowRank else kind.described
+    return row
+
+
+# -- penalties: coefficient * sum of importance * (theta - anchor)^2 ---------------------------------------------------
 
 Strength = Annotated[float, Field(ge=0, description="factor of the penalty")]
 
 
-class Ewc(Frozen):
+class AnyPenalty(Frozen):
+    """The settings of a penalty, and what all penalties say of themselves to plans, costs and the training loop.
+
+    Attributes:
+        copies: how many numbers the penalty holds for each parameter that trains, for the memory of a step.
+        keeps: whether a stored update also carries what the penalty remembers of it.
+        needs_base: whether it pulls to the pretrained weights, and so from the first task on, wherever a task starts.
+        described: the penalty as a method of its own.
+    """
+
+    copies: ClassVar[int]
+    keeps: ClassVar[bool]
+    needs_base: ClassVar[bool] = False
+    described: ClassVar[Described]
+
+    def extra_batches(self, *, batch_size: int, steps: int) -> int:  # noqa: ARG002 (of a penalty that needs some)
+        """The number of batches on which gradients are taken for the penalty alone, after the steps of a task."""
+        return 0
+
+
+class Ewc(AnyPenalty):
     """Online EWC (arXiv 1612.00796, eq. 3; 1805.06370): strength / 2 * sum of F * (theta - theta_start)^2.
 
     Where weights merge, F is that of the update before its merge, and theta_start is the merged start of the task.
@@ -219,18 +322,19 @@ class Ewc(Frozen):
 
     copies: ClassVar[int] = 3  # its anchor, Fisher matrix and squares
     keeps: ClassVar[bool] = True
+    described: ClassVar[Described] = Described(title="EWC", meaning="pull to the start by Fisher", source="1612.00796")
 
     name: Literal["ewc"]
     strength: Strength = 1e4
     gamma: float = Field(default=1.0, ge=0, le=1, description="how much of the earlier Fisher matrix EWC keeps")
     fisher_samples: int = Field(default=50_000, ge=1, description="samples of the Fisher matrix, after each task")
 
-    def fisher_batches(self, *, batch_size: int, steps: int) -> int:
+    def extra_batches(self, *, batch_size: int, steps: int) -> int:
         """The number of batches that the Fisher matrix of a task is taken from."""
         return min(-(-self.fisher_samples // batch_size), steps)
 
 
-class Si(Frozen):
+class Si(AnyPenalty):
     """Synaptic intelligence (arXiv 1703.04200, eqs. 3-5): strength * sum of Omega * (theta - theta_start)^2.
 
     omega = - sum over steps of gradient * move, with the gradient of the loss alone and the move that the optimiser
@@ -241,13 +345,16 @@ class Si(Frozen):
 
     copies: ClassVar[int] = 5  # its anchor, importance and path integral, and gradient and weights before a step
     keeps: ClassVar[bool] = True
+    described: ClassVar[Described] = Described(
+        title="SI", meaning="pull to the start by path integral", source="1703.04200"
+    )
 
     name: Literal["si"]
     strength: Strength = 0.1
     xi: float = Field(default=1e-7, gt=0, description="damping of SI, in squared moves of a weight")
 
 
-class L2Init(Frozen):
+class L2Init(AnyPenalty):
     """A pull to the pretrained weights (arXiv 2308.11958, eq. 1): strength * sum of (theta - theta_0)^2.
 
     The default is ours; the paper, which trains for longer, takes strengths between 1e-5 and 1e-2.
@@ -255,13 +362,17 @@ class L2Init(Frozen):
 
     copies: ClassVar[int] = 1  # the pretrained weights
     keeps: ClassVar[bool] = False
+    needs_base: ClassVar[bool] = True
+    described: ClassVar[Described] = Described(
+        title="L2 init", meaning="pull to the pretrained weights", source="2308.11958"
+    )
 
     name: Literal["l2init"]
     strength: Strength = 0.1
 
 
 Penalty = Annotated[Ewc | Si | L2Init, Field(discriminator="name")]
-PENALTIES: dict[str, type[Ewc | Si | L2Init]] = _by_name(Penalty)
+PENALTIES: dict[str, type[AnyPenalty]] = _by_name(Penalty)
 
 # -- projection of the gradient ----------------------------------------------------------------------------------------
 
@@ -272,6 +383,10 @@ class Galore(Frozen):
     Defaults are those of the reference of arXiv 2408.14471. A weight whose smaller side is at most the rank has
     nothing to project and trains by plain AdamW, as all others do. The projector is made anew at each task.
     """
+
+    described: ClassVar[Described] = Described(
+        title="GaLore", meaning="every parameter, low-rank gradients", source="2403.03507"
+    )
 
     name: Literal["galore"]
     rank: Rank = 8

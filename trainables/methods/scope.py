@@ -3,13 +3,13 @@
 Pure functions of names, towers, layers and targets, so that a plan can refuse what a model does not have.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from trainables.frozen import ConfigError
 from trainables.methods import adapter_limits
 from trainables.methods.method import Method
 from trainables.methods.parts import Galore, LayerSelection, Scope, Selection
-from trainables.workloads.anatomy import Anatomy, Parameter, Projection
+from trainables.workloads.anatomy import Anatomy, Parameter, Part, Projection
 
 
 def trained(method: Method, anatomy: Anatomy) -> frozenset[str]:
@@ -89,20 +89,29 @@ def _selects(trains: Selection | LayerSelection, parameter: Parameter, anatomy: 
             return parameter.layer is None or parameter.layer >= n
         case LayerSelection(n=n):
             return parameter.layer is None or parameter.layer < anatomy.depth(str(parameter.tower)) - n
-        case Selection(train="norms"):
-            return parameter.part == "norm"
-        case Selection(train="biases"):
-            return parameter.bias
-        case Selection(train="all_but_image_tower"):
-            return parameter.tower != "image"
-        case Selection(train="all_but_text_tower"):
-            return parameter.tower != "text"
-        case Selection(train="all_but_attention"):
-            return parameter.part != "attention"
-        case Selection(train="all_but_mlp"):
-            return parameter.part != "mlp"
-        case _:
+        case Selection(train="everything" | "nothing"):
             return trains.train == "everything"
+        case Selection(train=train):
+            kind = train.removeprefix("all_but_")
+            return _belongs(parameter, kind) == (kind == train)
+
+
+_PARTS: Mapping[str, Part] = {
+    "attention": "attention",
+    "embeddings": "embedding",
+    "heads": "head",
+    "mlp": "mlp",
+    "norms": "norm",
+}
+
+
+def _belongs(parameter: Parameter, kind: str) -> bool:
+    """Whether a parameter is one of the biases, of a tower, or of a part of the anatomy."""
+    if kind == "biases":
+        return parameter.bias
+    if kind.endswith("_tower"):
+        return parameter.tower == kind.removesuffix("_tower")
+    return parameter.part == _PARTS[kind]
 
 
 def _check_scope(scope: Scope, anatomy: Anatomy) -> None:

@@ -63,4 +63,4 @@ def test_alpha_follows_the_rank_unless_it_is_given() -> None:
 )
 def test_batches_of_the_fisher_matrix(samples: int, batch_size: int, steps: int, batches: int) -> None:
     """98 of 512 are the reference's; a task of 14 steps looks at no more than it trained on."""
-    assert Ewc(name="ewc", fisher_samples=samples).fisher_batches(batch_size=batch_size, steps=steps) == batches
+    assert Ewc(name="ewc", fisher_samples=samples).extra_batches(batch_size=batch_size, steps=steps) == batches
