@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from study.tracking.trackers import TRACKERS
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("analysis", "search_spaces", "study", "trainables")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -78,12 +80,12 @@ def test_no_import_circles() -> None:
     assert not circles, "\n".join(circles)
 
 
-TRACKERS = ("tracker", "trackers", "tensorboard", "mlflow", "wandb")
-"""What a definition knows of tracking: the table of trackers, and what its rows open; of search, the samplers."""
+TRACKING = ("tracker", "trackers", *TRACKERS)
+"""What a definition knows of tracking: the table of trackers, and what its rows open, a file of the same name each."""
 
 FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
     "study": (
-        ("processes", "progress_line", "search.sampler", *(f"tracking.{one}" for one in TRACKERS)),
+        ("processes", "progress_line", "search.sampler", *(f"tracking.{one}" for one in TRACKING)),
         ("definition", "data"),
         ("planning",),
         ("results",),

@@ -212,7 +212,7 @@ class TrialConfig(Frozen):
                 "fisher needs Fisher matrices of weights, and an adapter has those of its factors; use "
                 "a method without an adapter",
             )
-        if not penalty.needs_base and timeline.start == "base" and not merges_fishers:
+        if penalty.keeps and timeline.start == "base" and not merges_fishers:
             raise FieldError(
                 "recipe.method.penalty",
                 f"{penalty.name} would do nothing: with the timeline {timeline.name} every task "

@@ -294,8 +294,8 @@ class AnyPenalty(Frozen):
 
     Attributes:
         copies: how many numbers the penalty holds for each parameter that trains, for the memory of a step.
-        keeps: whether a stored update also carries what the penalty remembers of it.
-        needs_base: whether it pulls to the pretrained weights, and so from the first task on, wherever a task starts.
+        keeps: whether a stored update also carries what the penalty remembers of it, without which it pulls nowhere.
+        needs_base: whether it pulls to the pretrained weights.
         described: the penalty as a method of its own.
     """
 

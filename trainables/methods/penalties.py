@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from trainables.methods.parts import Ewc, L2Init, Si
+from trainables.methods.parts import Ewc, L2Init, Penalty, Si
 
 
 class Memory(Protocol):
@@ -79,7 +79,7 @@ class Penalised(NamedTuple):
 
 
 def build(
-    penalty: Ewc | Si | L2Init | None,
+    penalty: Penalty | None,
     parameters: Mapping[str, nn.Parameter],
     *,
     carry: Mapping[str, Tensor],

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from analysis.findings.claims import evaluate_findings
+from analysis.findings.claims import CLAIMS, evaluate_findings
 from analysis.findings.findings import Finding, multiplicity_note
 from analysis.frontier import Frontier, build_frontier
 from analysis.tables.loading import make_tables
@@ -108,7 +108,7 @@ def test_what_a_reader_should_expect() -> None:
     found = findings_of(study_of())
     note = multiplicity_note(list(found.values()))
     tested = sum(finding.verdict != "not tested" for finding in found.values())
-    assert note.startswith(f"{tested} of 25 claims are tested here, each at 95 %")
+    assert note.startswith(f"{tested} of {len(CLAIMS)} claims are tested here, each at 95 %")
     assert f"about {(1 - 0.95) * tested:.1f} would still be decided by chance" in note
     two = multiplicity_note([replace(found[10], stands=stands) for stands in (True, False)])
     assert two.endswith("2 are. After Holm's correction over all 2, no. 10 stands.")

@@ -205,4 +205,5 @@ def test_tables_of_older_versions_are_read_as_they_always_were(plan: Plan, tmp_p
     assert [config.label for config in configs_of(then.trials, then.roles)] == [
         config.label for config in configs_of(now.trials, now.roles)
     ]
-    assert {name: STANDARD_METHODS[name] for name in METHODS} == now.roles.methods
+    known = METHODS.keys() & STANDARD_METHODS.keys()  # a method that came later says its name in the tables alone
+    assert {name: STANDARD_METHODS[name] for name in known} == {name: now.roles.methods[name] for name in known}
