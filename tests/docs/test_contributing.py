@@ -7,7 +7,7 @@ file, or into a new file.
 import importlib
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
 from types import ModuleType
@@ -103,9 +103,10 @@ def pasted(heading: str, patch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def patch_rows(table: dict[Any, Any], code: str, names: dict[str, Any], patch: pytest.MonkeyPatch) -> None:
-    """Put rows into a table: `name: row`, or values with a number."""
-    is_named = code.startswith('"')
-    rows: Mapping[Any, Any] = eval(f"{{{code}}}", names) if is_named else {row.number: row for row in eval(code, names)}
+    """Put rows into a table: `name: row,` as they stand there, or a value that says its number."""
+    rows: dict[Any, Any] = (
+        eval(f"{{{code}}}", names) if code.startswith('"') else {(row := eval(code, names)).number: row}
+    )
     for name, row in rows.items():
         assert name not in table, f"{name} is there already; take another example"
         patch.setitem(table, name, row)

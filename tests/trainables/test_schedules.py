@@ -143,7 +143,7 @@ def test_later_tasks_have_lower_peaks_and_the_first_is_the_plain_schedule(name: 
     tops = [max(factors) for factors in got]
     assert tops == sorted(tops, reverse=True)
     assert tops[1] < 0.6
-    assert got[0] == course(Schedule(name="cosine" if "cosine" in name else "rsqrt"), [50])[0]
+    assert got[0] == course(Schedule(name=SCHEDULES[name].within), [50])[0]
 
 
 def test_peaks_may_be_given() -> None:
@@ -178,6 +178,6 @@ def test_scaled_rates_say_what_was_done(rule: str, expected: float) -> None:
 @pytest.mark.parametrize("name", META)
 def test_a_meta_schedule_is_in_its_first_task_the_schedule_that_its_row_says(name: str) -> None:
     first = Schedule(name=name).of_task(1)
-    assert first.name == SCHEDULES[name].within == ("cosine" if "cosine" in name else "rsqrt")
+    assert first.name == SCHEDULES[name].within
     assert not first.looks_back
     assert Schedule(name=name).of_task(2).name == name
