@@ -1,6 +1,7 @@
 """The builder: from nodes to numbers, which are read from the store, or computed and put there.
 
-There is no other way to get weights or scores, so resuming, sharing and healing a damaged store are one thing.
+There is no other way to get weights or scores, so resuming, sharing and healing a damaged store are one thing. What
+another version of the numerics names is read alone: what is computed here would be other numbers under its names.
 """
 
 import json
@@ -17,10 +18,22 @@ from trainables import costs, tensors
 from trainables.config import Recipe, Subset
 from trainables.counting import cost_per_step
 from trainables.dependencies import is_whole
+from trainables.frozen import ConfigError
 from trainables.merging.merge import MergeInputs, at_least_fp32, lerp_, merge
 from trainables.methods import scope
 from trainables.metrics import Cost, Score, decode, encode
-from trainables.nodes import Base, Merge, MidTask, Update, Weights, cost_key, first_of, last_update, scores_key
+from trainables.nodes import (
+    NUMERICS_VERSION,
+    Base,
+    Merge,
+    MidTask,
+    Update,
+    Weights,
+    cost_key,
+    first_of,
+    last_update,
+    scores_key,
+)
 from trainables.runtime import Runtime
 from trainables.store import leases
 from trainables.store.store import Store
@@ -108,15 +121,25 @@ class Builder:
         return scores_key(node, self.workload.identity.suite_of(subset))
 
     def _score(self, node: Weights | MidTask, subset: Subset | None, state: State) -> tuple[Score, ...]:
+        _require_own(node.numerics, "scores")
         self._evaluator.load_state_dict(state)
         scores = self.workload.evaluate(self._evaluator, subset)
         self.store.put("scores", self._scores_key(node, subset), encode(scores))
         return scores
 
-    def cost(self, recipe: Recipe) -> Cost:
-        """FLOPs and MAFs of one optimiser step: from the store, or counted and stored."""
-        key = cost_key(recipe, self.workload.identity.base)
-        return costs.stored(self.store, key, lambda: cost_per_step(recipe, self.workload))
+    def cost(self, recipe: Recipe, numerics: int = NUMERICS_VERSION) -> Cost:
+        """FLOPs and MAFs of one optimiser step: from the store, or counted and stored.
+
+        Args:
+            recipe: of the update.
+            numerics: the version that names the update.
+        """
+
+        def count() -> Cost:
+            _require_own(numerics, "costs")
+            return cost_per_step(recipe, self.workload)
+
+        return costs.stored(self.store, cost_key(recipe, self.workload.identity.base, numerics), count)
 
     def _merge(self, node: Merge) -> State:
         """Merged weights. A chain of interpolations starts from its last link in memory, with a lerp a link."""
@@ -183,6 +206,7 @@ class Builder:
 
     def _train_or_wait(self, node: Update, inside: Sequence[MidTask] = (), subset: Subset | None = None) -> Built:
         """Train an update, or wait for the process that trains it now and read what that process left."""
+        _require_own(node.numerics, "updates")
         start = self._start(node)  # before the lease, since it may have to be trained, too
 
         def is_done() -> bool:
@@ -235,6 +259,15 @@ class Builder:
             return state
         start = self.weights(node.start)
         return {name: tensor for name, tensor in state.items() if not torch.equal(tensor, start[name])}
+
+
+def _require_own(numerics: int, what: str) -> None:
+    """Raises: ConfigError: something has to be computed under another version."""
+    if numerics != NUMERICS_VERSION:
+        raise ConfigError(
+            f"{what} of version {numerics} of the numerics are not in the store, and this release, of version "
+            f"{NUMERICS_VERSION}, would come to other ones; use the release of retune that made the others"
+        )
 
 
 def _is_lerp(node: Merge) -> bool:

@@ -233,7 +233,7 @@ class TrialConfig(Frozen):
     @property
     def config_id(self) -> str:
         """Name of the config without its block: equal for all repetitions."""
-        return digest({name: value for name, value in self if name not in ("seed", "order")})[:12]
+        return digest({name: value for name, value in self.named_by().items() if name not in ("seed", "order")})[:12]
 
     @property
     def block(self) -> str:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from json.encoder import encode_basestring_ascii as quoted
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic.json_schema import JsonSchemaValue
@@ -37,8 +37,14 @@ class FieldError(ValueError):
 
 
 class Frozen(BaseModel):
-    """Base of all configs: immutable, no unknown keys, no coercion of strings to numbers, no NaN."""
+    """Base of all configs: immutable, no unknown keys, no coercion of strings to numbers, no NaN.
 
+    Attributes:
+        later: fields that a config has got since its values were first given names. At its default such a field is left
+            out of the text, so what was named without it keeps its name. Its default has to be what was done before.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset()
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
     __slots__ = ("_text",)  # beside the fields: a copy with other values does not inherit it, nor is it sent anywhere
 
@@ -46,13 +52,23 @@ class Frozen(BaseModel):
         """The config as JSON values, with every default spelled out."""
         return self.model_dump(mode="json")
 
+    def named_by(self) -> dict[str, Any]:
+        """The fields that enter names, with their values."""
+        fields = type(self).model_fields
+        values = {name: getattr(self, name) for name in fields}
+        return {
+            name: value
+            for name, value in values.items()
+            if name not in self.later or value != fields[name].get_default(call_default_factory=True)
+        }
+
     @property
     def text(self) -> str:
         """The canonical form as text, found once: a study's trials share parts, and each part enters many keys."""
         try:
             found: str = self._text  # type: ignore[attr-defined]
         except AttributeError:
-            found = _text({name: getattr(self, name) for name in type(self).model_fields})
+            found = _text(self.named_by())
             object.__setattr__(self, "_text", found)
         return found
 

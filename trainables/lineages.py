@@ -12,7 +12,7 @@ from trainables.config import Recipe, TrialConfig
 from trainables.frozen import ConfigError
 from trainables.history import History
 from trainables.methods import scope
-from trainables.nodes import Base, MidTask, Update, Weights
+from trainables.nodes import NUMERICS_VERSION, Base, MidTask, Update, Weights
 from trainables.streams.orderings import ordered
 from trainables.streams.tasks import Task, cut
 from trainables.workloads.identity import Identity
@@ -36,10 +36,16 @@ class Step:
 
 
 class Lineages:
-    """The lineages of trials on one workload; a part that a second trial asks for again is the same object."""
+    """The lineages of trials on one workload; a part that a second trial asks for again is the same object.
 
-    def __init__(self, identity: Identity) -> None:
-        self._identity, self._base = identity, Base(model=identity.base)
+    Args:
+        identity: of the workload.
+        numerics: the version that names what the trials build.
+    """
+
+    def __init__(self, identity: Identity, numerics: int = NUMERICS_VERSION) -> None:
+        self.base = Base(model=identity.base, numerics=numerics)
+        self._identity = identity
         self._tasks: dict[tuple[str, int], tuple[Task, ...]] = {}
         self._recipes: dict[tuple[str, str], tuple[Recipe, ...]] = {}
         self._allowed: set[tuple[str, str]] = set()
@@ -55,11 +61,11 @@ class Lineages:
             ConfigError: the stream cannot be ordered or cut so, or the model cannot have the method.
         """
         self._require_allowed(config)
-        history = History(timeline=config.timeline, base=self._base)
-        yield Step(task=0, update=None, served=self._base)
+        history = History(timeline=config.timeline, base=self.base)
+        yield Step(task=0, update=None, served=self.base)
         for task, recipe in zip(self._tasks_of(config), self._recipes_of(config), strict=True):
             if config.recipe.method.trains_nothing:
-                yield Step(task=task.index, update=None, served=self._base)
+                yield Step(task=task.index, update=None, served=self.base)
                 continue
             update = self._update(config, task, recipe, start=history.start())
             history = history.after(update)

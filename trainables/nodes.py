@@ -4,6 +4,9 @@
 
 A key covers the inputs by their keys, everything in the recipe, the data and the version of the numerics. It covers no
 device, path, trial or clock, so a node that is in the store never has to be computed again, whoever asks for it.
+
+The version comes with the base, so every node has that of the weights that it goes back to, and `version_of` reads it
+off a key. Results of several versions lie in one store side by side.
 """
 
 from dataclasses import dataclass
@@ -17,17 +20,36 @@ from trainables.streams.tasks import Task
 NUMERICS_VERSION = 4
 """Raised by every change that moves numbers; with it, all keys change."""
 
+UNMARKED_VERSION = 4
+"""The version whose keys do not say it, nor do its studies' folders: until then nothing had to be told apart."""
+
+
+def version_of(key: str) -> int:
+    """The version that a key was made under; of all versions before keys said so, the last."""
+    _, _, version = key.partition(_MARK)
+    return int(version) if version.isdigit() else UNMARKED_VERSION
+
+
+_MARK = "."
+"""Between a key's digest and its version."""
+
+
+def _named(parts: dict[str, object], numerics: int) -> str:
+    mark = "" if numerics == UNMARKED_VERSION else f"{_MARK}{numerics}"
+    return f"{digest({**parts, 'numerics': numerics})}{mark}"
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Base:
-    """The pretrained weights, by the digest of their file."""
+    """The pretrained weights, by the digest of their file; `numerics` is the version that names what follows them."""
 
     model: str
+    numerics: int = NUMERICS_VERSION
 
     @cached_property
     def key(self) -> str:
         """The name of these weights in the store."""
-        return digest({"base": self.model, "numerics": NUMERICS_VERSION})
+        return _named({"base": self.model}, self.numerics)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,6 +76,11 @@ class Update:
     continues: bool = False
     earlier_steps: tuple[int, ...] = ()
 
+    @property
+    def numerics(self) -> int:
+        """The version that names the update."""
+        return self.start.numerics
+
     @cached_property
     def key(self) -> str:
         """The name of these weights in the store."""
@@ -65,9 +92,8 @@ class Update:
             "seed": self.seed,
             "continues": self.continues,
             "earlier_steps": self.earlier_steps,
-            "numerics": NUMERICS_VERSION,
         }
-        return digest(parts)
+        return _named(parts, self.numerics)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,6 +114,11 @@ class Merge:
     weights: tuple[float, ...] | None = None
     base: Base | None = None
 
+    @property
+    def numerics(self) -> int:
+        """The version that names the merge."""
+        return self.inputs[0].numerics
+
     @cached_property
     def key(self) -> str:
         """The name of these weights, under which their scores are stored; it also seeds rules that draw at random."""
@@ -96,9 +127,8 @@ class Merge:
             "inputs": [weights.key for weights in self.inputs],
             "weights": self.weights,
             "base": None if self.base is None else self.base.key,
-            "numerics": NUMERICS_VERSION,
         }
-        return digest(parts)
+        return _named(parts, self.numerics)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,6 +137,11 @@ class MidTask:
 
     update: Update
     step: int
+
+    @property
+    def numerics(self) -> int:
+        """The version that names the update."""
+        return self.update.numerics
 
     @cached_property
     def key(self) -> str:
@@ -134,10 +169,10 @@ def last_update(weights: Weights) -> Update | None:
 
 def scores_key(weights: Weights | MidTask, suite: str) -> str:
     """The name of the scores of some weights on an evaluation suite."""
-    return digest({"scores": weights.key, "suite": suite, "numerics": NUMERICS_VERSION})
+    return _named({"scores": weights.key, "suite": suite}, weights.numerics)
 
 
-def cost_key(recipe: Recipe, model: str) -> str:
+def cost_key(recipe: Recipe, model: str, numerics: int = NUMERICS_VERSION) -> str:
     """The name of the cost of one optimiser step of a recipe on a model, given the digest of its base."""
     parts = {
         "cost": recipe.method,
@@ -145,6 +180,5 @@ def cost_key(recipe: Recipe, model: str) -> str:
         "averages": recipe.averages,
         "precision": recipe.precision,
         "model": model,
-        "numerics": NUMERICS_VERSION,
     }
-    return digest(parts)
+    return _named(parts, numerics)

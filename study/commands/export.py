@@ -1,5 +1,6 @@
 """The command `retune export`: served weights as a checkpoint, or the whole study for Optuna's tools."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from study.results.labels import in_words, varying_axes
 from trainables.dependencies import needs_of
 from trainables.frozen import ConfigError
 from trainables.lineages import Lineages
+from trainables.nodes import scores_key
 from trainables.workloads import identify
 
 EXPORT_EXAMPLES = """Examples:
@@ -71,8 +73,14 @@ def export(
     store = home.store(warn)
     after = last if task is None else task
     identity = identify(definition.workload)
-    served = list(Lineages(identity).of(planned.trial.config))[after].served
-    if train := needs_of([served], store.keys("updates"), identity.anatomy).train:
+    numerics = home.numerics
+    served = list(Lineages(identity, numerics).of(planned.trial.config))[after].served
+    train = needs_of([served], store.keys("updates"), identity.anatomy).train
+    if home.is_of_another_version:
+        known = scores_key(served, identity.suite_of(definition.subset)) == planned.steps[after].scores
+        is_scored = scores_key(served, identity.suite) in store.keys("scores")
+        _require_there(home, planned, known=known, is_scored=is_scored, train=train)
+    elif train:
         warn(f"{len(train)} updates of this trial are not in the store and are trained now")
     runtime = definition.resources.here()
     exported = export_weights(
@@ -83,6 +91,7 @@ def export(
         runtime=runtime,
         out=out,
         layout="hf" if layout == "hf" else "open_clip",
+        numerics=numerics,
     )
     scores = exported.summary
     typer.echo(
@@ -91,6 +100,24 @@ def export(
     typer.echo(f"AKA {100 * scores.aka:.2f} %, AZS {100 * scores.azs:.2f} %")
     for one in exported.notes:
         note(f"note: {one}")
+
+
+def _require_there(
+    home: Folder, planned: PlannedTrial, *, known: bool, is_scored: bool, train: Collection[str]
+) -> None:
+    """Raises: ConfigError: this release cannot put together what another version served."""
+    if not known:
+        why = "this release makes its weights otherwise"
+    elif train:
+        why = f"{len(train)} updates of it are not in the store"
+    elif not is_scored:
+        why = "these weights were not scored on all test images"
+    else:
+        return
+    raise ConfigError(
+        f"{home.path}: trial {planned.trial.id} was made under version {home.numerics} of the numerics, and {why}; "
+        f"export it with {home.release_in_words}, or train it anew: retune run STUDY --anew"
+    )
 
 
 def _export_study(folder: Path, out: Path) -> None:

@@ -15,13 +15,15 @@ from study.commands.console import (
     require_images,
     warn,
 )
+from study.commands.versions import plan_in, warn_of_warm_starts
 from study.definition.files import load
 from study.definition.study import StudyDefinition
 from study.folder.folder import Folder
-from study.planning.plan import PlannedTrial, make_plan
+from study.planning.plan import PlannedTrial
 from study.planning.trials import scalings
 from study.running.cluster.nodes import slots, this_machine, unfit
 from study.search.check import check_search, probes, probing
+from trainables.nodes import NUMERICS_VERSION
 
 
 def plan(
@@ -42,7 +44,14 @@ def plan(
     definition, source = load(study)
     check_search(definition, source)
     path = folder_of(definition, folder)
-    full = make_plan(definition, source, Folder(path=path).decisions.read())
+    home = Folder(path=path)
+    full = plan_in(home, definition, source)
+    if home.is_of_another_version:
+        warn(
+            f"{path}: made under version {home.numerics} of the numerics, and read as that by retune status {path}; "
+            f"this is what it takes to train it anew under version {NUMERICS_VERSION}, with retune run --anew"
+        )
+    warn_of_warm_starts(definition)
     runtime = definition.resources.here()
     if stream:
         full = full if definition.search is None else probing(definition, source)

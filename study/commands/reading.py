@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from study.commands.console import warn
+from study.commands.versions import warn_of_comparison
 from study.folder.folder import Folder
 from study.results.tables import done_in, make_tables, write
 from study.status.observer import failures
@@ -52,6 +53,7 @@ def chosen_tables(
         raise ConfigError("--at and --budget: both cut trials short; give one of them")
     if compare is not None:
         derive(compare)
+        warn_of_comparison(folder, compare)
     said = None if axes is None else load_axes(axes, *(one for one in (folder, compare) if one is not None))
     tables, name = load_tables(folder, said), "report"
     if compare is not None:

@@ -6,8 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from search_spaces.space import axis_values
-from study.commands.console import FolderArgument
+from study.commands.console import FolderArgument, warn
 from study.commands.reading import PlainJsonOption, as_wrong_input, derive
 from study.definition.files import dump
 from study.folder.folder import Folder
@@ -41,15 +40,21 @@ def recommend(
     with as_wrong_input():
         tables = load_tables(folder)
         frontier = build_frontier(tables)
+    home = Folder(path=folder)
+    if home.is_of_another_version:
+        warn(
+            f"{folder}: made under version {home.numerics} of the numerics; run what is advised in a new folder, or "
+            "everything in this one is trained anew, and only with --anew"
+        )
     found = advise(frontier)
     if as_json:
         text = json.dumps(recommendation_record(found), indent=1, allow_nan=False) + "\n"
     else:
         text = "".join(f"# {line}\n" for line in advice_lines(found))
         if any(item.axes is not None for item in found.items):
-            definition = yaml.safe_load(dump(Folder(path=folder).definition()))
+            definition = yaml.safe_load(dump(home.definition()))
             if definition["search"] is not None:
-                definition, only = as_grid(definition, Folder(path=folder).plan()), True
+                definition, only = as_grid(definition, home.plan()), True
             tested = [result.config for result in frontier.results]
             if only or not any(item.kind == "new" for item in found.items):
                 study = recommended_study(definition, found.items, tested=tested, roles=tables.roles)
@@ -69,9 +74,8 @@ def as_grid(definition: dict[str, Any], plan: Plan) -> dict[str, Any]:
     What the joint anchor took from the spaces is written into its own values.
     """
     spaces, joint = definition["search"]["spaces"], definition["joint"]
-    anchor = next((one.trial.config for one in plan.trials if one.trial.method == JOINT), None)
-    if joint is not None and anchor is not None:
-        own = axis_values(anchor)
+    own = next((one.trial.row for one in plan.trials if one.trial.method == JOINT), None)
+    if joint is not None and own is not None:
         searched = {name for space in spaces for name in space} & {"lr", "weight_decay", "clip_norm", "batch_size"}
         joint = {**{name: own[name] for name in sorted(searched)}, **joint}
     return {**definition, "grid": spaces, "search": None, "joint": joint}

@@ -21,11 +21,13 @@ from study.commands.console import (
     require_images,
     warn,
 )
+from study.commands.versions import plan_in, require_same_version, warn_of_warm_starts
 from study.definition.files import load
 from study.definition.study import StudyDefinition
 from study.folder.folder import Folder, claim
+from study.folder.retention import register
 from study.folder.store_limit import kept_within
-from study.planning.plan import Known, Plan, PlannedTrial, make_plan, stored_keys
+from study.planning.plan import Known, Plan, PlannedTrial, stored_keys
 from study.processes import end_children, gentle_end
 from study.results.labels import in_words, varying_axes
 from study.results.tables import Tables, make_tables, write
@@ -36,6 +38,7 @@ from study.search.start import source_of
 from study.tracking.companion import tracked
 from study.tracking.trackers import require_libraries
 from trainables.frozen import ConfigError
+from trainables.nodes import NUMERICS_VERSION
 from trainables.store import leases
 from trainables.store.opening import open_store
 
@@ -54,6 +57,13 @@ def run(
     inline: Annotated[
         bool, typer.Option("--inline", help="Run in this process, one trial at a time, without Ray.")
     ] = False,
+    anew: Annotated[
+        bool,
+        typer.Option(
+            "--anew",
+            help="Train anew what another version of the numerics made in this folder; that is kept beside it.",
+        ),
+    ] = False,
 ) -> None:
     """Run a study, or go on with it: what its store holds is kept, what is missing is computed.
 
@@ -70,11 +80,18 @@ def run(
     require_libraries(definition.tracking, source)
     check_search(definition, source)
     path = folder_of(definition, folder)
-    full = make_plan(definition, source, Folder(path=path).decisions.read())
+    full = plan_in(Folder(path=path), definition, source)
     if definition.store is not None:
         open_store(definition.store, warn).check(writable=True)
-    require_images(definition, full, known_in(definition, path))
-    with claim(path, definition, source) as (home, changed):
+    warn_of_warm_starts(definition)
+    have = known_in(definition, path)
+    if not anew:
+        require_same_version(Folder(path=path), full, have)
+    require_images(definition, full, have)
+    with claim(path, definition, source) as (home, changed, aside):
+        if aside is not None:
+            register(home.store(), aside, aside.definition())
+            typer.echo(_kept(aside), err=True)
         for line in changed:
             typer.echo(f"changed since the last run: {line}", err=True)
         for line in full.warnings:
@@ -94,9 +111,17 @@ def _run(
     """Run the trials that are missing, and say whether the study is done then; damaged scores take a second round."""
     store = home.store()
     store.sweep()
-    home.log("run_started", study=definition.name, trials=len(full.trials), executor=executor, versions=_versions())
+    home.log(
+        "run_started",
+        study=definition.name,
+        trials=len(full.trials),
+        executor=executor,
+        numerics=NUMERICS_VERSION,
+        versions=_versions(),
+    )
     tables = make_tables(full, store, {})  # reads every score, so that a damaged one is missing from here on
     failed: dict[str, str] = {}
+    home.record(full.trials)
     told = _tell_damage(home, 0)
     for _ in range(_ROUNDS):
         have = stored_keys(store)
@@ -111,7 +136,7 @@ def _run(
             file=home.decisions,
             failed=failed,
             on_stop=progress.stopped_early,
-            on_trial=partial(_name, names, varying_axes(full)),
+            on_trial=partial(_name, names, varying_axes(full), None if definition.search is None else home),
         )
         if source.is_done:
             break
@@ -120,6 +145,7 @@ def _run(
         run_trials(source, definition=definition, folder=home, progress=progress, executor=executor, address=address)
         failed |= progress.failed
         full = home.plan()
+        home.record(full.trials)
         tables = make_tables(full, store, failed)
         told = _tell_damage(home, told)
         if not source.is_done:
@@ -130,8 +156,20 @@ def _run(
     return tables, source.is_done
 
 
-def _name(names: dict[str, str], varying: Sequence[str], planned: PlannedTrial) -> None:
+def _name(names: dict[str, str], varying: Sequence[str], searched: Folder | None, planned: PlannedTrial) -> None:
+    """Name a trial that is to run in words, and tell the ledger of it if a search has asked for it."""
     names[planned.trial.id] = in_words(planned, varying)
+    if searched is not None:
+        searched.ledger.add(planned)
+
+
+def _kept(aside: Folder) -> str:
+    version = aside.numerics
+    return (
+        f"version {version} of this study is kept in {aside.path}, with its tables and reports: retune status "
+        f"{aside.path}; its updates stay in the store until retune gc {aside.path.parent} --version {version} --yes. "
+        f"What {aside.path.parent} says from now on is of version {NUMERICS_VERSION}"
+    )
 
 
 def _announce(full: Plan, have: Known, failed: Collection[str], home: Folder, definition: StudyDefinition) -> None:

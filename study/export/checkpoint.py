@@ -41,7 +41,15 @@ class Exported:
 
 
 def export_weights(
-    config: TrialConfig, task: int, *, study: str, store: Store, runtime: Runtime, out: Path, layout: Layout
+    config: TrialConfig,
+    task: int,
+    *,
+    study: str,
+    store: Store,
+    runtime: Runtime,
+    out: Path,
+    layout: Layout,
+    numerics: int = NUMERICS_VERSION,
 ) -> Exported:
     """Write the weights that `config` serves after `task` into `out`; what the store lacks of them is trained.
 
@@ -53,11 +61,13 @@ def export_weights(
         runtime: for what has to be trained or scored.
         out: folder to write.
         layout: see `Layout`.
+        numerics: the version that made the updates. Those of another one all have to be in the store.
     """
     runtime.apply()
     builder = Builder(open_workload(config.workload, runtime), store, runtime)
     identity = builder.workload.identity
-    steps = [step for step in Lineages(identity).of(config) if step.task <= task]
+    lineages = Lineages(identity, numerics)
+    steps = [step for step in lineages.of(config) if step.task <= task]
     served = steps[-1].served
     builder.workload.export(builder.weights(served), out)
     if layout == "hf" and isinstance(config.workload, Clip):
@@ -65,12 +75,12 @@ def export_weights(
     passes = sum(step.update.recipe.passes for step in steps if step.update is not None)
     exported = Exported(
         scores=builder.scores(served),
-        zero_shot=builder.scores(Base(model=identity.base)),
+        zero_shot=builder.scores(lineages.base),
         steps=sum(step.update.recipe.steps for step in steps if step.update is not None),
-        flops=passes * builder.cost(config.recipe).flops,
+        flops=passes * builder.cost(config.recipe, numerics).flops,
         notes=tuple(_notes(out, layout)),
     )
-    card = "".join(_card(config, steps[-1], exported, study=study, base=identity.base))
+    card = "".join(_card(config, steps[-1], exported, study=study, base=lineages.base))
     (out / "README.md").write_text(f"{_HEAD}{card}" if layout == "hf" else card)
     return exported
 
@@ -111,7 +121,7 @@ pipeline_tag: zero-shot-image-classification
 """
 
 
-def _card(config: TrialConfig, step: Step, exported: Exported, *, study: str, base: str) -> Iterator[str]:
+def _card(config: TrialConfig, step: Step, exported: Exported, *, study: str, base: Base) -> Iterator[str]:
     recipe, now, before = config.recipe, exported.summary, summarise(exported.zero_shot)
     yield f"# {_model_name(config)}, updated\n\n"
     yield (
@@ -140,8 +150,8 @@ def _card(config: TrialConfig, step: Step, exported: Exported, *, study: str, ba
             f"{_percent(score.value)} |\n"
         )
     yield f"\n## How it was made\n\n{exported.steps} optimiser steps, {exported.flops:.3g} FLOPs, seed {config.seed}, "
-    yield f"method {recipe.method.name}, timeline {config.timeline.name}; pretrained weights {base[:16]}; retune "
-    yield f"numerics {NUMERICS_VERSION}. The whole config:\n\n"
+    yield f"method {recipe.method.name}, timeline {config.timeline.name}; pretrained weights {base.model[:16]}; "
+    yield f"retune numerics {base.numerics}. The whole config:\n\n"
     yield f"```yaml\n{_yaml(_without_folders(config.canonical()))}```\n"
 
 

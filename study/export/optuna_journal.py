@@ -19,9 +19,9 @@ from search_spaces.space import AXES, CAN_BE_NONE, Scalar
 from study.definition.search import Constraints
 from study.folder.folder import Folder
 from study.planning.plan import PlannedTrial
+from study.planning.trials import Row
 from study.results.gain import Anchors, mean
 from study.results.reader import Results
-from study.results.tables import Row
 from study.status.observer import Observer
 from study.status.status import TrialStatus
 from trainables.files import whole

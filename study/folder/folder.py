@@ -1,24 +1,33 @@
-"""A study's folder: where its definition, store, tables, report and log are, and who may write to it."""
+"""A study's folder: where its definition, store, tables, report and log are, and who may write to it.
+
+It knows which version of the numerics its results are of. What another version made is read as it is, by its ledger
+(`study.folder.ledger`).
+"""
 
 import contextlib
 import fcntl
+import itertools
 import json
 import os
 import secrets
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from study.definition.files import differences, dump, read, recovery
 from study.definition.study import StudyDefinition
+from study.folder.ledger import Head, Ledger
 from study.planning.decisions import DecisionFile, Decisions
-from study.planning.plan import Plan, make_plan
+from study.planning.plan import Plan, PlannedTrial, make_plan, until
 from study.planning.searched import search_digest
 from trainables.files import leftovers, whole
 from trainables.frozen import ConfigError
+from trainables.nodes import NUMERICS_VERSION, UNMARKED_VERSION
 from trainables.store.opening import open_store
 from trainables.store.store import Store, StoreError
 
@@ -53,6 +62,37 @@ class Folder:
     def decisions(self) -> DecisionFile:
         """What a search and early stopping have decided."""
         return DecisionFile(self.path / _DECISIONS)
+
+    @property
+    def ledger(self) -> Ledger:
+        """Its trials and the names of their results."""
+        return Ledger(self.path / _LEDGER)
+
+    @property
+    def numerics(self) -> int:
+        """The version of the numerics that its results are of; the present one where it has none yet."""
+        head = self.ledger.head()
+        if head is not None:
+            return head.numerics
+        return UNMARKED_VERSION if any((self.path / one).exists() for one in _OF_RUNS) else NUMERICS_VERSION
+
+    @property
+    def is_of_another_version(self) -> bool:
+        """Whether its results are of another version of the numerics: they are read as they are, and not added to."""
+        return self.numerics != NUMERICS_VERSION
+
+    @property
+    def release(self) -> str | None:
+        """The release of retune that ran it last, if that is known."""
+        head = self.ledger.head()
+        if head is not None:
+            return head.release
+        return next((str(row["versions"]["retune"]) for row in self.last_run() if "versions" in row), None)
+
+    @property
+    def release_in_words(self) -> str:
+        """The release that goes on with its results, for messages."""
+        return "the release of retune that made it" if self.release is None else f"retune {self.release}"
 
     @property
     def name_in_stores(self) -> str | None:
@@ -103,10 +143,29 @@ class Folder:
     def plan(self) -> Plan:
         """The plan of this study as it is now: a search and early stopping change it while the study runs.
 
+        Of a study of another version it is what its ledger says, with the names that this version gave the results.
+
         Raises:
             ConfigError: this is not a study's folder, or its definition cannot be planned.
         """
-        return make_plan(self.definition(), str(self.definition_file), self.decisions.read())
+        definition, decisions, numerics = self.definition(), self.decisions.read(), self.numerics
+        head = self.ledger.head() if numerics != NUMERICS_VERSION else None
+        recorded = [] if head is None else self.ledger.trials()
+        if head is None or not recorded:
+            return make_plan(definition, str(self.definition_file), decisions, numerics)
+        ends = {} if definition.early_stopping is None else decisions.stopped
+        return Plan(
+            trials=tuple(until(planned, ends.get(planned.trial.id)) for planned in recorded),
+            is_open=head.asked is not None and head.asked not in decisions.ended,
+        )
+
+    def record(self, trials: Iterable[PlannedTrial]) -> None:
+        """Write the ledger anew: the trials of the study as this release plans it.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        self.ledger.write(_head(self.definition(), NUMERICS_VERSION, metadata.version("retune")), trials)
 
     def ended(self) -> list[str]:
         """Why the search of this study ended; nothing if it did not, or if there is none."""
@@ -138,17 +197,26 @@ class Folder:
         return rows[starts[-1] :] if starts else []
 
 
+class Claimed(NamedTuple):
+    """A folder that is held for a run, what changed of its definition, and where another version's study is now."""
+
+    folder: Folder
+    changed: list[str]
+    aside: Folder | None
+
+
 def store_of(definition: StudyDefinition, path: Path) -> str:
     """Where the store of a study is whose folder is `path`: there, unless its definition says where."""
     return definition.store or str(path / "store")
 
 
 @contextlib.contextmanager
-def claim(path: Path, definition: StudyDefinition, source: str) -> Iterator[tuple[Folder, list[str]]]:
+def claim(path: Path, definition: StudyDefinition, source: str) -> Iterator[Claimed]:
     """Hold a study's folder for this process and a definition; gives it with what changed since the last run.
 
     A definition may grow or shrink, and one that is gone is written anew. One of another study, or one that shares no
-    trial with what is there, is refused. The lock ends with the process, however that ends.
+    trial with what is there, is refused. What another version made is set aside (`_set_aside`). The lock ends with the
+    process, however that ends.
 
     Raises:
         ConfigError: the folder belongs to another study, is no study's folder, or another process holds it.
@@ -157,17 +225,21 @@ def claim(path: Path, definition: StudyDefinition, source: str) -> Iterator[tupl
     folder = Folder(path=path)
     if path.exists() and not path.is_dir():
         raise ConfigError(f"{path}: a file; give --dir a folder")
-    ours = {_LOCK, *(one.name for one in leftovers(folder.definition_file))}
+    drafts = (*leftovers(folder.definition_file), *leftovers(folder.ledger.path))
+    ours = {_LOCK, _LEDGER, *(one.name for one in drafts)}
     others = {one.name for one in path.iterdir()} - ours if path.is_dir() else set()
     if others and not others & {"store", folder.log_file.name} and not folder.definition_file.exists():
         raise ConfigError(f"{path}: not empty and not a study's folder; give --dir an empty or a new folder")
     with folder_lock(path):
         changed = _changes(folder, definition, source)
         try:
+            aside = _set_aside(folder, definition) if folder.is_of_another_version else None
+            if aside is not None or folder.ledger.head() is None:  # first, so that nobody takes it for an older folder
+                folder.ledger.write(_head(definition, NUMERICS_VERSION, metadata.version("retune")), ())
             _write_definition(folder, definition)
         except OSError as error:
             raise StoreError(f"{path}: cannot be written ({error.strerror}); nothing was started") from error
-        yield folder, changed
+        yield Claimed(folder, changed, aside)
 
 
 @contextlib.contextmanager
@@ -200,7 +272,10 @@ def is_held(folder: Folder) -> bool:
     return False
 
 
-_LOCK, _NAME, _DECISIONS = ".lock", ".name", "decisions.jsonl"
+_LOCK, _NAME, _DECISIONS, _LEDGER = ".lock", ".name", "decisions.jsonl", "ledger.jsonl"
+_OF_RUNS = ("log.jsonl", "store", "tables", _NAME)
+"""What a run leaves in a folder."""
+
 _PATIENCE_SECONDS = 1.0
 
 
@@ -241,6 +316,41 @@ def _changes(folder: Folder, definition: StudyDefinition, source: str) -> list[s
             + "\ngive another --dir, or the definition that made this folder"
         )
     return changed
+
+
+def _head(definition: StudyDefinition, numerics: int, release: str | None) -> Head:
+    asked = None if definition.search is None else search_digest(definition)
+    return Head(numerics=numerics, release=release, asked=asked)
+
+
+def _set_aside(folder: Folder, definition: StudyDefinition) -> Folder:
+    """Make what another version left in a folder a study's folder of its own, inside of it and over the same store.
+
+    The definition, the ledger, the log and the decisions are copied there, tables, reports and files of trackers moved.
+    A crash on the way loses nothing: until the copy is whole, the folder is what it was, but for what can be derived.
+    """
+    draft = Folder(path=folder.path / f".version-{folder.numerics}.tmp")
+    draft.path.mkdir(exist_ok=True)
+    if folder.definition_file.is_file():
+        definition = folder.definition()
+    else:  # one that is gone is written anew
+        _write_definition(folder, definition)
+    head = folder.ledger.head() or _head(definition, folder.numerics, folder.release)
+    draft.ledger.write(head, folder.plan().trials)
+    _write_definition(draft, definition.model_copy(update={"store": definition.store or "../store"}))
+    told = [path for path in (folder.log_file, folder.path / _DECISIONS) if path.is_file()]
+    for path in told:
+        shutil.copyfile(path, draft.path / path.name)
+    for path in folder.path.iterdir():
+        if path.name in ("tables", "tracking") or path.name.partition("-")[0] == "report":
+            path.rename(draft.path / path.name)
+    endings = itertools.chain([""], (f"-{i}" for i in itertools.count(2)))
+    places = (folder.path / f"version-{folder.numerics}{ending}" for ending in endings)
+    made = next(path for path in places if not path.exists())
+    draft.path.rename(made)
+    for path in told:
+        path.unlink()
+    return Folder(path=made)
 
 
 def _write_definition(folder: Folder, definition: StudyDefinition) -> None:

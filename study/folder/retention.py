@@ -2,6 +2,9 @@
 
 Scores, records and costs always stay, so a trial that is done stays done; an update that is freed and needed later is
 trained again, to the same bits. A study tells its store that it uses it, by a note under "studies/".
+
+All of this is of one version of the numerics, that of this release. What other versions made is never freed unless it
+is asked for by its version: this release cannot make it again, nor know what it is needed for.
 """
 
 import contextlib
@@ -16,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from study.definition.study import KEEPS, Keep, StudyDefinition
-from study.folder.folder import Folder
+from study.folder.folder import Folder, is_held
 from study.planning.plan import Known, Plan, PlannedTrial, make_plan
 from study.results.reader import Results
 from trainables.dependencies import needs_of
 from trainables.frozen import ConfigError, parse
 from trainables.lineages import Lineages
-from trainables.nodes import Weights
+from trainables.nodes import NUMERICS_VERSION, UNMARKED_VERSION, Weights, version_of
 from trainables.store.store import Store, canonical
 from trainables.workloads import identify
 
@@ -48,7 +51,7 @@ def must_stay(plan: Plan, definition: StudyDefinition, store: Store, have: Known
     opened = [planned for planned in plan.trials if not planned.is_done(have)]
     running = [weights for planned in opened for weights in _unscored(planned, have, lineages)]
     ahead = on_the_frontier(_ends(done, store))
-    best = [planned for planned in done if planned.trial.kind == "trial" and planned.trial.config.config_id in ahead]
+    best = [planned for planned in done if planned.trial.kind == "trial" and planned.trial.config_id in ahead]
 
     def needed(kept: Sequence[PlannedTrial]) -> frozenset[str]:
         finals = [_served_last(planned, lineages) for planned in kept]
@@ -57,7 +60,7 @@ def must_stay(plan: Plan, definition: StudyDefinition, store: Store, have: Known
     return {
         "needed": needed(best),
         "final": needed(done),
-        "all": frozenset(plan.unique_updates.keys() & have.updates),
+        "all": frozenset(plan.all_updates & have.updates),
     }
 
 
@@ -89,7 +92,7 @@ def _ends(done: Iterable[PlannedTrial], store: Store) -> Ends:
     for key, planned in own.items():
         end = results.summary(key)
         if end is not None:
-            found[planned.trial.config.config_id][planned.trial.config.block] = (end.aka, end.azs)
+            found[planned.trial.config_id][planned.trial.block] = (end.aka, end.azs)
     return found
 
 
@@ -144,14 +147,16 @@ class User:
         return self.host == platform.node() and self.folder.parent.is_dir() and not self.folder.is_dir()
 
     def plan(self, store: Store) -> Plan | None:
-        """The study's plan as it is now; None if the study has moved to another store.
+        """The study's plan as it is now; None if the study has moved to another store, or another version made it.
 
         Raises:
             ConfigError: its plan cannot be known here.
         """
         home = Folder(path=self.folder)
         if home.name_in_stores == self.name and home.definition_file.is_file():  # seen from here, whoever ran it
-            return home.plan() if _is_same(home.location, store.location) else None
+            if home.is_of_another_version or not _is_same(home.location, store.location):
+                return None
+            return home.plan()
         if self.definition.search is not None or self.definition.early_stopping is not None:
             raise ConfigError(f"what it has decided is in its folder, {self.folder} on {self.host}")
         return make_plan(self.definition, f"study {self.definition.name}")
@@ -168,6 +173,7 @@ def register(store: Store, home: Folder, definition: StudyDefinition) -> None:
     body = {
         "folder": str(home.path.absolute()),
         "host": platform.node(),
+        "numerics": home.numerics,
         "definition": definition.canonical(),
     }
     store.write_note(_note(name), json.dumps(body).encode())
@@ -175,15 +181,57 @@ def register(store: Store, home: Folder, definition: StudyDefinition) -> None:
 
 def _is_copy(home: Folder, store: Store, name: str) -> bool:
     """Whether a study's folder is a copy: another folder of the same name still is where the store says."""
-    said = None
-    with contextlib.suppress(ConfigError):  # what is damaged is written anew
-        said = _user(store, _note(name))
-    folder = None if said is None else Folder(path=said.folder)
-    return folder is not None and folder.path != home.path.absolute() and folder.name_in_stores == name
+    with contextlib.suppress(ValueError, KeyError, TypeError):  # what is damaged is written anew
+        folder = Folder(path=Path(json.loads(store.read_note(_note(name)) or b"")["folder"]))
+        return folder.path != home.path.absolute() and folder.name_in_stores == name
+    return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foreign:
+    """What another version of the numerics made in a store.
+
+    Attributes:
+        sizes: bytes of each of its updates.
+        studies: that used the store under this version when they ran last: their names and folders.
+        live: those of them on which a run works now, as far as can be seen from here.
+    """
+
+    sizes: Mapping[str, int]
+    studies: tuple[str, ...]
+    live: tuple[str, ...]
+
+    @property
+    def bytes(self) -> int:
+        """What the updates of the version take."""
+        return sum(self.sizes.values())
+
+
+def foreign_in(store: Store, sizes: Mapping[str, int]) -> dict[int, Foreign]:
+    """What other versions made in a store, of its updates with their bytes."""
+    found: dict[int, dict[str, int]] = defaultdict(dict)
+    for key, size in sizes.items():
+        if (version := version_of(key)) != NUMERICS_VERSION:
+            found[version][key] = size
+    studies: dict[int, list[str]] = defaultdict(list)
+    live: dict[int, list[str]] = defaultdict(list)
+    for note in store.notes("studies") if found else ():
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # a note that is damaged names nobody
+            said = json.loads(store.read_note(note) or b"")
+            version, folder = said.get("numerics", UNMARKED_VERSION), Path(said["folder"])
+            if said["host"] == platform.node() and not folder.is_dir():
+                continue
+            studies[version].append(f"{said['definition']['name']} ({folder})")
+            if is_held(Folder(path=folder)):
+                live[version].append(studies[version][-1])
+    return {
+        version: Foreign(sizes=found[version], studies=tuple(studies[version]), live=tuple(live[version]))
+        for version in sorted(found)
+    }
 
 
 def others(store: Store, home: Folder) -> list[User]:
-    """The other studies that use a store.
+    """The other studies that use a store under the version of this release.
 
     Raises:
         ConfigError: a note of one is damaged.
@@ -197,6 +245,8 @@ def _user(store: Store, note: str) -> User | None:
     content = store.read_note(note)
     try:
         said: dict[str, Any] = json.loads(content or b"")
+        if said.get("numerics", UNMARKED_VERSION) != NUMERICS_VERSION:
+            return None
         definition = parse(StudyDefinition, said["definition"], source=f"{store.location}/{note}")
         return User(
             name=note.removeprefix(_STUDIES), folder=Path(said["folder"]), host=said["host"], definition=definition
@@ -230,14 +280,16 @@ class Holdings:
     """The updates of a store, and which of them have to stay.
 
     Attributes:
-        sizes: bytes of each.
+        sizes: bytes of each that the version of this release made; the following is of these alone.
         stay: for each retention of the study at hand, with what other studies need by theirs.
         order: keys in the order in which they are freed: first those of no study.
+        foreign: by version, what others made.
     """
 
     sizes: Mapping[str, int]
     stay: Mapping[Keep, frozenset[str]]
     order: Sequence[str]
+    foreign: Mapping[int, Foreign]
 
     def freeable(self, keep: Keep) -> list[str]:
         """Updates that need not stay."""
@@ -255,8 +307,10 @@ def holdings_of(store: Store, home: Folder, definition: StudyDefinition) -> Hold
         ConfigError: what another study needs cannot be known here.
     """
     # Scores, then updates, then plans: what a run adds meanwhile is either not seen, or needed by a trial of its plan.
-    scores, costs, sizes = store.keys("scores"), store.keys("costs"), store.sizes("updates")
-    have, plan = Known(updates=sizes.keys(), scores=scores, costs=costs), home.plan()
+    scores, costs, everything = store.keys("scores"), store.keys("costs"), store.sizes("updates")
+    sizes = {key: size for key, size in everything.items() if version_of(key) == NUMERICS_VERSION}
+    have = Known(updates=sizes.keys(), scores=scores, costs=costs)
+    plan = Plan(trials=()) if home.is_of_another_version else home.plan()
     stay = must_stay(plan, definition, store, have)
     planned = list(plan.unique_updates)
     for user in others(store, home):
@@ -275,4 +329,9 @@ def holdings_of(store: Store, home: Folder, definition: StudyDefinition) -> Hold
         planned += theirs.unique_updates
     of_studies = dict.fromkeys(planned)
     orphans = sorted(sizes.keys() - of_studies.keys())
-    return Holdings(sizes=sizes, stay=stay, order=[*orphans, *(key for key in of_studies if key in sizes)])
+    return Holdings(
+        sizes=sizes,
+        stay=stay,
+        order=[*orphans, *(key for key in of_studies if key in sizes)],
+        foreign=foreign_in(store, everything),
+    )

@@ -87,10 +87,15 @@ class _Keeper:
         if freed:
             self._home.log("freed", updates=freed, bytes=before - size)
         if size > self._bound:
+            others = "".join(
+                f"; {one.bytes / 1e9:.3g} GB are of version {version} of the numerics, which go by retune gc "
+                f"{self._home.path} --version {version} --yes alone"
+                for version, one in holdings.foreign.items()
+            )
             self._tell_once(
                 None,
                 f"the store takes {size / 1e9:.3g} GB, over its bound of {self._bound / 1e9:.3g} GB, and all of that "
-                f"is needed (keep: {self._definition.keep}); raise store_gb in `resources`, or free some disk",
+                f"is needed (keep: {self._definition.keep}){others}; raise store_gb in `resources`, or free some disk",
             )
 
     def _tell_once(self, why: type[Exception] | None, message: str) -> None:

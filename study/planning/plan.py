@@ -11,11 +11,11 @@ from study.definition.search import EarlyStopping
 from study.definition.study import StudyDefinition
 from study.planning.decisions import Decisions
 from study.planning.searched import search_digest, searched
-from study.planning.trials import JOINT, Trial, methods_of, trials
+from study.planning.trials import JOINT, Recorded, Trial, methods_of, trials
 from trainables.config import Clip, Recipe, Subset
 from trainables.frozen import ConfigError
 from trainables.lineages import Lineages, require_no_pool_share
-from trainables.nodes import cost_key, scores_key
+from trainables.nodes import NUMERICS_VERSION, cost_key, scores_key
 from trainables.store.store import Store
 from trainables.workloads import identify
 from trainables.workloads.clip.data import manifest
@@ -33,21 +33,19 @@ class PlannedMidTask:
 class PlannedStep:
     """One task of a trial: the keys of its update (None at task 0) and of the scores of what is then served.
 
-    `recipe` is that of the update. `full` are scores on all test images, of the ends of a trial that is otherwise
-    scored on a subset.
+    `recipe` is that of the update, which has so many `steps` and `passes` (forward and backward); a study that is read
+    as another version made it has the numbers alone. `full` are scores on all test images, of the ends of a trial that
+    is otherwise scored on a subset.
     """
 
     task: int
     update: str | None
     scores: str
     recipe: Recipe | None = None
+    steps: int = 0
+    passes: int = 0
     inside: tuple["PlannedMidTask", ...] = ()
     full: str | None = None
-
-    @property
-    def passes(self) -> int:
-        """Forward and backward passes of the update."""
-        return 0 if self.recipe is None else self.recipe.passes
 
     @property
     def all_scores(self) -> Iterator[str]:
@@ -69,7 +67,7 @@ class PlannedTrial:
     `evaluate_at` are the fractions of a task scored within it, `subset` what is scored of the test images.
     """
 
-    trial: Trial
+    trial: Trial | Recorded
     steps: tuple[PlannedStep, ...]
     cost: str
     evaluate_at: tuple[float, ...] = ()
@@ -78,7 +76,7 @@ class PlannedTrial:
     @property
     def is_stopped(self) -> bool:
         """Whether the trial ends before its stream does."""
-        return self.steps[-1].task < self.trial.config.stream.tasks
+        return self.steps[-1].task < self.trial.tasks
 
     @cached_property
     def updates(self) -> tuple[str, ...]:
@@ -141,9 +139,14 @@ class Plan:
         }
 
     @cached_property
+    def all_updates(self) -> frozenset[str]:
+        """Keys of all updates."""
+        return frozenset(key for planned in self.trials for key in planned.updates)
+
+    @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What is allowed and will hardly be meant, such as merges that make what was learnt grow with every task."""
-        growths = (_growth(planned.trial) for planned in self.trials)
+        growths = (_growth(one.trial) for one in self.trials if isinstance(one.trial, Trial))
         return (*self.notes, *dict.fromkeys(one for one in growths if one))
 
     @cached_property
@@ -172,8 +175,19 @@ def _growth(trial: Trial) -> str:
     )
 
 
-def make_plan(definition: StudyDefinition, source: str, decisions: Decisions | None = None) -> Plan:
+def make_plan(
+    definition: StudyDefinition,
+    source: str,
+    decisions: Decisions | None = None,
+    numerics: int = NUMERICS_VERSION,
+) -> Plan:
     """Plan a study: a search as far as it has come, and trials only up to where early stopping ended them.
+
+    Args:
+        definition: of the study.
+        source: name of the definition, for messages.
+        decisions: of a search and of early stopping.
+        numerics: the version that names the results.
 
     Raises:
         ConfigError: the definition cannot be planned.
@@ -182,14 +196,14 @@ def make_plan(definition: StudyDefinition, source: str, decisions: Decisions | N
     found = trials(definition, source) if definition.search is None else searched(definition, source, decisions)
     require_rungs(definition.early_stopping, found, source)
     ends = {} if definition.early_stopping is None else decisions.stopped
-    planned = (_until(one, ends.get(one.trial.id)) for one in plan_trials(found, definition, source))
+    planned = (until(one, ends.get(one.trial.id)) for one in plan_trials(found, definition, source, numerics))
     is_open = definition.search is not None and search_digest(definition) not in decisions.ended
     return Plan(trials=tuple(planned), notes=(*_notes(definition), *_joint_notes(definition, found)), is_open=is_open)
 
 
-def require_rungs(settings: EarlyStopping | None, trials: Iterable[Trial], source: str) -> None:
+def require_rungs(settings: EarlyStopping | None, trials: Iterable[Trial | Recorded], source: str) -> None:
     """Raises: ConfigError: no trial is long enough to be stopped after one of the tasks."""
-    most = max((trial.config.stream.tasks for trial in trials if trial.kind == "trial"), default=None)
+    most = max((trial.tasks for trial in trials if trial.kind == "trial"), default=None)
     if settings is not None and most is not None and settings.at[-1] >= most:
         raise ConfigError(
             f"{source}: early_stopping.at: {settings.at} given; trials have {most} tasks, and one can only be stopped "
@@ -197,7 +211,7 @@ def require_rungs(settings: EarlyStopping | None, trials: Iterable[Trial], sourc
         )
 
 
-def _until(planned: PlannedTrial, task: int | None) -> PlannedTrial:
+def until(planned: PlannedTrial, task: int | None) -> PlannedTrial:
     """The trial cut off after a task; `task` is None if it runs to the end of its stream."""
     return planned if task is None else replace(planned, steps=planned.steps[: task + 1])
 
@@ -235,7 +249,9 @@ def stored_keys(store: Store) -> Known:
     return Known(updates=store.keys("updates"), scores=store.keys("scores"), costs=store.keys("costs"))
 
 
-def plan_trials(found: Sequence[Trial], definition: StudyDefinition, source: str) -> Iterator[PlannedTrial]:
+def plan_trials(
+    found: Sequence[Trial], definition: StudyDefinition, source: str, numerics: int = NUMERICS_VERSION
+) -> Iterator[PlannedTrial]:
     """Trials of a study with the keys of what they build.
 
     Raises:
@@ -247,7 +263,7 @@ def plan_trials(found: Sequence[Trial], definition: StudyDefinition, source: str
         with _said_of(source):
             require_no_pool_share(trial.config)
     identity = identify(of)
-    suite, lineages = identity.suite_of(definition.subset), Lineages(identity)
+    suite, lineages = identity.suite_of(definition.subset), Lineages(identity, numerics)
     for trial in found:
         evaluate_at = tuple(definition.evaluate_at) if trial.kind == "trial" else ()
         with _said_of(source):
@@ -258,6 +274,8 @@ def plan_trials(found: Sequence[Trial], definition: StudyDefinition, source: str
                 task=step.task,
                 update=None if step.update is None else step.update.key,
                 recipe=None if step.update is None else step.update.recipe,
+                steps=0 if step.update is None else step.update.recipe.steps,
+                passes=0 if step.update is None else step.update.recipe.passes,
                 scores=scores_key(step.served, suite),
                 inside=tuple(PlannedMidTask(step=one.step, scores=scores_key(one, suite)) for one in step.inside),
                 full=None
@@ -269,7 +287,7 @@ def plan_trials(found: Sequence[Trial], definition: StudyDefinition, source: str
         yield PlannedTrial(
             trial=trial,
             steps=tuple(steps),
-            cost=cost_key(trial.config.recipe, identity.base),
+            cost=cost_key(trial.config.recipe, identity.base, numerics),
             evaluate_at=evaluate_at,
             subset=definition.subset,
         )

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from search_spaces.space import AXES, Scalar, Values, axis_values, build, expand, product, require_known
 from study.definition.study import StudyDefinition
 from trainables.config import TrialConfig
-from trainables.frozen import ConfigError
+from trainables.frozen import ConfigError, parse
 from trainables.schedules import SCHEDULES, scaled
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,85 @@ class Trial:
     def id(self) -> str:
         """Name of the trial."""
         return self.config.trial_id
+
+    @property
+    def config_id(self) -> str:
+        """Name of its config without the block."""
+        return self.config.config_id
+
+    @property
+    def block(self) -> str:
+        """Name of its block."""
+        return self.config.block
+
+    @property
+    def tasks(self) -> int:
+        """Tasks of its stream."""
+        return self.config.stream.tasks
+
+    @property
+    def row(self) -> Row:
+        """What it is, with its value on every axis: null where one does not apply."""
+        config = self.config
+        axes = axis_values(config)
+        if self.kind == "anchor":
+            axes |= dict.fromkeys(("timeline", "start", "serve"))
+        return {
+            "trial": self.id,
+            "kind": self.kind,
+            "config_id": config.config_id,
+            "block": config.block,
+            "seed": config.seed,
+            "order": config.order,
+            **axes,
+            "method": self.method,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """A trial as the release that ran it wrote it down; nothing of it is computed from a config of this release.
+
+    `row` is the same as of a trial that is planned here, `written` its config in canonical form.
+    """
+
+    row: Row
+    tasks: int
+    written: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Name of the trial."""
+        return str(self.row["trial"])
+
+    @property
+    def kind(self) -> str:
+        """Whether it is a trial or an anchor."""
+        return str(self.row["kind"])
+
+    @property
+    def method(self) -> str:
+        """Its method, or what anchor it is."""
+        return str(self.row["method"])
+
+    @property
+    def config_id(self) -> str:
+        """Name of its config without the block."""
+        return str(self.row["config_id"])
+
+    @property
+    def block(self) -> str:
+        """Name of its block."""
+        return str(self.row["block"])
+
+    @property
+    def config(self) -> TrialConfig:
+        """Its config, for what has to be built.
+
+        Raises:
+            ConfigError: this release has no such config.
+        """
+        return parse(TrialConfig, self.written, source=f"trial {self.id}")
 
 
 def trials(definition: StudyDefinition, source: str) -> tuple[Trial, ...]:

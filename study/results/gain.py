@@ -60,11 +60,11 @@ def anchors(plan: Plan, read: Read, suite: Suite) -> Anchors:
     zero_shot: dict[str, Summary] = {}
     joint: dict[str, dict[str, Summary]] = {}
     for planned in plan.trials:
-        block = planned.trial.config.block
+        block = planned.trial.block
         if block not in zero_shot and (first := read(key_of(planned.steps[0], suite))) is not None:
             zero_shot[block] = first
         if planned.trial.method == JOINT and (last := read(key_of(planned.steps[-1], suite))) is not None:
-            joint.setdefault(planned.trial.config.config_id, {})[block] = last
+            joint.setdefault(planned.trial.config_id, {})[block] = last
     best = max(joint.values(), key=lambda points: (len(points), mean(points.values()).aka), default={})
     return Anchors(zero_shot=zero_shot, joint=best)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from search_spaces.space import AXES, CAN_BE_NONE, axis_values
+from search_spaces.space import AXES, CAN_BE_NONE
 from study.planning.plan import Plan, PlannedTrial
 from study.results.tables import trial_row
 
@@ -13,7 +13,7 @@ _NUMBERED = ("rank", "n", "strength", "w", "lr")
 
 def varying_axes(plan: Plan) -> tuple[str, ...]:
     """Axes in which the trials of a study differ, where that is not said by method, timeline and the usual numbers."""
-    return varying(axis_values(planned.trial.config) for planned in plan.trials if planned.trial.kind == "trial")
+    return varying(planned.trial.row for planned in plan.trials if planned.trial.kind == "trial")
 
 
 def varying(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:

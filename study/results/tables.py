@@ -7,14 +7,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from search_spaces.space import AXES, Axis, axis_values, marks
+from search_spaces.space import AXES, Axis, marks
 from study.planning.plan import Plan, PlannedTrial
+from study.planning.trials import Row
 from study.results.reader import Evaluation, Results
 from trainables.files import whole
 from trainables.methods.method import METHODS
@@ -80,7 +81,6 @@ FULL = pa.schema([field for field in TASKS if field.name in ("trial", "task", "a
 
 _FINISHED = ("done", "stopped")
 
-Row = dict[str, Any]
 Values = tuple[str | int | float | None, ...]
 """A row in the order of its table's columns."""
 
@@ -227,22 +227,7 @@ def done_in(folder: Path) -> int:
 
 def trial_row(planned: PlannedTrial, status: str) -> Row:
     """A trial's row: what it is, its value on every axis (null where one does not apply), and how far it is."""
-    trial = planned.trial
-    config = trial.config
-    axes = axis_values(config)
-    if trial.kind == "anchor":
-        axes |= dict.fromkeys(("timeline", "start", "serve"))
-    return {
-        "trial": trial.id,
-        "kind": trial.kind,
-        "config_id": config.config_id,
-        "block": config.block,
-        "seed": config.seed,
-        "order": config.order,
-        **axes,
-        "method": trial.method,
-        "status": status,
-    }
+    return {**planned.trial.row, "status": status}
 
 
 def _task_rows(planned: PlannedTrial, name: str, reader: "_Reader", scores: list[Scored]) -> Iterator[Values]:
@@ -276,8 +261,8 @@ def _inside_rows(planned: PlannedTrial, name: str, reader: "_Reader") -> Iterato
     for step in planned.steps:
         for inside in step.inside:
             found = reader.evaluation(inside.scores)
-            if found is not None and step.recipe is not None:
-                yield name, step.task, inside.step, inside.step / step.recipe.steps, *found.summary
+            if found is not None:
+                yield name, step.task, inside.step, inside.step / step.steps, *found.summary
 
 
 class _Columns:
@@ -305,7 +290,7 @@ class _Reader:
     def __init__(self, plan: Plan, store: Store) -> None:
         self._results = Results(store)
         self._scores = plan.unique_scores & store.keys("scores")
-        self._updates = plan.unique_updates.keys() & store.keys("records")
+        self._updates = plan.all_updates & store.keys("records")
         there = store.keys("costs")
         self._results.fetch(self._scores)
         self._results.fetch_seconds(self._updates)

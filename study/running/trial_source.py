@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from study.planning.decisions import DecisionFile
 from study.planning.plan import Known, PlannedTrial
-from study.planning.trials import Trial
+from study.planning.trials import Recorded, Trial
 from study.running.early_stopping import Reached, Rungs
 from trainables.metrics import Summary
 
@@ -135,26 +135,26 @@ class Stopping:
     def leaves_out(self, planned: PlannedTrial, known: Known) -> bool:
         """Whether a trial is left out, since its config was stopped elsewhere; it then ends with what is scored."""
         trial = planned.trial
-        if trial.kind == "anchor" or not self._rungs.stopped_elsewhere(trial.config.config_id, trial.config.block):
+        if trial.kind == "anchor" or not self._rungs.stopped_elsewhere(trial.config_id, trial.block):
             return False
         self._stop(trial, planned.scored_to(known), "its config was stopped on another block")
         return True
 
-    def ended(self, trial: Trial, *, failed: bool) -> int | None:
+    def ended(self, trial: Trial | Recorded, *, failed: bool) -> int | None:
         """Tell of a trial that runs no more, if it was stopped; the task that it was stopped after."""
         if trial.id not in self._stopped:
             if not failed:
-                self._rungs.finish(trial.config.config_id)
+                self._rungs.finish(trial.config_id)
             return None
         self._tell(trial.id, *self._stopped[trial.id])
         return self._stopped[trial.id][0]
 
-    def _stop(self, trial: Trial, task: int, reason: str) -> None:
+    def _stop(self, trial: Trial | Recorded, task: int, reason: str) -> None:
         self._file.stop(trial.id, task, reason)
         self._stopped[trial.id] = task, reason
 
 
-def reached(trial: Trial, task: int, *, aka: float, azs: float) -> Reached:
+def reached(trial: Trial | Recorded, task: int, *, aka: float, azs: float) -> Reached:
     """What a trial scored after a task."""
     config = trial.config
     return Reached(

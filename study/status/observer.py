@@ -9,10 +9,11 @@ from functools import cached_property
 
 from study.folder.folder import Folder, is_held
 from study.planning.plan import Known, Plan, PlannedStep, PlannedTrial, stored_keys
+from study.planning.trials import Row
 from study.results.gain import Anchors, Finished, anchors, key_of, ranked
 from study.results.labels import describe, varying
 from study.results.reader import Results
-from study.results.tables import Row, trial_row
+from study.results.tables import trial_row
 from study.status.attempts import WASTED, Attempt, Attempts
 from study.status.status import STATES, MethodStatus, NodeStatus, Spent, State, Status, TrialStatus
 from trainables.metrics import Summary
@@ -98,12 +99,12 @@ class Observer:
             now=time.time(),
         )
         self.anchors = anchors(self._plan, seen.summary, "end")
-        return seen.status(self.definition.name, self.anchors)
+        return seen.status(self.definition.name, self._numerics, self.anchors)
 
     def _plan_again(self) -> None:
         """Plan the study again: it may have grown since, also while somebody watches."""
         self._changed = self._folder.changed()
-        self.definition = self._folder.definition()
+        self.definition, self._numerics = self._folder.definition(), self._folder.numerics
         self._plan = self._folder.plan()
         self._rows = [trial_row(planned, "waiting") for planned in self._plan.trials]
         axes = varying(row for row in self._rows if row["kind"] == "trial")
@@ -124,7 +125,7 @@ class _Seen:
     live: bool
     now: float
 
-    def status(self, study: str, points: Anchors) -> Status:
+    def status(self, study: str, numerics: int, points: Anchors) -> Status:
         last = [self._last_step(planned) for planned in self.plan.trials]
         self.results.fetch(self._key(step) for step in last if step is not None)
         trials = [self._trial(i, step, points) for i, step in enumerate(last)]
@@ -132,9 +133,10 @@ class _Seen:
         rate = None if run is None else run.tasks_per_second(self.now)
         left = [one for one in trials if one.state not in _CLOSED]
         best = ranked(_finished(trials), points)
-        unique = self.plan.unique_updates.keys()
+        unique, stored = self.plan.all_updates, self.have.updates
         return Status(
             study=study,
+            numerics=numerics,
             state="running" if self.live else "not running" if left or self.plan.is_open else "finished",
             live=self.live,
             trials=len(trials),
@@ -142,8 +144,8 @@ class _Seen:
             tasks_done=sum(one.task for one in trials),
             tasks=sum(one.tasks for one in trials),
             updates_unique=len(unique),
-            updates_trained=len(unique & self.trained),
-            updates_in_store=len(unique & self.have.updates),
+            updates_trained=sum(key in self.trained for key in unique),
+            updates_in_store=sum(key in stored for key in unique),
             tasks_per_minute=None if rate is None else 60 * rate,
             elapsed_seconds=None if run is None else self.now - run.began,
             seconds_left=None if not rate or self.plan.is_open else sum(one.tasks - one.task for one in left) / rate,

@@ -106,10 +106,12 @@ class TrialStatus:
 class Status:
     """Counts of trials by state, throughput and time left of a live run, what was paid, and the best configs so far.
 
-    `best` is the first of `best_configs`. `errors` are those of the trials that failed.
+    `numerics` is the version that made the results. `best` is the first of `best_configs`. `errors` are those of the
+    trials that failed.
     """
 
     study: str
+    numerics: int
     state: Literal["running", "finished", "not running"]
     live: bool
     trials: int

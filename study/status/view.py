@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from study.progress_line import clock_time
 from study.results.gain import Best
 from study.status.status import MethodStatus, NodeStatus, Spent, Status, TrialStatus
+from trainables.nodes import NUMERICS_VERSION
 
 _METHODS, _NODES, _ERRORS = 12, 8, 5
 """Rows of a screen; the rest is counted, and in the JSON."""
@@ -19,6 +20,8 @@ def lines(now: Status, *, folder: str, trials: bool) -> Iterator[str]:
         trials: whether to list every trial.
     """
     yield f"study {now.study}: {now.state}" + _for(now.elapsed_seconds)
+    if now.numerics != NUMERICS_VERSION:
+        yield f"version   made under version {now.numerics} of the numerics; this release has {NUMERICS_VERSION}"
     yield f"trials    {now.done}/{now.trials} done, {_others(now)}"
     yield f"tasks     {now.tasks_done}/{now.tasks} done; updates {now.updates_trained}/{now.updates_unique} trained"
     if now.tasks_per_minute is not None and now.seconds_left is not None:
@@ -37,7 +40,9 @@ def lines(now: Status, *, folder: str, trials: bool) -> Iterator[str]:
         yield f"          and {len(now.errors) - _ERRORS} more, in --json"
     if now.failed and now.failed + now.done + now.stopped == now.trials:
         yield "change what failed in the study, or run it again to try once more"
-    if now.state == "not running":
+    if now.state == "not running" and now.numerics != NUMERICS_VERSION:
+        yield f"how to go on is said by: retune run {folder}/study.yaml --dir {folder}"
+    elif now.state == "not running":
         yield f"go on with: retune run {folder}/study.yaml --dir {folder}"
 
 

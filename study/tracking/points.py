@@ -10,11 +10,11 @@ from search_spaces.space import AXES
 from study.folder.folder import Folder
 from study.folder.log import Log
 from study.planning.plan import PlannedTrial, stored_keys
-from study.planning.trials import JOINT
+from study.planning.trials import JOINT, Row
 from study.results.gain import Anchors, Line
 from study.results.labels import describe, varying
 from study.results.reader import Results
-from study.results.tables import Row, trial_row
+from study.results.tables import trial_row
 from study.tracking.tracker import End, Point, Run
 
 
@@ -116,14 +116,14 @@ class Source:
 
     def run(self, trial: str) -> Run:
         """A trial as trackers show it."""
-        row, config = self._now.rows[trial], self._now.planned[trial].trial.config
+        row = self._now.rows[trial]
         of = {"kind": row["kind"], "method": row["method"], "timeline": row["timeline"] or "-"}
         return Run(
             trial=trial,
             label="-".join([row["method"], *([row["timeline"]] if row["timeline"] else []), row["block"], trial]),
             name=f"{describe(row, self._now.varying)} {row['block']}",
             study=self._now.study,
-            params={**{n: row[n] for n in AXES if row[n] is not None}, "seed": config.seed, "order": config.order},
+            params={**{n: row[n] for n in AXES if row[n] is not None}, "seed": row["seed"], "order": row["order"]},
             tags={**of, "config_id": row["config_id"], "block": row["block"]},
         )
 

@@ -127,7 +127,11 @@ def tables(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def assert_same_tables(one: Path, other: Path) -> None:
-    left, right = tables(one), tables(other)
+    assert_same_tables_as(tables(one), other)
+
+
+def assert_same_tables_as(left: dict[str, pd.DataFrame], other: Path) -> None:
+    right = tables(other)
     assert left.keys() == right.keys() == {"trials", "tasks", "scores", "inside", "full", "full_scores"}
     for name in left:
         pd.testing.assert_frame_equal(left[name], right[name], check_exact=True)

@@ -1,8 +1,8 @@
 """Recorded names of results, a digest for each row of each table, in a file that only grows: `golden_keys.json`.
 
-A digest covers the configs of its case and all keys that follow from them, computed with a fixed number in the place of
-NUMERICS_VERSION. So neither a new row nor a raised version changes what is recorded of the others. A new row is added
-by
+A digest covers the configs of its case and all keys that follow from them, computed under a fixed version in the place
+of NUMERICS_VERSION, and without the mark of a version. So neither a new row nor a raised version changes what is
+recorded of the others. A new row is added by
 
 python -m tests.trainables.golden_keys
 """
@@ -39,6 +39,9 @@ from trainables.workloads.pocket.workload import identify_pocket
 
 FILE = Path(__file__).with_suffix(".json")
 COMMAND = "python -m tests.trainables.golden_keys"
+
+NUMERICS = 0
+"""The version that everything is recorded under."""
 
 Axes = dict[str, Scalar]
 
@@ -163,7 +166,7 @@ def digests(*, lineages: Lineages | None = None) -> dict[str, str]:
         lineages: those of all trials, where they are planned together; the digests are the same then.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainables.nodes.NUMERICS_VERSION", 0)
+        patch.setattr("trainables.nodes.UNMARKED_VERSION", NUMERICS)
         found = {name: list(_keys(axes, lineages)) for name, axes in configs() if axes}
         said = {name: hashed() for name, hashed in workloads()}
     return {name: digest(value)[:16] for name, value in {**found, **said}.items()}
@@ -171,12 +174,12 @@ def digests(*, lineages: Lineages | None = None) -> dict[str, str]:
 
 def _keys(some: tuple[Axes, ...], lineages: Lineages | None) -> Iterator[str]:
     for axes in some:
-        yield from keys(trial(**axes), lineages or Lineages(KNOWN))
+        yield from keys(trial(**axes), lineages or Lineages(KNOWN, NUMERICS))
 
 
 def keys(config: TrialConfig, lineages: Lineages) -> Iterator[str]:
     """All names that follow from a config on the toy workload."""
-    yield from (config.config_id, config.trial_id, cost_key(config.recipe, KNOWN.base))
+    yield from (config.config_id, config.trial_id, cost_key(config.recipe, KNOWN.base, NUMERICS))
     for step in lineages.of(config, (0.5, 0.75)):
         yield "" if step.update is None else step.update.key
         yield scores_key(step.served, KNOWN.suite)

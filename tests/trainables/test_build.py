@@ -15,11 +15,12 @@ from tests.trainables import toys
 from trainables import cycle
 from trainables.build import CARRY, FISHER, Builder
 from trainables.config import TrialConfig
+from trainables.frozen import ConfigError
 from trainables.lineages import Lineages, Step
 from trainables.merging.merge import MergeInputs, lerp, lerp_, merge
 from trainables.merging.rule import MergeRule
 from trainables.metrics import Score
-from trainables.nodes import MidTask, Update, Weights, scores_key
+from trainables.nodes import NUMERICS_VERSION, MidTask, Update, Weights, scores_key
 from trainables.runtime import Runtime
 from trainables.store import leases
 from trainables.store.local import LocalStore
@@ -500,3 +501,19 @@ def test_a_lease_on_an_update_that_is_there_is_not_needed(monkeypatch: pytest.Mo
     builder = Builder(WORKLOAD, store, Runtime())
     cycle.run(config, builder, lambda *_: None, evaluate_at=[0.5])
     assert len(builder.trained) == 1
+
+
+def test_nothing_is_computed_under_the_name_of_another_version() -> None:
+    store, config = MemoryStore(), toys.trial(tasks=1, steps=2)
+    builder = Builder(WORKLOAD, store, Runtime())
+    served = [step.served for step in Lineages(WORKLOAD.identity, NUMERICS_VERSION + 1).of(config)]
+    for compute in (
+        lambda: builder.weights(served[-1]),
+        lambda: builder.scores(served[0]),
+        lambda: builder.cost(config.recipe, NUMERICS_VERSION + 1),
+    ):
+        with pytest.raises(
+            ConfigError, match=f"of version {NUMERICS_VERSION + 1} of the numerics are not in the store"
+        ):
+            compute()
+    assert not store.blobs

@@ -133,3 +133,19 @@ def test_a_new_row_of_a_table_is_a_value_at_once(monkeypatch: pytest.MonkeyPatch
     found = parse(_Coloured, {"colour": "white", "other": "white"}, source="f")
     assert found.canonical() == {"colour": "white", "other": "white", "literal": "red"}
     assert parse(_Coloured, {"other": None}, source="f").other is None
+
+
+class _Before(Frozen):
+    lr: float = 0.1
+
+
+class _Now(Frozen):
+    later = frozenset({"crops"})
+    lr: float = 0.1
+    crops: str = "none"
+
+
+def test_a_later_field_is_named_where_it_is_not_what_was_before() -> None:
+    assert digest(_Now(lr=0.2)) == digest(_Before(lr=0.2)) == digest(_Now(lr=0.2, crops="none"))
+    assert digest(_Now(crops="random")) != digest(_Now())
+    assert _Now().canonical() == {"lr": 0.1, "crops": "none"}

@@ -9,7 +9,18 @@ from trainables.config import TrialConfig
 from trainables.frozen import ConfigError
 from trainables.lineages import Lineages, Step
 from trainables.merging.rule import MergeRule
-from trainables.nodes import Base, Merge, Update, cost_key, first_of, last_update, scores_key
+from trainables.nodes import (
+    NUMERICS_VERSION,
+    UNMARKED_VERSION,
+    Base,
+    Merge,
+    Update,
+    cost_key,
+    first_of,
+    last_update,
+    scores_key,
+    version_of,
+)
 from trainables.workloads.identity import Identity
 
 
@@ -191,3 +202,21 @@ def test_zero_shot_model_is_served_throughout() -> None:
 def test_method_that_the_model_cannot_have_is_refused() -> None:
     with pytest.raises(ConfigError, match="rank: 17 given"):
         steps(trial(method="lora", rank=17))
+
+
+def test_the_version_of_a_base_is_in_every_key_that_follows() -> None:
+    config = trial(timeline="ema", w=0.9, tasks=2)
+
+    def keys(numerics: int) -> list[str]:
+        built = list(Lineages(IDENTITY, numerics).of(config, (0.5,)))
+        nodes = [one.served for one in built] + [one.update for one in built if one.update is not None]
+        scores = [scores_key(one, IDENTITY.suite) for step in built for one in (step.served, *step.inside)]
+        return [*(one.key for one in nodes), *scores, cost_key(config.recipe, IDENTITY.base, numerics)]
+
+    of = {version: keys(version) for version in (UNMARKED_VERSION, UNMARKED_VERSION + 1, UNMARKED_VERSION + 2)}
+    for version, names in of.items():
+        assert {version_of(key) for key in names} == {version}
+        assert (names == keys(NUMERICS_VERSION)) == (version == NUMERICS_VERSION)
+    digests = [{key.partition(".")[0] for key in names} for names in of.values()]
+    assert not digests[0] & digests[1]
+    assert all(len(key) == 64 for key in of[UNMARKED_VERSION])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import open_clip
+import pytest
 import torch
 
 from study.export.checkpoint import Exported, Layout, export_weights
@@ -12,8 +13,12 @@ from tests import images
 from tests.trainables.workloads.clip.families import FAMILIES
 from tests.trainables.workloads.clip.test_opening import config, trial
 from trainables.config import Model
+from trainables.frozen import ConfigError
+from trainables.nodes import NUMERICS_VERSION, Base, cost_key, scores_key
 from trainables.runtime import Runtime
 from trainables.store.memory import MemoryStore
+from trainables.store.store import Kind, Store
+from trainables.workloads import identify
 from trainables.workloads.clip.data import manifest
 from trainables.workloads.clip.models import open_model
 from trainables.workloads.pocket.export import tokenizer_files
@@ -26,7 +31,13 @@ TINY = {
 }
 
 
-def exported(folder: Path, model: dict[str, object], layout: Layout) -> Exported:
+def exported(
+    folder: Path,
+    model: dict[str, object],
+    layout: Layout,
+    store: Store | None = None,
+    numerics: int = NUMERICS_VERSION,
+) -> Exported:
     """The zero-shot model of a manifest of a few images, exported to folder/out."""
     rows = []
     for i in range(12):
@@ -42,10 +53,11 @@ def exported(folder: Path, model: dict[str, object], layout: Layout) -> Exported
         trial(config(folder), pool_share=0.0, new_share=0.5, buffer_share=0.5),
         0,
         study="s",
-        store=MemoryStore(),
+        store=store or MemoryStore(),
         runtime=Runtime(cache=folder / "cache"),
         out=folder / "out",
         layout=layout,
+        numerics=numerics,
     )
 
 
@@ -61,6 +73,24 @@ def test_the_default_tokenizer_is_written_for_a_hub_alone(tmp_path: Path) -> Non
         assert str(tmp_path) not in card
     text = json.loads((tmp_path / "out" / "open_clip_config.json").read_text())["model_cfg"]["text_cfg"]
     assert text == TINY["text_cfg"]
+
+
+def test_what_another_version_scored_is_exported_under_its_name(tmp_path: Path) -> None:
+    store, other = MemoryStore(), NUMERICS_VERSION + 1
+    own = exported(tmp_path, TINY, "open_clip", store)
+    weights = (tmp_path / "out" / "open_clip_model.safetensors").read_bytes()
+    with pytest.raises(ConfigError, match=f"scores of version {other} of the numerics are not in the store"):
+        exported(tmp_path, TINY, "open_clip", store, other)
+    identity = identify(config(tmp_path))
+    recipe = trial(config(tmp_path), pool_share=0.0, new_share=0.5, buffer_share=0.5).recipe
+    scores = [scores_key(Base(model=identity.base, numerics=one), identity.suite) for one in (NUMERICS_VERSION, other)]
+    prices = [cost_key(recipe, identity.base, one) for one in (NUMERICS_VERSION, other)]
+    kinds: tuple[tuple[Kind, list[str]], ...] = (("scores", scores), ("costs", prices))
+    for kind, (mine, theirs) in kinds:
+        store.put(kind, theirs, store.get(kind, mine) or b"")
+    assert exported(tmp_path, TINY, "open_clip", store, other) == own
+    assert (tmp_path / "out" / "open_clip_model.safetensors").read_bytes() == weights
+    assert f"retune numerics {other}." in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_a_tokenizer_with_settings_of_open_clip_is_not_written(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def said(folder: Path) -> dict[str, Any]:
 def test_programs_find_what_they_look_for_under_stable_names(now: dict[str, Any]) -> None:
     counts = ("trials", "done", "running", "stopped", "failed", "waiting", "tasks_done", "tasks")
     assert list(now) == [
-        *("study", "state", "live", *counts, "updates_unique", "updates_trained", "updates_in_store"),
+        *("study", "numerics", "state", "live", *counts, "updates_unique", "updates_trained", "updates_in_store"),
         *("tasks_per_minute", "elapsed_seconds", "seconds_left", "spent", "best", "best_configs"),
         *("methods", "nodes", "by_trial", "errors"),
     ]
