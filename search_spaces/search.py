@@ -13,8 +13,9 @@ from typing import Any
 
 from search_spaces.domain import Choices, Domain, domain
 from search_spaces.space import AXES, Scalar, applies, build, require_known
-from trainables.config import Learnt, TrialConfig
+from trainables.config import TrialConfig
 from trainables.frozen import ConfigError
+from trainables.workloads.settings import WorkloadSettings
 
 _DECIDING = (
     *("method", "penalty", "projection"),
@@ -63,7 +64,12 @@ class SearchSpace:
     """
 
     def __init__(
-        self, spaces: Sequence[Mapping[str, Any]], *, fixed: Mapping[str, Scalar], workload: Learnt, source: str
+        self,
+        spaces: Sequence[Mapping[str, Any]],
+        *,
+        fixed: Mapping[str, Scalar],
+        workload: WorkloadSettings,
+        source: str,
     ) -> None:
         self._source, self._fixed, self._workload = source, fixed, workload
         require_known(fixed, f"{source}: fixed")

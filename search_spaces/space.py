@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast, get_args
 
-from trainables.config import Learnt, Recipe, TrialConfig
+from trainables.config import Recipe, TrialConfig
 from trainables.frozen import ConfigError, Frozen, parse, suggestion
 from trainables.merging.rule import ROWS, SETTINGS, MergeRule
 from trainables.merging.timeline import NAMED, PLACES, SERVED, TIMELINES, Timeline, needs, timeline
@@ -17,6 +17,7 @@ from trainables.methods.method import COMPOSED, METHODS, hyperparameters
 from trainables.schedules import SCHEDULES, Schedule
 from trainables.streams.mixture import Mixture
 from trainables.streams.orderings import ORDERINGS, Stream, forward
+from trainables.workloads.settings import WorkloadSettings
 
 Scalar = str | int | float | bool | dict[str, Any] | None
 Values = Scalar | list[Scalar]
@@ -127,7 +128,7 @@ _UNTRAINED = ("method", "tasks", "ordering")
 
 
 def expand(
-    grids: Sequence[Mapping[str, Values]], *, fixed: Mapping[str, Scalar], workload: Learnt, source: str
+    grids: Sequence[Mapping[str, Values]], *, fixed: Mapping[str, Scalar], workload: WorkloadSettings, source: str
 ) -> tuple[TrialConfig, ...]:
     """All configs of a list of grids, in the order written, each once; block (0, 0).
 
@@ -162,7 +163,7 @@ def expand(
     return tuple(configs.values())
 
 
-def build(values: Mapping[str, Scalar], *, workload: Learnt, source: str) -> tuple[TrialConfig, set[str]]:
+def build(values: Mapping[str, Scalar], *, workload: WorkloadSettings, source: str) -> tuple[TrialConfig, set[str]]:
     """One config from flat axis values, and the names of the axes that applied.
 
     Raises:

@@ -85,7 +85,7 @@ TRACKING = ("tracker", "trackers", *TRACKERS)
 
 FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
     "study": (
-        ("processes", "progress_line", "search.sampler", *(f"tracking.{one}" for one in TRACKING)),
+        ("search.sampler", *(f"tracking.{one}" for one in TRACKING)),
         ("definition", "data"),
         ("planning",),
         ("results",),
@@ -96,8 +96,8 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("__main__",),
     ),
     "trainables": (
-        ("frozen", "files", "randomness", "tensors", "quiet_logs", "metrics", "runtime"),
-        ("schedules", "streams", "merging", "store", "methods.parts"),
+        ("frozen", "files", "randomness", "tensors", "quiet_logs", "metrics", "runtime", "processes", "progress_line"),
+        ("schedules", "streams", "merging", "store"),
         ("workloads",),
         ("methods",),
         ("config",),
@@ -158,6 +158,7 @@ CONFIG = {
     "trainables.schedules",
     "trainables.streams.mixture",
     "trainables.streams.orderings",
+    "trainables.workloads.settings",
 }
 """The files of the values that make up a trial."""
 
@@ -184,7 +185,7 @@ def test_file_is_a_noun_and_says_what_it_is(path: Path) -> None:
             (
                 "trainables.__main__",
                 "trainables.cycle",
-                "trainables.workloads",
+                "trainables.workloads.catalogue",
                 "study.planning.plan",
                 "study.definition.files",
             ),

@@ -55,7 +55,7 @@ def _run(config: TrialConfig, location: str | None, runtime: Runtime) -> None:
     from trainables import cycle
     from trainables.build import Builder
     from trainables.lineages import Step
-    from trainables.workloads import open_workload
+    from trainables.workloads.catalogue import open_workload
 
     def report(step: Step, scores: tuple[Score, ...]) -> None:
         print(json.dumps({"task": step.task, **summarise(scores)._asdict()}), flush=True)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from trainables import costs, tensors
-from trainables.config import Recipe, Subset
+from trainables.config import Recipe
 from trainables.counting import cost_per_step
 from trainables.dependencies import is_whole
 from trainables.frozen import ConfigError
@@ -38,6 +38,7 @@ from trainables.runtime import Runtime
 from trainables.store import leases
 from trainables.store.store import Store
 from trainables.train import Carry, Start, folded, train
+from trainables.workloads.settings import Subset
 from trainables.workloads.workload import State, Workload
 
 _RECENT = 4

@@ -5,9 +5,9 @@ Device, threads and paths are `Runtime`, and never enter a key. Each part of a t
 (`rank` in `LowRank`), or is None where it does not apply (`w` without merging), so a config has one form.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
 from trainables.frozen import FieldError, Frozen, digest
 from trainables.merging.timeline import Timeline, timeline
@@ -16,6 +16,8 @@ from trainables.methods.parts import Ewc, Optimiser
 from trainables.schedules import Schedule
 from trainables.streams.mixture import Mixture
 from trainables.streams.orderings import Stream
+from trainables.workloads.catalogue import AnyWorkload
+from trainables.workloads.pocket.settings import Pocket
 
 Precision = Literal["fp32", "bf16"]
 
@@ -95,86 +97,10 @@ class Recipe(Frozen):
         return self
 
 
-# -- what is learnt ----------------------------------------------------------------------------------------------------
-
-
-class Pocket(Frozen):
-    """The embedded benchmark: procedural images with captions and a small pretrained CLIP."""
-
-    name: Literal["pocket"] = "pocket"
-    pool: int = Field(default=16_000, ge=256, le=1_000_000, description="pretraining samples available for replay")
-
-
-class Model(Frozen):
-    """A model of open_clip and its pretrained weights."""
-
-    name: str = Field(description="an architecture, a JSON config, hf-hub:ORG/REPO or local-dir:FOLDER")
-    pretrained: str | None = Field(
-        default=None, description='a tag of open_clip, a checkpoint file, or "random"; hubs and folders bring their own'
-    )
-    seed: int = Field(default=0, ge=0, description="of random weights")
-
-    @model_validator(mode="after")
-    def _says_its_weights(self) -> Self:
-        brings_its_own = self.name.startswith(("hf-hub:", "local-dir:"))
-        if self.pretrained is None and not brings_its_own:
-            raise FieldError(
-                "pretrained", "missing; a tag of open_clip, a checkpoint file, or random for weights that know nothing"
-            )
-        if self.pretrained is not None and brings_its_own:
-            raise FieldError("pretrained", f"{self.pretrained} given; {self.name} brings its own weights; remove it")
-        if self.seed and self.pretrained != "random":
-            raise FieldError("seed", "only random weights have one; remove it")
-        return self
-
-
-class Clip(Frozen):
-    """A model of open_clip on the images of a manifest."""
-
-    name: Literal["clip"] = "clip"
-    model: Model
-    data: str = Field(description="the manifest, .parquet or .csv")
-    crop: float = Field(
-        default=0.9, gt=0, le=1, description="smallest share of an image that a training crop keeps; 1: no crops"
-    )
-
-
-class Noop(Frozen):
-    """A model of one number on data that cost nothing: it tries a cluster, a store and a schedule before a real one."""
-
-    name: Literal["noop"] = "noop"
-    datasets: int = Field(default=4, ge=2, le=1000, description="data sets of the suite, of which half are learnt")
-
-
-class Subset(Frozen):
-    """A part of the test images, drawn once for a whole study, that is scored in place of all of them."""
-
-    share: float = Field(gt=0, lt=1, description="of a data set's test images, 300 and two a class at least")
-    seed: int = Field(default=0, ge=0, description="of the draw")
-
-    def size(self, samples: int, classes: int) -> int:
-        """Of a data set's test images how many are scored, as in the code of arXiv 2408.14471; of a few all."""
-        return min(samples, max(2 * classes, 300, int(self.share * samples)))
-
-
-def _kind(value: Any) -> str:
-    """Which workload a user means, who need not name one that brings a model or data."""
-    if isinstance(value, dict):
-        return str(value.get("name", "clip" if {"model", "data"} & value.keys() else "pocket"))
-    return str(getattr(value, "name", value))
-
-
-Learnt = Annotated[
-    Annotated[Pocket, Tag("pocket")] | Annotated[Clip, Tag("clip")] | Annotated[Noop, Tag("noop")],
-    Discriminator(_kind),
-]
-"""A workload: a model, and the data that it learns from."""
-
-
 class TrialConfig(Frozen):
     """One full continual update cycle. A block is (seed, order): the seed of training and the order of the stream."""
 
-    workload: Learnt = Pocket()
+    workload: AnyWorkload = Pocket()
     stream: Stream = Stream()
     recipe: Recipe
     timeline: Timeline = timeline("finetune")

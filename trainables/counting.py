@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
+from torch.utils._pytree import tree_iter, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.config import Precision, Recipe
@@ -25,7 +25,7 @@ from trainables.methods.galore import GaloreAdamW, state_numbers
 from trainables.methods.method import Method, named
 from trainables.methods.parts import Ewc, Optimiser
 from trainables.metrics import Accounting, Cost
-from trainables.workloads.workload import Batch, Workload
+from trainables.workloads.workload import Batch, Workload, to_device
 
 
 class StepCost(NamedTuple):
@@ -93,22 +93,22 @@ def _dense_adapter_cost(workload: Workload, batch_size: int, precision: Precisio
 def _passes(model: nn.Module, workload: Workload, batch_size: int, precision: Precision) -> tuple[int, int]:
     """FLOPs and peak bytes of a forward and a backward pass of a model on the meta device."""
     with torch.device("meta"):
-        batch = workload.example(batch_size).to("meta")
+        batch = to_device(workload.example(batch_size), "meta")
     with FlopCounterMode(display=False) as counter:
         workload.loss(model, batch).backward()
     return counter.get_total_flops(), _peak_of_passes(model, batch, workload.loss, precision)
 
 
 def _peak_of_passes(
-    model: nn.Module, batch: Batch, loss: Callable[[nn.Module, Batch], Tensor], precision: Precision
+    model: nn.Module, batch: Batch, loss: Callable[[nn.Module, Any], Tensor], precision: Precision
 ) -> int:
     """The peak bytes of a forward and a backward pass; the meta `model` becomes one of fake tensors."""
     with FakeTensorMode(allow_non_fake_inputs=True):  # such as the indices of FourierFT, which are no buffers
         _fake(model)
-        fake = Batch(*(torch.empty(tensor.shape, dtype=tensor.dtype) for tensor in batch))
+        fake = tree_map_only(Tensor, lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype), batch)
         live = _Live()
         with live:
-            for tensor in (*model.parameters(), *model.buffers(), *fake):
+            for tensor in (*model.parameters(), *model.buffers(), *tree_iter(fake)):
                 live.follow(tensor)
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
                 value = loss(model, fake)
@@ -174,7 +174,7 @@ def measured_peak(
     """
     model = adapt(method, workload, workload.architecture()).to(device).train()
     optimiser = GaloreAdamW([p for p in model.parameters() if p.requires_grad], method.projection, Optimiser())
-    batch = workload.example(batch_size).to(device)
+    batch = to_device(workload.example(batch_size), device)
     for _ in range(2):  # from the second step on the optimiser has its state
         torch.cuda.reset_peak_memory_stats(device)
         optimiser.zero_grad()

@@ -6,9 +6,10 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from trainables.config import Subset, TrialConfig
+from trainables.config import TrialConfig
 from trainables.lineages import Lineages, Step
 from trainables.metrics import Score
+from trainables.workloads.settings import Subset
 
 if TYPE_CHECKING:
     from trainables.build import Builder

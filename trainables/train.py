@@ -20,7 +20,7 @@ from trainables.runtime import Runtime, TrainingError
 from trainables.schedules import factor
 from trainables.streams.buffers import buffer_samples
 from trainables.streams.mixture import draw, shares
-from trainables.workloads.workload import Batch, State, Workload
+from trainables.workloads.workload import Batch, State, Workload, to_device
 
 Carry = Mapping[str, Tensor]
 """The tensors on the CPU that an update leaves for later ones: "adapter/NAME" of an adapter, and a penalty's memory."""
@@ -79,7 +79,7 @@ def train(
 
     def backward(step: int) -> Tensor:
         """Leave the gradient of the loss of a batch in the parameters, and return the loss."""
-        batch = batches.batch(step).to(runtime.device)
+        batch = to_device(batches.batch(step), runtime.device)
         with torch.autocast(runtime.kind, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
             loss = workload.loss(model, batch)
         optimiser.zero_grad()

@@ -26,8 +26,8 @@ from study.commands.recommend import recommend
 from study.commands.report import REPORT_EXAMPLES, report
 from study.commands.run import run
 from study.commands.status import STATUS_EXAMPLES, status
-from study.processes import RunError
 from trainables.frozen import ConfigError
+from trainables.processes import RunError
 from trainables.runtime import TrainingError
 from trainables.store.store import StoreError
 

@@ -94,24 +94,25 @@ def verify_manifest(
     A data set that does not rise teaches nothing: by its captions, its labels or how it is scored. Exit status 1 when
     one does not. What was trained is kept, so the same command again only trains what is missing.
     """
-    from study.data.intact import require_images
     from study.data.verify import as_json as written
     from study.data.verify import verify
-    from study.definition.files import with_whole_paths
     from study.definition.resources import Resources
-    from trainables.config import Clip
     from trainables.frozen import parse
     from trainables.store.local import LocalStore
-    from trainables.workloads.clip.opening import open_clip_workload
+    from trainables.workloads.catalogue import open_workload, require_data
+    from trainables.workloads.clip.settings import Clip
+    from trainables.workloads.clip.workload import ClipWorkload
 
     named = {"name": model} if pretrained is None else {"name": model, "pretrained": pretrained}
-    workload = with_whole_paths(parse(Clip, {"model": named, "data": str(path)}, source="verify"), Path.cwd())
+    workload = parse(Clip, {"model": named, "data": str(path)}, source="verify").with_whole_paths(Path.cwd())
     runtime = Resources().here()
     runtime.apply()
-    require_images(workload, runtime.cache)
+    require_data(workload, runtime.cache)
+    opened = open_workload(workload, runtime)
+    assert isinstance(opened, ClipWorkload)
     verdicts = []
     for one in verify(
-        open_clip_workload(workload, runtime),
+        opened,
         LocalStore(folder / "store"),
         runtime,
         datasets=tuple(datasets or ()),

@@ -14,7 +14,7 @@ from trainables.dependencies import needs_of
 from trainables.frozen import ConfigError
 from trainables.lineages import Lineages
 from trainables.nodes import scores_key
-from trainables.workloads import identify
+from trainables.workloads.catalogue import identify
 
 EXPORT_EXAMPLES = """Examples:
 

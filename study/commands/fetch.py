@@ -4,8 +4,8 @@ import typer
 
 from study.commands.console import CacheOption, StudyArgument, bounded, note, warn
 from study.definition.files import load
-from study.processes import RunError, usable_cpus
-from study.progress_line import clock_time
+from trainables.processes import RunError
+from trainables.workloads.catalogue import prepare
 
 
 def fetch(study: StudyArgument, cache_gb: CacheOption = None) -> None:
@@ -14,16 +14,10 @@ def fetch(study: StudyArgument, cache_gb: CacheOption = None) -> None:
     Only this command uses the network, besides importing from a hub. Trials download nothing; images that are missing
     they decode as they go.
     """
-    from study.data.fetch import fetch as make_ready
-
     definition, _ = load(study)
-    runtime = bounded(definition, cache_gb).resources.here()
-    done = make_ready(definition.workload, runtime, workers=usable_cpus(), tell=note)
-    typer.echo(
-        f"{done.images} images, {done.cached} decoded in the cache ({done.cache_bytes / 1e9:.2f} GB), "
-        f"{clock_time(done.seconds)}"
-    )
-    for line in done.bad[:10]:
+    done = prepare(definition.workload, bounded(definition, cache_gb).resources.here(), note)
+    typer.echo(done.summary)
+    for line in done.problems[:10]:
         warn(line)
-    if done.bad:
-        raise RunError(f"{len(done.bad)} images cannot be decoded; `retune data check` lists them")
+    if done.failure is not None:
+        raise RunError(done.failure)

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from study.commands.console import JsonOption, note
-from trainables.config import Pocket
 from trainables.runtime import Runtime
+from trainables.workloads.pocket.settings import Pocket
 
 
 def methods(
@@ -23,7 +23,7 @@ def methods(
     Each name is a value of the axis `method`, and each hyperparameter an axis, whose meaning stands below the table.
     """
     from study.planning import method_table
-    from trainables.workloads import open_workload
+    from trainables.workloads.catalogue import open_workload
     from trainables.workloads.clip.zoo import without_data
 
     workload = open_workload(Pocket(), Runtime()) if model is None else without_data(model)

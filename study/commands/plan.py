@@ -12,7 +12,7 @@ from study.commands.console import (
     folder_of,
     known_in,
     note,
-    require_images,
+    require_data,
     warn,
 )
 from study.commands.versions import plan_in, warn_of_warm_starts
@@ -56,13 +56,13 @@ def plan(
     if stream:
         full = full if definition.search is None else probing(definition, source)
         from study.planning import stream_table
-        from trainables.workloads import open_workload
+        from trainables.workloads.catalogue import open_workload
 
         found = stream_table.streams(full, open_workload(definition.workload, runtime))
         typer.echo(stream_table.as_json(found) if as_json else "\n".join(stream_table.table(found)))
         return
     have = known_in(definition, path)
-    require_images(definition, full, have)
+    require_data(definition, full, have)
     note("counting FLOPs and timing a few steps on this machine ...")
     from study.planning.estimate import estimate, lines
 

@@ -18,7 +18,7 @@ from study.commands.console import (
     bounded,
     folder_of,
     known_in,
-    require_images,
+    require_data,
     warn,
 )
 from study.commands.versions import plan_in, require_same_version, warn_of_warm_starts
@@ -28,7 +28,6 @@ from study.folder.folder import Folder, claim
 from study.folder.retention import register
 from study.folder.store_limit import kept_within
 from study.planning.plan import Known, Plan, PlannedTrial, stored_keys
-from study.processes import end_children, gentle_end
 from study.results.labels import in_words, varying_axes
 from study.results.tables import Tables, make_tables, write
 from study.running.progress import Progress
@@ -39,6 +38,7 @@ from study.tracking.companion import tracked
 from study.tracking.trackers import require_libraries
 from trainables.frozen import ConfigError
 from trainables.nodes import NUMERICS_VERSION
+from trainables.processes import end_children, gentle_end
 from trainables.store import leases
 from trainables.store.opening import open_store
 
@@ -87,7 +87,7 @@ def run(
     have = known_in(definition, path)
     if not anew:
         require_same_version(Folder(path=path), full, have)
-    require_images(definition, full, have)
+    require_data(definition, full, have)
     with claim(path, definition, source) as (home, changed, aside):
         if aside is not None:
             register(home.store(), aside, aside.definition())

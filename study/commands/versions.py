@@ -6,7 +6,7 @@ from study.commands.console import warn
 from study.definition.study import StudyDefinition
 from study.folder.folder import Folder
 from study.planning.plan import Known, Plan, make_plan
-from study.progress_line import clock_time
+from trainables.progress_line import clock_time
 from study.status.attempts import Attempts
 from trainables.frozen import ConfigError
 from trainables.nodes import NUMERICS_VERSION

@@ -1,1 +1,1 @@
-"""A user's own data: imported, checked, fetched."""
+"""A user's own data: imported, checked, verified."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from study.data.inspection import Meter, inspect, sources
 from trainables.workloads.clip.data import manifest
 from trainables.workloads.clip.data.images import Source
+from trainables.workloads.clip.data.inspection import Meter, inspect, sources
 from trainables.workloads.clip.data.manifest import Problem
 
 _SHOWN = 5

@@ -15,12 +15,12 @@ from PIL import Image
 
 from study.data.check import Counts, counts
 from study.data.importers.rows import shown
-from study.data.inspection import sources
 from trainables.files import whole
 from trainables.frozen import ConfigError
 from trainables.randomness import generator
 from trainables.workloads.clip.data import manifest
 from trainables.workloads.clip.data.images import ImageError, Source, decoded, encoded
+from trainables.workloads.clip.data.inspection import sources
 
 TEMPLATE = "page.html.j2"
 _SIDE = 224

@@ -9,7 +9,6 @@ from typing import Any
 import yaml
 
 from study.definition.study import StudyDefinition
-from trainables.config import Clip
 from trainables.frozen import ConfigError, parse, suggestion
 from trainables.store.store import is_address
 
@@ -58,9 +57,8 @@ def read(path: Path) -> StudyDefinition:
     folder, search = path.resolve().parent, definition.search
     if search is not None:
         search = search.model_copy(update={"warm_start": [str(folder / one) for one in search.warm_start]})
-    of = definition.workload
     placing = {
-        "workload": with_whole_paths(of, folder) if isinstance(of, Clip) else of,
+        "workload": definition.workload.with_whole_paths(folder),
         "search": search,
         "store": _placed_store(definition.store, folder),
     }
@@ -78,20 +76,6 @@ def recovery(folder: Path) -> str:
         f"the store of {folder} is intact: remove study.yaml if it is there, and run the definition that made the "
         f"folder again, which computes only what is missing: retune run STUDY --dir {folder}"
     )
-
-
-def with_whole_paths(workload: Clip, folder: Path) -> Clip:
-    """The workload with whole paths for its files; users name files as seen from `folder`."""
-    model = workload.model
-    named = {"name": model.name, "pretrained": model.pretrained or ""}
-    files = {key: str(folder / one) for key, one in named.items() if one and (folder / one).is_file()}
-    if model.name.startswith(LOCAL):
-        files["name"] = f"{LOCAL}{folder / model.name.removeprefix(LOCAL)}"
-    return workload.model_copy(update={"data": str(folder / workload.data), "model": model.model_copy(update=files)})
-
-
-LOCAL = "local-dir:"
-"""Before the folder of a model with its weights."""
 
 
 def dump(definition: StudyDefinition) -> str:

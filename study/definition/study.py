@@ -9,9 +9,11 @@ from search_spaces.space import Scalar, Values
 from study.definition.resources import Resources
 from study.definition.search import EarlyStopping, Search
 from study.tracking.trackers import TRACKERS
-from trainables.config import Learnt, Pocket, Subset
 from trainables.frozen import FieldError, Frozen, OneOf
 from trainables.metrics import Accounting
+from trainables.workloads.catalogue import AnyWorkload
+from trainables.workloads.pocket.settings import Pocket
+from trainables.workloads.settings import Subset
 
 
 class Block(Frozen):
@@ -98,7 +100,7 @@ class StudyDefinition(Frozen):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
         description="letters, digits, . _ and -, a letter or digit first, 64 characters at most, such as birds-2",
     )
-    workload: Learnt = Pocket()
+    workload: AnyWorkload = Pocket()
     fixed: dict[str, Scalar] = Field(default_factory=dict)
     grid: list[dict[str, Values]] | None = None
     search: Search | None = None

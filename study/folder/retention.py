@@ -27,7 +27,7 @@ from trainables.frozen import ConfigError, parse
 from trainables.lineages import Lineages
 from trainables.nodes import NUMERICS_VERSION, UNMARKED_VERSION, Weights, version_of
 from trainables.store.store import Store, canonical
-from trainables.workloads import identify
+from trainables.workloads.catalogue import identify
 
 Ends = Mapping[str, Mapping[str, tuple[float, float]]]
 """AKA and AZS after the last task, by config and block."""

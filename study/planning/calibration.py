@@ -20,7 +20,7 @@ from trainables.runtime import Runtime
 from trainables.schedules import Schedule
 from trainables.streams.tasks import cut
 from trainables.train import Start, train
-from trainables.workloads.workload import State, Workload
+from trainables.workloads.workload import State, Workload, to_device
 
 _SHORT, _LONG = 2, 6
 """Steps of the two updates that are timed."""
@@ -94,7 +94,7 @@ class Calibration:
         return False
 
     def seconds_per_sample(self) -> float:
-        """Time of a forward pass of both towers on one sample."""
+        """Time of a forward pass on one sample."""
         path = self._path(["evaluation", self._workload.identity.base])
         try:
             return float(json.loads(path.read_text()))
@@ -142,7 +142,7 @@ class Calibration:
     def _measure_forward(self) -> float:
         runtime, workload, batch_size = self._runtime, self._workload, 64
         model = workload.architecture().to(runtime.device).eval()
-        batch = workload.example(batch_size).to(runtime.device)
+        batch = to_device(workload.example(batch_size), runtime.device)
         with torch.inference_mode():
             float(workload.loss(model, batch))  # warms up
             began = time.perf_counter()

@@ -12,13 +12,13 @@ from study.planning.calibration import Calibration
 from study.planning.plan import Known, Plan, PlannedTrial
 from study.planning.prices import price
 from study.planning.store_peak import peak_bytes
-from study.progress_line import clock_time
 from trainables.config import Recipe
 from trainables.counting import update_bytes
 from trainables.methods.method import Method
 from trainables.metrics import Cost
+from trainables.progress_line import clock_time
 from trainables.runtime import Runtime
-from trainables.workloads import open_workload
+from trainables.workloads.catalogue import open_workload
 from trainables.workloads.workload import Workload
 
 _STARTUP_SECONDS = 20.0

@@ -5,20 +5,19 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 from study.definition.search import EarlyStopping
 from study.definition.study import StudyDefinition
 from study.planning.decisions import Decisions
 from study.planning.searched import search_digest, searched
 from study.planning.trials import JOINT, Recorded, Trial, methods_of, trials
-from trainables.config import Clip, Recipe, Subset
+from trainables.config import Recipe
 from trainables.frozen import ConfigError
 from trainables.lineages import Lineages, require_no_pool_share
 from trainables.nodes import NUMERICS_VERSION, cost_key, scores_key
 from trainables.store.store import Store
-from trainables.workloads import identify
-from trainables.workloads.clip.data import manifest
+from trainables.workloads.catalogue import identify
+from trainables.workloads.settings import Subset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,8 +257,7 @@ def plan_trials(
         ConfigError: a stream cannot be cut so, or the model cannot have a method.
     """
     of = definition.workload
-    pool = not isinstance(of, Clip) or manifest.has_pool(Path(of.data))  # what is seen before a model is opened
-    for trial in found if not pool else ():
+    for trial in () if of.has_pool() else found:
         with _said_of(source):
             require_no_pool_share(trial.config)
     identity = identify(of)

@@ -8,17 +8,18 @@ from collections.abc import Callable
 
 from study.definition.study import Budget
 from trainables import costs
-from trainables.config import Learnt, Recipe, TrialConfig
+from trainables.config import Recipe, TrialConfig
 from trainables.frozen import ConfigError, digest
 from trainables.methods.method import named
 from trainables.metrics import Accounting, Cost
 from trainables.nodes import cost_key
 from trainables.runtime import Runtime
 from trainables.store.local import LocalStore
-from trainables.workloads import identify, open_workload
+from trainables.workloads.catalogue import identify, open_workload
+from trainables.workloads.settings import WorkloadSettings
 
 
-def price(recipe: Recipe, workload: Learnt, runtime: Runtime, accounting: Accounting = "ours") -> Cost:
+def price(recipe: Recipe, workload: WorkloadSettings, runtime: Runtime, accounting: Accounting = "ours") -> Cost:
     """FLOPs and MAFs of one optimiser step of a recipe, from the cache of this machine."""
 
     def count() -> Cost:

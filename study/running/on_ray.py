@@ -17,11 +17,9 @@ from ray import tune
 from ray.air._internal import usage
 from ray.tune.search import ConcurrencyLimiter
 
-from study.definition.files import LOCAL
 from study.definition.resources import Bundle
 from study.definition.study import StudyDefinition
 from study.folder.folder import Folder
-from study.processes import RunError, gentle_end
 from study.running.cluster.nodes import grows, nodes, slots, unfit
 from study.running.cluster.visibility import WorkerNeeds, marked, missing_on
 from study.running.progress import Progress
@@ -29,8 +27,8 @@ from study.running.ray_hooks import Capacity, RayProgress, SourceScheduler, Sour
 from study.running.retries import Retries
 from study.running.trial_source import TrialSource
 from study.running.worker import location_of, run_trial
-from trainables.config import Clip, Learnt
 from trainables.frozen import ConfigError
+from trainables.processes import RunError, gentle_end
 from trainables.quiet_logs import silenced
 
 _WAITING = 8
@@ -50,7 +48,7 @@ def needs_of(
         RunError: some node does not.
     """
     store = folder.store()
-    needs = WorkerNeeds(store=location_of(store), files=_files(definition.workload))
+    needs = WorkerNeeds(store=location_of(store), files=definition.workload.files())
     if address is None:
         yield needs
         return
@@ -159,12 +157,3 @@ def _uncounted() -> Iterator[None]:
         yield
     finally:
         usage.tag_callbacks = before
-
-
-def _files(workload: Learnt) -> tuple[str, ...]:
-    """Files of a workload that are named by their whole path."""
-    if not isinstance(workload, Clip):
-        return ()
-    model = workload.model
-    named = (workload.data, model.name.removeprefix(LOCAL), model.pretrained or "")
-    return tuple(one for one in named if Path(one).is_absolute())

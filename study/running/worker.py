@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.running.cluster.visibility import WorkerNeeds
 from trainables import cycle
-from trainables.config import Learnt, Subset, TrialConfig
+from trainables.config import TrialConfig
 from trainables.frozen import parse
 from trainables.lineages import Step
 from trainables.metrics import Score, summarise
@@ -23,6 +23,7 @@ from trainables.runtime import Runtime, TrainingError, cache_folder
 from trainables.store.leases import LeaseLostError
 from trainables.store.opening import open_store
 from trainables.store.store import Store
+from trainables.workloads.settings import Subset, WorkloadSettings
 
 if TYPE_CHECKING:
     from trainables.build import Builder
@@ -66,10 +67,10 @@ def run_trial(config: dict[str, Any], *, needs: WorkerNeeds, runtime: Runtime) -
 
 
 @lru_cache(maxsize=1)
-def builder(workload: Learnt, store: str, runtime: Runtime) -> "Builder":
+def builder(workload: WorkloadSettings, store: str, runtime: Runtime) -> "Builder":
     """The builder of this process; it maps the data and makes the model once, for all trials that follow."""
     from trainables.build import Builder  # imports torch, which the driver's process does without
-    from trainables.workloads import open_workload
+    from trainables.workloads.catalogue import open_workload
 
     runtime = replace(runtime, cache=cache_folder())  # that of this machine
     runtime.apply()

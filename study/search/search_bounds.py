@@ -11,7 +11,7 @@ from study.planning.searched import space_of
 from study.search.check import probing
 from trainables.counting import update_bytes
 from trainables.runtime import Runtime
-from trainables.workloads import open_workload
+from trainables.workloads.catalogue import open_workload
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,12 +19,13 @@ import pandas as pd
 import torch
 
 from tests import images
-from trainables.config import Clip, Model, Pocket
 from trainables.runtime import Runtime
-from trainables.workloads import open_workload
+from trainables.workloads.catalogue import open_workload
 from trainables.workloads.clip.data import manifest
 from trainables.workloads.clip.opening import images_of
-from trainables.workloads.workload import Workload
+from trainables.workloads.clip.settings import Clip, Model
+from trainables.workloads.pocket.settings import Pocket
+from trainables.workloads.workload import Workload, to_device
 
 
 def main() -> None:
@@ -79,7 +80,7 @@ def _rates(workload: Workload, runtime: Runtime, batch_size: int, rounds: int) -
         for _ in range(4):
             workload.batch(rng.choice(ids, batch_size), rng)
 
-    batch = workload.batch(rng.choice(ids, batch_size), rng).to(runtime.device)
+    batch = to_device(workload.batch(rng.choice(ids, batch_size), rng), runtime.device)
 
     def step() -> None:
         optimiser.zero_grad()

@@ -16,12 +16,12 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from trainables.config import Pocket
 from trainables.methods import penalties
 from trainables.methods.galore import GaloreAdamW
 from trainables.methods.parts import Ewc, Galore, L2Init, Optimiser, Si
 from trainables.runtime import Runtime
-from trainables.workloads import open_workload
+from trainables.workloads.catalogue import open_workload
+from trainables.workloads.pocket.settings import Pocket
 
 
 def main() -> None:

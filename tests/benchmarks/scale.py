@@ -25,13 +25,13 @@ from study.definition.study import StudyDefinition
 from study.folder.folder import Folder
 from study.planning.plan import Plan, make_plan, stored_keys
 from study.results.tables import make_tables, write
-from trainables.config import Noop
 from trainables.frozen import parse
 from trainables.metrics import encode
 from trainables.runtime import Runtime
 from trainables.store.envelope import seal
 from trainables.store.store import Kind
-from trainables.workloads.noop.world import WEIGHT
+from trainables.workloads.noop.identity import WEIGHT
+from trainables.workloads.noop.settings import Noop
 
 CONFIGS_OF_AN_LR = 16 * 5
 """Of each learning rate: finetune, and five weights of three timelines, with five schedules."""
@@ -97,11 +97,11 @@ def _fill(home: Folder, definition: StudyDefinition, *, real: int) -> None:
 
     from trainables import cycle
     from trainables.build import Builder
-    from trainables.workloads.noop.workload import open_noop
+    from trainables.workloads.catalogue import open_workload
 
     plan = make_plan(definition, "scale")
     assert isinstance(definition.workload, Noop)
-    workload, runtime, store = open_noop(definition.workload), Runtime(), home.store()
+    workload, runtime, store = open_workload(definition.workload, Runtime()), Runtime(), home.store()
     runtime.apply()
     builder = Builder(workload, store, runtime)
     builder.cost(plan.trials[0].trial.config.recipe)

@@ -23,19 +23,20 @@ import torch
 from open_clip.model import CLIP
 from torch.autograd.profiler import profile, record_function
 
-from trainables.config import Pocket
 from trainables.methods import penalties
 from trainables.methods.attach import attach
 from trainables.methods.galore import GaloreAdamW
 from trainables.methods.method import METHODS, Method, named
 from trainables.methods.parts import L2Init, Optimiser
 from trainables.runtime import Runtime
-from trainables.workloads import open_workload
+from trainables.workloads.catalogue import open_workload
+from trainables.workloads.clip.batch import ClipBatch
 from trainables.workloads.clip.corpus import Corpus
 from trainables.workloads.clip.layout import describe
 from trainables.workloads.clip.workload import ClipWorkload
 from trainables.workloads.identity import Identity
-from trainables.workloads.workload import Batch, Workload
+from trainables.workloads.pocket.settings import Pocket
+from trainables.workloads.workload import Workload, to_device
 
 OPTIMISER = Optimiser(lr=1e-7)  # so small that all rounds are alike
 
@@ -55,7 +56,7 @@ def main() -> None:
     runtime.apply()
     workload = open_workload(Pocket(pool=512), runtime) if options.model == "pocket" else _vit_b_32()
     size = options.batch_size or (128 if options.model == "pocket" else 16)
-    batch = Batch(*(tensor.to(options.device) for tensor in _noise(workload, size)))
+    batch = to_device(_noise(workload, size), options.device)
     names = ["full", *(name for name in METHODS if name in options.methods.split(",") and name != "full")]
 
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
@@ -100,7 +101,7 @@ def main() -> None:
 class Step:
     """The step of a method in its first task, again and again on one batch."""
 
-    def __init__(self, method: Method, workload: Workload, batch: Batch, *, bf16: bool) -> None:
+    def __init__(self, method: Method, workload: Workload, batch: ClipBatch, *, bf16: bool) -> None:
         start = {name: tensor.clone() for name, tensor in workload.base().items()}  # in memory that is counted
         self.batch = batch
         self._workload, self._bf16 = workload, bf16
@@ -162,14 +163,15 @@ def _timed(step: Step) -> float:
     return time.perf_counter() - began
 
 
-def _noise(workload: Workload, size: int) -> Batch:
+def _noise(workload: Workload, size: int) -> ClipBatch:
     """A batch in the shapes of the nominal one: images of noise, captions of random words that end at the context."""
     example, rng = workload.example(size), torch.Generator().manual_seed(0)
+    assert isinstance(example, ClipBatch)
     images = torch.randint(0, 256, example.images_BCHW.shape, dtype=torch.uint8, generator=rng)
     words = int(workload.base()["token_embedding.weight"].shape[0])
     tokens = torch.randint(1, words - 1, example.tokens_UL.shape, generator=rng)
     tokens[:, -1] = words - 1
-    return Batch(images, tokens, example.caption_B)
+    return ClipBatch(images, tokens, example.caption_B)
 
 
 def _vit_b_32() -> Workload:

@@ -28,14 +28,16 @@ import torch.nn.functional as F
 from open_clip.model import CLIP
 from torch import nn
 
-from trainables.config import Pocket, Recipe
+from trainables.config import Recipe
 from trainables.nodes import Base, Update
 from trainables.runtime import Runtime
 from trainables.streams.tasks import cut
 from trainables.train import Batches
-from trainables.workloads import open_workload
+from trainables.workloads.catalogue import open_workload
 from trainables.workloads.clip import text
-from trainables.workloads.workload import Batch, Workload
+from trainables.workloads.clip.batch import ClipBatch
+from trainables.workloads.pocket.settings import Pocket
+from trainables.workloads.workload import Workload
 
 
 def main() -> None:
@@ -57,7 +59,7 @@ def main() -> None:
         print(json.dumps({"model": name, **_compare(workload, model, batches, options.rounds)}))
 
 
-def _compare(workload: Workload, model: CLIP, batches: list[Batch], rounds: int) -> dict[str, float]:
+def _compare(workload: Workload, model: CLIP, batches: list[ClipBatch], rounds: int) -> dict[str, float]:
     plain = [_plain(batch, model.context_length) for batch in batches]
     forms = {"plain": plain, "trimmed": [_trimmed(batch) for batch in batches], "distinct": batches}
     seconds: dict[str, list[float]] = {name: [] for name in (*forms, "stripping")}
@@ -81,7 +83,7 @@ def _compare(workload: Workload, model: CLIP, batches: list[Batch], rounds: int)
     }
 
 
-def _timed(workload: Workload, model: nn.Module, batches: list[Batch]) -> float:
+def _timed(workload: Workload, model: nn.Module, batches: list[ClipBatch]) -> float:
     began = time.perf_counter()
     for batch in batches:
         model.zero_grad()
@@ -89,23 +91,23 @@ def _timed(workload: Workload, model: nn.Module, batches: list[Batch]) -> float:
     return time.perf_counter() - began
 
 
-def _trimmed(batch: Batch) -> Batch:
-    return Batch(batch.images_BCHW, batch.tokens_UL[batch.caption_B], torch.arange(len(batch.caption_B)))
+def _trimmed(batch: ClipBatch) -> ClipBatch:
+    return ClipBatch(batch.images_BCHW, batch.tokens_UL[batch.caption_B], torch.arange(len(batch.caption_B)))
 
 
-def _plain(batch: Batch, context_length: int) -> Batch:
+def _plain(batch: ClipBatch, context_length: int) -> ClipBatch:
     trimmed = _trimmed(batch)
     return trimmed._replace(tokens_UL=F.pad(trimmed.tokens_UL, (0, context_length - trimmed.tokens_UL.shape[1])))
 
 
-def _pocket_batches(workload: Workload, *, batch_size: int, count: int) -> list[Batch]:
+def _pocket_batches(workload: Workload, *, batch_size: int, count: int) -> list[ClipBatch]:
     task = cut(workload.identity.concepts, 2)[1]
     recipe = Recipe(steps=count, batch_size=batch_size)
     batches = Batches(Update(start=Base(model=""), task=task, recipe=recipe, data="", seed=0), workload)
-    return [batches.batch(step) for step in range(count)]
+    return [one for step in range(count) if isinstance(one := batches.batch(step), ClipBatch)]
 
 
-def _random_batches(model: CLIP, *, batch_size: int, count: int) -> list[Batch]:
+def _random_batches(model: CLIP, *, batch_size: int, count: int) -> list[ClipBatch]:
     rng, end = np.random.default_rng(0), model.vocab_size - 1
     batches = []
     for _ in range(count):
@@ -115,7 +117,7 @@ def _random_batches(model: CLIP, *, batch_size: int, count: int) -> list[Batch]:
             row[:length] = [*rng.integers(1, end, length - 1), end]
         captions = text.distinct(tokens[rng.integers(0, len(tokens), batch_size)])
         images = torch.from_numpy(rng.integers(0, 256, (batch_size, 3, *model.visual.image_size), dtype=np.uint8))
-        batches.append(Batch(images, *(torch.from_numpy(array) for array in captions)))
+        batches.append(ClipBatch(images, *(torch.from_numpy(array) for array in captions)))
     return batches
 
 

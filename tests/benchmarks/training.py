@@ -18,14 +18,16 @@ import torch.nn.functional as F
 from open_clip import ClipLoss
 from torch.utils.data import DataLoader, TensorDataset
 
-from trainables.config import Pocket, Recipe
+from trainables.config import Recipe
 from trainables.methods.method import METHODS, named
 from trainables.methods.parts import Optimiser
 from trainables.nodes import Base, Update
 from trainables.runtime import Runtime
 from trainables.streams.tasks import cut
 from trainables.train import Batches, Start, train
-from trainables.workloads import open_workload
+from trainables.workloads.catalogue import open_workload
+from trainables.workloads.clip.batch import ClipBatch
+from trainables.workloads.pocket.settings import Pocket
 from trainables.workloads.workload import Workload
 
 
@@ -77,9 +79,11 @@ def _timed(function: Callable[[], object]) -> float:
 
 def _loader(update: Update, workload: Workload) -> "DataLoader[tuple[torch.Tensor, ...]]":
     drawn = Batches(update, workload)
-    batches = [drawn.batch(step) for step in range(update.recipe.steps)]
+    batches = [one for step in range(update.recipe.steps) if isinstance(one := drawn.batch(step), ClipBatch)]
     images = torch.cat([batch.images_BCHW for batch in batches])
-    length = workload.example(1).tokens_UL.shape[1]  # the bare loop encodes every caption at full length
+    example = workload.example(1)
+    assert isinstance(example, ClipBatch)
+    length = example.tokens_UL.shape[1]  # the bare loop encodes every caption at full length
     tokens = torch.cat([F.pad(b.tokens_UL[b.caption_B], (0, length - b.tokens_UL.shape[1])) for b in batches])
     return DataLoader(TensorDataset(images, tokens), batch_size=update.recipe.batch_size, shuffle=True)
 

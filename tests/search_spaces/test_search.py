@@ -9,8 +9,8 @@ import pytest
 from search_spaces.domain import Choices, Domain
 from search_spaces.search import SPACE, SearchSpace
 from search_spaces.space import Scalar, expand
-from trainables.config import Pocket
 from trainables.frozen import ConfigError
+from trainables.workloads.pocket.settings import Pocket
 
 FIXED: dict[str, Scalar] = {"tasks": 3, "steps": 2, "batch_size": 32}
 RATE = {"low": 1e-4, "high": 1e-2}

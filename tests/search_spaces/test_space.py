@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces.space import AXES, Scalar, Values, axis_values, build, expand
-from trainables.config import Pocket, TrialConfig
+from trainables.config import TrialConfig
 from trainables.frozen import ConfigError
 from trainables.merging.timeline import timeline
 from trainables.methods.method import METHODS, named
+from trainables.workloads.pocket.settings import Pocket
 
 WORKLOAD = Pocket(pool=512)
 FIXED: dict[str, Scalar] = {"steps": 10, "lr": 1e-3}

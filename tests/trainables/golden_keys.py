@@ -21,7 +21,7 @@ import pytest
 
 from search_spaces.space import AXES, Scalar
 from tests.trainables.toys import IDENTITY, NEW, trial
-from trainables.config import Clip, Model, Noop, Pocket, Subset, TrialConfig
+from trainables.config import TrialConfig
 from trainables.frozen import digest
 from trainables.lineages import Lineages
 from trainables.merging.rule import LINES, ROWS
@@ -32,10 +32,14 @@ from trainables.nodes import cost_key, scores_key
 from trainables.schedules import SCHEDULES
 from trainables.streams.orderings import BOTH_WAYS
 from trainables.workloads.clip.data import manifest
-from trainables.workloads.clip.opening import identify_clip
+from trainables.workloads.clip.identity import identify_clip
+from trainables.workloads.clip.settings import Clip, Model
 from trainables.workloads.identity import Identity
-from trainables.workloads.noop.world import identify_noop
-from trainables.workloads.pocket.workload import identify_pocket
+from trainables.workloads.noop.identity import identify_noop
+from trainables.workloads.noop.settings import Noop
+from trainables.workloads.pocket.identity import identify_pocket
+from trainables.workloads.pocket.settings import Pocket
+from trainables.workloads.settings import Subset
 
 FILE = Path(__file__).with_suffix(".json")
 COMMAND = "python -m tests.trainables.golden_keys"
@@ -153,7 +157,7 @@ def configs() -> Iterator[tuple[str, tuple[Axes, ...]]]:
 def workloads() -> Iterator[tuple[str, Callable[[], object]]]:
     """Names of the cases that are workloads, each with what is hashed of it."""
     yield "workloads/pocket", lambda: _pocket(Pocket(pool=512))
-    yield "workloads/noop", lambda: _known(Noop(datasets=6), identify_noop(Noop(datasets=6)))
+    yield "workloads/noop", lambda: _known(Noop(datasets=6), identify_noop(Noop(datasets=6), Path("cache")))
     yield "workloads/clip", _clip
     for subset in (Subset(share=0.5, seed=0), Subset(share=0.5, seed=1)):
         yield f"subsets/{subset.share:g}-seed-{subset.seed}", partial(_subset, subset)
@@ -210,8 +214,8 @@ def _known(config: Pocket | Noop | Clip, identity: Identity) -> list[object]:
 def _pocket(config: Pocket) -> list[object]:
     """The pocket benchmark, as if drawn by libraries without versions."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("trainables.workloads.pocket.workload.library_versions", list)
-        return _known(config, identify_pocket.__wrapped__(config))
+        patch.setattr("trainables.workloads.pocket.identity.library_versions", list)
+        return _known(config, identify_pocket(config, Path("cache")))
 
 
 _MODEL = {
@@ -243,7 +247,7 @@ def _clip() -> list[object]:
         manifest.write(pd.DataFrame(rows), home / "data.parquet")
         model = Model(name=str(home / "model.json"), pretrained="random")
         config = Clip(model=model, data=str(home / "data.parquet"), crop=0.8)
-        identity = identify_clip.__wrapped__(config, home / "cache")
+        identity = identify_clip(config, home / "cache")
     return _known(config.model_copy(update={"model": Model(name="m", pretrained="random"), "data": "d"}), identity)
 
 

@@ -5,12 +5,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.trainables import toys
-from trainables.config import Pocket, Recipe
+from trainables.config import Recipe
 from trainables.counting import cost_per_step, step_cost
 from trainables.methods.method import METHODS, Method, named
 from trainables.runtime import Runtime
-from trainables.workloads import open_workload
+from trainables.workloads.catalogue import open_workload
 from trainables.workloads.clip.workload import ClipWorkload
+from trainables.workloads.pocket.settings import Pocket
 
 WORKLOAD = toys.workload()
 

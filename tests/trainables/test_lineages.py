@@ -4,10 +4,10 @@ import pytest
 
 from search_spaces.space import Scalar, build
 from tests.trainables.toys import IDENTITY, trial
-from trainables.config import Noop
 from trainables.frozen import ConfigError
 from trainables.lineages import Lineages
-from trainables.workloads import identify
+from trainables.workloads.catalogue import identify
+from trainables.workloads.noop.settings import Noop
 
 
 def test_parts_of_trials_that_are_written_alike_are_one_object() -> None:

@@ -18,7 +18,7 @@ from trainables.frozen import parse
 from trainables.metrics import summarise
 from trainables.runtime import Runtime
 from trainables.store.local import LocalStore
-from trainables.workloads import open_workload
+from trainables.workloads.catalogue import open_workload
 
 CONFIG: dict[str, Any] = {
     "workload": {"name": "pocket", "pool": 512},

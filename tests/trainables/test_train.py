@@ -17,9 +17,16 @@ from trainables.nodes import Update
 from trainables.runtime import Runtime, TrainingError
 from trainables.schedules import factor
 from trainables.train import Batches, Start, Trained, train
+from trainables.workloads.clip.batch import ClipBatch
 from trainables.workloads.clip.workload import MAX_LOGIT_SCALE
 
 WORKLOAD = toys.workload()
+
+
+def captioned(batches: Batches, step: int) -> ClipBatch:
+    batch = batches.batch(step)
+    assert isinstance(batch, ClipBatch)
+    return batch
 
 
 def update(task: int = 1, /, **axes: Scalar) -> Update:
@@ -93,7 +100,7 @@ def test_loop_is_adamw_on_the_batches_of_the_task() -> None:
     losses, batches = [], Batches(what, WORKLOAD)
     for step in range(5):
         optimiser.param_groups[0]["lr"] = 1e-2 * factor(what.recipe.schedule, step=step, steps=5)
-        loss = WORKLOAD.loss(model, batches.batch(step))
+        loss = WORKLOAD.loss(model, captioned(batches, step))
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
@@ -165,7 +172,7 @@ def test_choice_of_captions_depends_on_seed_task_and_step() -> None:
 
 def test_captions_differ_from_step_to_step_and_repeat_for_the_step() -> None:
     batches = Batches(update(), WORKLOAD)
-    first, again, other = batches.batch(0), batches.batch(0), batches.batch(1)
+    first, again, other = (captioned(batches, step) for step in (0, 0, 1))
     assert torch.equal(first.tokens_UL, again.tokens_UL)
     assert torch.equal(first.caption_B, again.caption_B)
     assert torch.equal(first.images_BCHW, again.images_BCHW)

@@ -12,12 +12,13 @@ from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 
 from search_spaces.space import Scalar
 from search_spaces.space import build as build_config
-from trainables.config import Pocket, TrialConfig
+from trainables.config import TrialConfig
 from trainables.workloads.clip.corpus import Corpus, Segment
 from trainables.workloads.clip.evaluation import Classification
 from trainables.workloads.clip.layout import describe
 from trainables.workloads.clip.workload import ClipWorkload
 from trainables.workloads.identity import Identity, Scored
+from trainables.workloads.pocket.settings import Pocket
 
 CONTEXT_LENGTH, END = 5, 31
 NEW, OLD = 8, 4

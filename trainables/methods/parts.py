@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 
 from trainables.frozen import Frozen
+from trainables.workloads.anatomy import Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,6 @@ def _by_name(union: object) -> dict[str, Any]:
     return {name: kind for kind in variants for name in get_args(kind.model_fields["name"].annotation)}
 
 
-Target = Literal["q", "k", "v", "out", "mlp_in", "mlp_out"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 _TARGET_GROUPS = {"all": TARGETS, "attention": TARGETS[:4], "mlp": TARGETS[4:]}
 

@@ -7,9 +7,8 @@ model family. A workload declares each entry of its own state dict exactly once.
 from dataclasses import dataclass
 from typing import Literal
 
-from trainables.methods.parts import Target
-
 Part = Literal["norm", "attention", "mlp", "embedding", "head", "scale"]
+Target = Literal["q", "k", "v", "out", "mlp_in", "mlp_out"]
 
 
 @dataclass(frozen=True, kw_only=True)

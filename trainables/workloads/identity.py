@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.config import Subset
 from trainables.frozen import ConfigError, digest
 from trainables.workloads.anatomy import Anatomy
+from trainables.workloads.settings import Subset
 
 
 class Scored(NamedTuple):

@@ -1,38 +1,56 @@
 """The seam between the update cycle and a model with its data: what a workload must offer, and nothing more."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
-from trainables.config import Subset
 from trainables.metrics import Score
 from trainables.workloads.identity import Identity
+from trainables.workloads.settings import Subset
 
 State = Mapping[str, Tensor]
 """Weights by name, in the workload's own layout, on the CPU. Never changed in place."""
 
 
-class Batch(NamedTuple):
-    """Model inputs of one step: B images, their U distinct captions, and for each image the row of its caption.
+Batch: TypeAlias = object
+"""Model inputs of one step: a tensor, or a tree of tensors in dicts, lists and (named) tuples.
 
-    Images are bytes, which the loss turns into what the model sees, on the device that they are on. `crops_B4` are the
-    parts of them to see, as top, left, height and width in fractions; without rows: all of them. Captions are as long
-    as the longest of them, padded with zeros.
+Only the workload that made a batch looks inside of it.
+"""
+
+_Tree = TypeVar("_Tree")
+
+
+def to_device(batch: _Tree, device: torch.device | str) -> _Tree:
+    """The same batch on a device; tensors are sent while the caller goes on."""
+    sent: _Tree = tree_map_only(Tensor, lambda tensor: tensor.to(device, non_blocking=True), batch)
+    return sent
+
+
+Layout = Literal["open_clip", "hf"]
+"""What an exported folder is for: the model's own library, or also a hub, to be put there as it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """The words for a user of an exported checkpoint.
+
+    Attributes:
+        loading: Python code that loads the checkpoint; FOLDER stands for its place.
+        hub_head: head of a card on the hub.
+        notes: what of the folder needs a change when it moves.
     """
 
-    images_BCHW: Tensor  # noqa: N815
-    tokens_UL: Tensor  # noqa: N815
-    caption_B: Tensor  # noqa: N815
-    crops_B4: Tensor = torch.empty(0, 4)  # noqa: N815
-
-    def to(self, device: torch.device | str) -> "Batch":
-        """The same on a device, sent while the caller goes on."""
-        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+    loading: str
+    hub_head: str
+    notes: tuple[str, ...] = ()
 
 
 class Workload(Protocol):
@@ -58,22 +76,23 @@ class Workload(Protocol):
         """Ids of the training samples of some adaptation concepts, in canonical order."""
 
     def batch(self, ids: NDArray[np.int64], rng: np.random.Generator) -> Batch:
-        """Samples by id, on the CPU; `rng` chooses among the captions of a sample."""
+        """Samples by id, on the CPU; `rng` draws what is drawn of a sample, such as one of its captions."""
 
     def example(self, batch_size: int) -> Batch:
-        """A nominal batch with any values: all captions distinct and as long as the model allows; no data is loaded.
+        """A batch of the largest shapes that samples can have, with any values; no data is loaded.
 
-        Costs are counted on it, so they are those of the plain computation, whatever a batch of data saves.
+        Costs are counted on it, on the meta device too, so no branch of the loss may depend on values. They are those
+        of the plain computation, whatever a batch of data saves.
         """
 
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+    def loss(self, model: nn.Module, batch: Any) -> Tensor:
         """Mean loss of a batch, a scalar."""
 
     def after_step(self, model: nn.Module) -> None:
         """Project the parameters onto the allowed set, in place, after each optimiser step."""
 
     def evaluate(self, model: nn.Module, subset: Subset | None = None) -> tuple[Score, ...]:
-        """Scores on every data set of the suite, over its full label set, of all test images or a subset of them."""
+        """Scores on every data set of the suite, over its full label set, of all test samples or a subset of them."""
 
     def split(self, model: nn.Module) -> nn.Module:
         """The same function with each projection of the anatomy an `nn.Linear` of its own; changes `model` in place."""
@@ -81,5 +100,5 @@ class Workload(Protocol):
     def fuse(self, state: State) -> dict[str, Tensor]:
         """State of a split model, in the workload's own layout."""
 
-    def export(self, state: State, folder: Path) -> None:
+    def export(self, state: State, folder: Path, layout: Layout) -> Checkpoint:
         """Write weights as a checkpoint that the model's own library loads."""

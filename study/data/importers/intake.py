@@ -15,11 +15,11 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 from study.data.importers.rows import Imported, Skipped, shown
-from study.data.inspection import Meter, inspect, sources
 from trainables.files import whole
 from trainables.frozen import ConfigError
 from trainables.workloads.clip.data import manifest
 from trainables.workloads.clip.data.images import Source
+from trainables.workloads.clip.data.inspection import Meter, inspect, sources
 from trainables.workloads.clip.data.manifest import Problem
 
 Bad = Literal["error", "skip"]

@@ -25,11 +25,11 @@ from study.commands import imports as import_commands
 from study.data import check as data_check
 from study.data import page as data_page
 from study.data.importers import KINDS
-from study.data.inspection import inspect, sources
 from tests import images
 from tests.study import command
 from tests.trainables.workloads.clip.data.test_manifest import ROW, framed
 from trainables.workloads.clip.data import manifest
+from trainables.workloads.clip.data.inspection import inspect, sources
 
 ROOT = Path(__file__).parents[3]
 Retune = Callable[..., tuple[int, str, str]]

@@ -122,9 +122,9 @@ WORKER = """
     import sys
     from pathlib import Path
     import numpy as np, psutil, torch
-    from trainables.config import Clip, Model
+    from trainables.workloads.clip.settings import Clip, Model
     from trainables.runtime import Runtime
-    from trainables.workloads import open_workload
+    from trainables.workloads.catalogue import open_workload
     from trainables.workloads.clip.opening import images_of
     home = Path(sys.argv[1])
     def private():

@@ -8,8 +8,8 @@ from study.definition.files import differences, dump, load, presets, read
 from study.planning.trials import trials
 from study.search.check import check_search
 from tests.study.definition.texts import TEXT, definition, error
-from trainables.config import Pocket
 from trainables.frozen import ConfigError
+from trainables.workloads.pocket.settings import Pocket
 
 
 @pytest.mark.parametrize(

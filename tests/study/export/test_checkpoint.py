@@ -8,21 +8,22 @@ import open_clip
 import pytest
 import torch
 
-from study.export.checkpoint import Exported, Layout, export_weights
+from study.export.checkpoint import Exported, export_weights
 from tests import images
 from tests.trainables.workloads.clip.families import FAMILIES
 from tests.trainables.workloads.clip.test_opening import config, trial
-from trainables.config import Model
 from trainables.frozen import ConfigError
 from trainables.nodes import NUMERICS_VERSION, Base, cost_key, scores_key
 from trainables.runtime import Runtime
 from trainables.store.memory import MemoryStore
 from trainables.store.store import Kind, Store
-from trainables.workloads import identify
+from trainables.workloads.catalogue import identify
 from trainables.workloads.clip.data import manifest
 from trainables.workloads.clip.models import open_model
+from trainables.workloads.clip.settings import Model
 from trainables.workloads.pocket.export import tokenizer_files
 from trainables.workloads.pocket.tokenizer import WORDS
+from trainables.workloads.workload import Layout
 
 TINY = {
     "embed_dim": 10,

@@ -9,11 +9,11 @@ from study.commands import app
 from study.definition.study import StudyDefinition
 from study.planning import method_table
 from study.planning.plan import make_plan
-from trainables.config import Pocket
 from trainables.frozen import parse
 from trainables.methods.method import METHODS
 from trainables.runtime import Runtime
-from trainables.workloads import open_workload
+from trainables.workloads.catalogue import open_workload
+from trainables.workloads.pocket.settings import Pocket
 
 NAMES = ["full", "joint", *(name for name in METHODS if name != "full")]
 

@@ -19,12 +19,12 @@ from study.planning.plan import Known, Plan, make_plan, stored_keys
 from tests.study import command
 from tests.study.requests import counted
 from tests.trainables import toys
-from trainables.config import Subset
 from trainables.frozen import parse
 from trainables.runtime import Runtime
 from trainables.store.memory import MemoryStore
 from trainables.workloads.clip.data import manifest
 from trainables.workloads.identity import Scored
+from trainables.workloads.settings import Subset
 
 
 def plan(*grids: dict[str, object], evaluate_at: Sequence[float] = (), **fixed: object) -> Plan:

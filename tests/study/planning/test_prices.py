@@ -5,9 +5,10 @@ import pytest
 from study.definition.study import StudyDefinition
 from study.planning.prices import affordable_steps, price
 from study.planning.trials import trials
-from trainables.config import Pocket, Recipe, TrialConfig
+from trainables.config import Recipe, TrialConfig
 from trainables.frozen import ConfigError, parse
 from trainables.runtime import Runtime
+from trainables.workloads.pocket.settings import Pocket
 
 METHODS = ["full", "locked_image", "lora", "ewc"]
 

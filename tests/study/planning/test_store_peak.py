@@ -8,7 +8,7 @@ from study.definition.study import StudyDefinition
 from study.planning.plan import Plan, make_plan
 from study.planning.store_peak import peak_bytes
 from trainables.frozen import parse
-from trainables.workloads import identify
+from trainables.workloads.catalogue import identify
 
 
 def plan(*grids: dict[str, Any], tasks: int = 5) -> Plan:

@@ -8,10 +8,10 @@ from study.planning.plan import Plan, make_plan
 from study.planning.stream_table import TaughtStream, as_json, streams, table
 from tests.study import command
 from tests.trainables import toys
-from trainables.config import Pocket
 from trainables.frozen import parse
 from trainables.runtime import Runtime
-from trainables.workloads import open_workload
+from trainables.workloads.catalogue import open_workload
+from trainables.workloads.pocket.settings import Pocket
 from trainables.workloads.pocket.world import ADAPT, DATASETS
 
 POCKET = open_workload(Pocket(pool=512), Runtime())

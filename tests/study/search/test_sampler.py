@@ -10,7 +10,7 @@ import pytest
 from search_spaces.search import Point, SearchSpace
 from study.search.frontier import hypervolume
 from study.search.sampler import POPULATION, SAMPLERS, STARTUP, Told, ask
-from trainables.config import Pocket
+from trainables.workloads.pocket.settings import Pocket
 
 SPACE = SearchSpace(
     [

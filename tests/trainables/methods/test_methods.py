@@ -17,7 +17,7 @@ from search_spaces.space import Scalar
 from search_spaces.space import build as build_config
 from tests.trainables import toys
 from trainables.build import CARRY, Builder
-from trainables.config import Pocket, TrialConfig
+from trainables.config import TrialConfig
 from trainables.lineages import Lineages
 from trainables.methods import scope
 from trainables.methods.attach import Attached, attach
@@ -28,8 +28,9 @@ from trainables.store.local import LocalStore
 from trainables.store.memory import MemoryStore
 from trainables.store.store import Store
 from trainables.train import ADAPTER, Start, Trained, train
-from trainables.workloads import open_workload
+from trainables.workloads.catalogue import open_workload
 from trainables.workloads.clip.workload import ClipWorkload
+from trainables.workloads.pocket.settings import Pocket
 from trainables.workloads.workload import Workload
 
 TRAINED = [name for name in METHODS if name != "zeroshot"]

@@ -2,12 +2,12 @@
 
 import pytest
 
-from trainables.config import Pocket
 from trainables.frozen import ConfigError
 from trainables.methods.method import METHODS, named
 from trainables.methods.scope import adapted, check, trained
-from trainables.workloads import identify
 from trainables.workloads.anatomy import Anatomy, Parameter, Projection
+from trainables.workloads.catalogue import identify
+from trainables.workloads.pocket.settings import Pocket
 
 POCKET = identify(Pocket()).anatomy
 

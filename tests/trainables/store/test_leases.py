@@ -80,9 +80,7 @@ def test_a_trainer_that_fails_leaves_the_lease_to_the_next() -> None:
 
 _HOLDER = """
 import sys, time
-from pathlib import Path
 from trainables.store.leases import lease
-from trainables.store.local import LocalStore
 with lease(LocalStore(Path(sys.argv[1])), sys.argv[2], lambda: False):
     print("held", flush=True)
     time.sleep(600)
@@ -214,10 +212,10 @@ import sys
 from search_spaces.space import build
 from trainables import cycle
 from trainables.build import Builder
-from trainables.config import Noop
+from trainables.workloads.noop.settings import Noop
 from trainables.runtime import Runtime
 from trainables.store.opening import open_store
-from trainables.workloads import open_workload
+from trainables.workloads.catalogue import open_workload
 
 builder = Builder(open_workload(Noop(), Runtime()), open_store(sys.argv[1]), Runtime())
 print("ready", flush=True)

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from tests.trainables import toys
-from trainables.config import Pocket
 from trainables.frozen import ConfigError
 from trainables.streams.orderings import ORDERINGS, Stream, forward, ordered
-from trainables.workloads import identify
+from trainables.workloads.catalogue import identify
 from trainables.workloads.clip.evaluation import Classification
+from trainables.workloads.pocket.settings import Pocket
 
 DATASETS = ("a", "b", "c", "d")
 CONCEPTS = tuple(f"{dataset}/{i}" for dataset in DATASETS for i in range(10))

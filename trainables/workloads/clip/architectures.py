@@ -33,8 +33,8 @@ from torch.nn.modules.dropout import _DropoutNd
 from trainables.frozen import ConfigError, suggestion
 from trainables.randomness import torch_seed
 from trainables.workloads.clip import hub
+from trainables.workloads.clip.settings import FOLDER, HUB
 
-HUB, FOLDER = "hf-hub:", "local-dir:"
 CONFIG_FILE = "open_clip_config.json"
 _STEADY = (TimmModel, HFTextEncoder, ModifiedResNet, PatchDropout, _DropoutNd)
 _TOP = ("embed_dim", "vision_cfg", "text_cfg")

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.config import Subset
 from trainables.metrics import Score
 from trainables.randomness import generator
 from trainables.workloads.clip.data.pixels import Images, Rows
+from trainables.workloads.settings import Subset
 
 _CHUNK = 1024
 

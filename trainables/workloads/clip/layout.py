@@ -8,8 +8,7 @@ Only transformers with open_clip's default block are known; a name of any other 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from trainables.methods.parts import Target
-from trainables.workloads.anatomy import Anatomy, Parameter, Part, Projection
+from trainables.workloads.anatomy import Anatomy, Parameter, Part, Projection, Target
 
 _BLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.(.+)")
 _IN_BLOCK: tuple[tuple[str, Part], ...] = (

@@ -22,13 +22,13 @@ from open_clip.transform import PreprocessCfg
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from trainables.config import Model
 from trainables.files import draft, locked, whole
 from trainables.frozen import ConfigError, digest
 from trainables.randomness import torch_seed
 from trainables.workloads.anatomy import Anatomy
 from trainables.workloads.clip import architectures, checkpoints, hub, tokenizers
-from trainables.workloads.clip.architectures import CONFIG_FILE, FOLDER, HUB, Architecture, Maker
+from trainables.workloads.clip.architectures import CONFIG_FILE, Architecture, Maker
+from trainables.workloads.clip.settings import FOLDER, HUB, Model
 from trainables.workloads.clip.towers import describe
 
 RANDOM = "random"

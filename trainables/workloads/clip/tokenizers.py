@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from trainables.frozen import ConfigError
 from trainables.workloads.clip import hub
-from trainables.workloads.clip.architectures import FOLDER, Architecture, context_length
+from trainables.workloads.clip.architectures import Architecture, context_length
+from trainables.workloads.clip.settings import FOLDER
 
 _CHUNK = 4096
 

@@ -17,8 +17,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from trainables.methods.parts import Target
-from trainables.workloads.anatomy import Anatomy, Parameter, Part, Projection
+from trainables.workloads.anatomy import Anatomy, Parameter, Part, Projection, Target
 from trainables.workloads.clip import attention
 from trainables.workloads.clip.layout import in_order
 

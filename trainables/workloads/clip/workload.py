@@ -16,25 +16,26 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from trainables.config import Subset
 from trainables.files import whole
 from trainables.frozen import digest
 from trainables.metrics import Score
 from trainables.workloads.clip import attention, text
+from trainables.workloads.clip.batch import WHOLE_IMAGES, ClipBatch
 from trainables.workloads.clip.corpus import Corpus, Segment
 from trainables.workloads.clip.crops import cropped, random_crops
 from trainables.workloads.clip.data.pixels import Images
 from trainables.workloads.clip.evaluation import Classification, Encoders, evaluate, mean_of_prompts, part
+from trainables.workloads.clip.export import checkpoint
 from trainables.workloads.clip.losses import contrastive_loss
 from trainables.workloads.identity import Identity
-from trainables.workloads.workload import Batch, State
+from trainables.workloads.settings import Subset
+from trainables.workloads.workload import Checkpoint, Layout, State
 
 if TYPE_CHECKING:
     from trainables.workloads.workload import Workload
 
 MAX_LOGIT_SCALE = math.log(100)
 _EVALUATION_BATCH = 256
-EVERYTHING = Batch._field_defaults["crops_B4"]
 
 
 class ClipWorkload:
@@ -51,6 +52,7 @@ class ClipWorkload:
         std: Sequence[float],
         model_config: Mapping[str, Any],
         tokenizer_files: Callable[[], Mapping[str, str]],
+        hub_tokenizer: Callable[[], Mapping[str, str]] = dict,
         text_config: Path | None = None,
         preprocessing: Mapping[str, Any] | None = None,
         crop: float = 1.0,
@@ -63,6 +65,7 @@ class ClipWorkload:
         self._preprocessing = {**(preprocessing or {}), "mean": list(mean), "std": list(std)}
         self._model_config = model_config
         self._tokenizer_files = tokenizer_files
+        self._hub_tokenizer = hub_tokenizer
         self._text_config = text_config
         self._mean, self._std = (torch.tensor(v).view(1, 3, 1, 1) * 255 for v in (mean, std))
         self._crop = crop
@@ -93,7 +96,7 @@ class ClipWorkload:
         """Ids of the training samples of some concepts."""
         return np.concatenate([self._corpus.by_concept[name] for name in sorted(concepts)])
 
-    def batch(self, ids: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+    def batch(self, ids: NDArray[np.int64], rng: np.random.Generator) -> ClipBatch:
         """Images, one caption of each, and a crop of each where the workload crops.
 
         The captions are stripped of padding and repeats here, on the CPU, so that no device waits to learn a length.
@@ -101,23 +104,23 @@ class ClipWorkload:
         captions = text.distinct(self._corpus.captions(ids, rng.random(len(ids))))
         crops_B4 = random_crops(len(ids) if self._crop < 1 else 0, self._crop, rng)
         images_BCHW = _channels_first(self._corpus.images(ids))
-        return Batch(images_BCHW, *(torch.from_numpy(array) for array in (*captions, crops_B4)))
+        return ClipBatch(images_BCHW, *(torch.from_numpy(array) for array in (*captions, crops_B4)))
 
-    def example(self, batch_size: int) -> Batch:
+    def example(self, batch_size: int) -> ClipBatch:
         """Zeros in the model's input shapes: every sample with a caption of its own, as long as the context."""
         model = _towers(self._architecture())
         height, width = _both(model.visual.image_size)
-        return Batch(
+        return ClipBatch(
             images_BCHW=torch.zeros(batch_size, 3, height, width, dtype=torch.uint8),
             tokens_UL=torch.zeros(batch_size, model.context_length, dtype=torch.long),
             caption_B=torch.arange(batch_size),
         )
 
-    def pixels(self, batch: Batch) -> Tensor:
+    def pixels(self, batch: ClipBatch) -> Tensor:
         """What the model sees of a batch's images [B, C, H, W]: cropped, and normalised to its mean and deviation."""
         return self._normalised(batch.images_BCHW, batch.crops_B4)
 
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+    def loss(self, model: nn.Module, batch: ClipBatch) -> Tensor:
         """The loss that the model was pretrained with, by open_clip's own code (`losses`)."""
         clip = _towers(model)
         images_BD = F.normalize(clip.encode_image(self.pixels(batch)), dim=-1)
@@ -224,15 +227,16 @@ class ClipWorkload:
         """Back to open_clip's layout."""
         return attention.fuse(state)
 
-    def export(self, state: State, folder: Path) -> None:
+    def export(self, state: State, folder: Path, layout: Layout) -> Checkpoint:
         """Write a folder that `open_clip.create_model_and_transforms("local-dir:FOLDER")` loads, with its tokenizer.
 
-        A text tower of transformers is built from its config.json; one that is on no hub lies in FOLDER/text, by its
-        whole path, since open_clip would look for another in the working directory.
+        For a hub open_clip's own tokenizer is written too, as one of transformers. A text tower of transformers is
+        built from its config.json; one that is on no hub lies in FOLDER/text, by its whole path, since open_clip would
+        look for another in the working directory.
         """
-        files = self._tokenizer_files()
+        tokenizer = self._tokenizer_files()
         text_config = dict(self._model_config["text_cfg"])
-        if files:
+        if tokenizer:
             text_config.setdefault("hf_tokenizer_name", ".")  # open_clip then reads the tokenizer of this folder
         if self._text_config is not None:
             tower = (folder / "text").resolve()
@@ -241,12 +245,15 @@ class ClipWorkload:
             text_config["hf_model_name"] = str(tower)
         config = {"model_cfg": {**self._model_config, "text_cfg": text_config}, "preprocess_cfg": self._preprocessing}
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in {**files, "open_clip_config.json": json.dumps(config, indent=2)}.items():
-            (folder / name).write_text(content)
+        files = {**tokenizer, "open_clip_config.json": json.dumps(config, indent=2)}
+        files |= self._hub_tokenizer() if layout == "hf" else {}
+        for name, content in files.items():
+            (folder / name).write_text(content, encoding="utf-8")
         with whole(folder / "open_clip_model.safetensors") as weights:
             save_file({name: tensor.contiguous() for name, tensor in state.items()}, weights)
+        return checkpoint(text_config, files, layout)
 
-    def _normalised(self, images_BCHW: Tensor, crops_B4: Tensor = EVERYTHING) -> Tensor:
+    def _normalised(self, images_BCHW: Tensor, crops_B4: Tensor = WHOLE_IMAGES) -> Tensor:
         pixels_BCHW = images_BCHW.float()
         if len(crops_B4):
             pixels_BCHW = cropped(pixels_BCHW, crops_B4)

@@ -1,7 +1,6 @@
 """The noop workload itself: linear regression without a bias, from 1 to what the samples of a batch ask for."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +10,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainables.config import Noop, Subset
 from trainables.frozen import ConfigError
 from trainables.metrics import Score
 from trainables.workloads.identity import Identity
-from trainables.workloads.noop.world import (
+from trainables.workloads.noop.identity import (
     CLASSES,
     POOL,
     PRETRAINED,
@@ -23,10 +21,11 @@ from trainables.workloads.noop.world import (
     TESTS,
     WEIGHT,
     data_sets,
-    identify_noop,
     targets,
 )
-from trainables.workloads.workload import Batch, State
+from trainables.workloads.noop.settings import Noop
+from trainables.workloads.settings import Subset
+from trainables.workloads.workload import Checkpoint, Layout, State
 
 if TYPE_CHECKING:
     from trainables.workloads.workload import Workload
@@ -35,8 +34,8 @@ if TYPE_CHECKING:
 class NoopWorkload:
     """One weight, and for each sample the number that it is to be."""
 
-    def __init__(self, config: Noop) -> None:
-        self.identity: Identity = identify_noop(config)
+    def __init__(self, config: Noop, identity: Identity) -> None:
+        self.identity: Identity = identity
         self._suite = data_sets(config.datasets)
         asked = np.repeat(np.fromiter(targets(config.datasets), np.float32), SAMPLES)
         self._targets = torch.from_numpy(np.concatenate([asked, np.full(POOL, PRETRAINED, np.float32)]))
@@ -59,19 +58,18 @@ class NoopWorkload:
         places = np.array(sorted(self._places[name] for name in concepts), dtype=np.int64)
         return (SAMPLES * places[:, None] + np.arange(SAMPLES)).reshape(-1)
 
-    def batch(self, ids: NDArray[np.int64], rng: np.random.Generator) -> Batch:  # noqa: ARG002 (samples have one caption)
-        """What the samples ask for, as images of one number; no captions."""
-        return _batch(self._targets[torch.from_numpy(ids)])
+    def batch(self, ids: NDArray[np.int64], rng: np.random.Generator) -> Tensor:  # noqa: ARG002 (nothing is drawn)
+        """The numbers that the samples ask for [B, 1]."""
+        return self._targets[torch.from_numpy(ids)].unsqueeze(1)
 
-    def example(self, batch_size: int) -> Batch:
+    def example(self, batch_size: int) -> Tensor:
         """Samples that ask for 0."""
-        return _batch(torch.zeros(batch_size))
+        return torch.zeros(batch_size, 1)
 
-    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+    def loss(self, model: nn.Module, batch: Tensor) -> Tensor:
         """Mean squared distance of the weight from what is asked for."""
-        asked_B1 = batch.images_BCHW.flatten(1)
-        predicted: Tensor = model(torch.ones_like(asked_B1))
-        return F.mse_loss(predicted.float(), asked_B1)
+        predicted: Tensor = model(torch.ones_like(batch))
+        return F.mse_loss(predicted.float(), batch)
 
     def after_step(self, model: nn.Module) -> None:
         """Every weight is allowed."""
@@ -99,21 +97,9 @@ class NoopWorkload:
         """The state, which nothing split."""
         return dict(state)
 
-    def export(self, state: State, folder: Path) -> None:  # noqa: ARG002
+    def export(self, state: State, folder: Path, layout: Layout) -> Checkpoint:  # noqa: ARG002
         """Raises: ConfigError: one number is no checkpoint."""
         raise ConfigError("export: the workload noop has no model that a library could load; export is of real ones")
-
-
-@lru_cache(maxsize=2)
-def open_noop(config: Noop) -> NoopWorkload:
-    """The workload."""
-    return NoopWorkload(config)
-
-
-def _batch(asked_B: Tensor) -> Batch:
-    count = len(asked_B)
-    nothing_BL = torch.zeros(count, 1, dtype=torch.long)
-    return Batch(asked_B.reshape(count, 1, 1, 1), nothing_BL, torch.arange(count))
 
 
 if TYPE_CHECKING:

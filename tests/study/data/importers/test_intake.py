@@ -15,11 +15,11 @@ from study.data.importers.folder import FolderOptions, from_folder
 from study.data.importers.intake import Target, write_manifest
 from study.data.importers.listing import ListingOptions, from_listing
 from study.data.importers.rows import Imported, Skipped, imported, shown
-from study.data.inspection import Look, Meter, inspect, look
 from tests import images
 from trainables.frozen import ConfigError
 from trainables.workloads.clip.data import manifest
 from trainables.workloads.clip.data.images import Source
+from trainables.workloads.clip.data.inspection import Look, Meter, inspect, look
 
 CLASSES = images.CLASSES[:2]
 

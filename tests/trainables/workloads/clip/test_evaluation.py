@@ -12,12 +12,12 @@ from torch import Tensor
 from tests.trainables import toys
 from trainables import cycle
 from trainables.build import Builder
-from trainables.config import Subset
 from trainables.runtime import Runtime
 from trainables.store.memory import MemoryStore
 from trainables.workloads.clip.corpus import Corpus
 from trainables.workloads.clip.evaluation import Classification, Retrieval, accuracy, mean_of_prompts, part, recall
 from trainables.workloads.clip.workload import ClipWorkload
+from trainables.workloads.settings import Subset
 from trainables.workloads.workload import Workload
 
 NAMES = [str(i) for i in range(toys.NEW)]

@@ -15,7 +15,6 @@ from search_spaces.space import Scalar
 from search_spaces.space import build as build_config
 from tests.trainables.workloads.clip.families import FAMILIES, LENGTH, captions, opened, workload
 from trainables.build import Builder
-from trainables.config import Pocket
 from trainables.frozen import ConfigError
 from trainables.lineages import Lineages
 from trainables.methods import scope
@@ -28,6 +27,7 @@ from trainables.train import Start, train
 from trainables.workloads.clip import attention, text
 from trainables.workloads.clip.layout import describe as describe_by_names
 from trainables.workloads.clip.workload import ClipWorkload
+from trainables.workloads.pocket.settings import Pocket
 from trainables.workloads.workload import State
 
 METHODS = ("lnfit", "bitfit", "locked_image", "locked_text")
@@ -193,7 +193,7 @@ class TestFamily:
 
     def test_open_clip_loads_what_is_exported(self, family: str, cache: Path, tmp_path: Path) -> None:
         own = workload(family, cache)
-        own.export(own.base(), tmp_path / "out")
+        own.export(own.base(), tmp_path / "out", "open_clip")
         with torch.random.fork_rng(devices=[]):
             loaded = open_clip.create_model(f"local-dir:{tmp_path / 'out'}").eval()
         ours = model_of(own).eval()

@@ -14,12 +14,12 @@ from open_clip.model import CLIP
 from torch import nn
 
 from tests.trainables import toys
-from trainables.config import Pocket
-from trainables.workloads import identify
 from trainables.workloads.anatomy import Anatomy, Parameter
+from trainables.workloads.catalogue import identify
 from trainables.workloads.clip import attention
 from trainables.workloads.clip.layout import describe
 from trainables.workloads.pocket.model import build
+from trainables.workloads.pocket.settings import Pocket
 
 
 class Case(NamedTuple):
@@ -140,7 +140,7 @@ def test_pocket_declares_its_own_model() -> None:
 def test_identifying_a_workload_loads_no_torch() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from trainables.config import Pocket; from trainables.workloads import identify\n"
+        "from trainables.workloads.pocket.settings import Pocket; from trainables.workloads.catalogue import identify\n"
         "assert identify(Pocket()).anatomy.depth('image') == 3"
     )
     done = subprocess.run(

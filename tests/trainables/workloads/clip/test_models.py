@@ -22,10 +22,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tests.trainables.workloads.clip.families import OWN_TEXT, VIT, WORDS
-from trainables.config import Model
 from trainables.frozen import ConfigError
 from trainables.runtime import Runtime
 from trainables.workloads.clip.models import OpenModel, fetch_model, open_model
+from trainables.workloads.clip.settings import Model
 from trainables.workloads.pocket.export import tokenizer_files
 
 CONFIG: dict[str, Any] = {"embed_dim": 10, "vision_cfg": VIT, "text_cfg": OWN_TEXT}
@@ -149,7 +149,7 @@ class TestDigest:
     def test_two_processes_that_convert_at_once_agree(self, tmp_path: Path) -> None:
         name = config(tmp_path)
         code = (
-            "from pathlib import Path; from trainables.config import Model; "
+            "from pathlib import Path; from trainables.workloads.clip.settings import Model; "
             "from trainables.workloads.clip.models import open_model; "
             f"model = Model(name={str(name)!r}, pretrained='random'); "
             f"print(open_model(model, Path({str(tmp_path / 'cache')!r})).base_digest)"
@@ -468,11 +468,11 @@ def test_a_model_of_the_hub_that_is_in_its_cache(tmp_path: Path, hub: Path) -> N
 
 
 def test_an_exported_model_is_opened_again(tmp_path: Path) -> None:
-    from trainables.config import Pocket
-    from trainables.workloads import open_workload
+    from trainables.workloads.catalogue import open_workload
+    from trainables.workloads.pocket.settings import Pocket
 
     pocket = open_workload(Pocket(pool=512), Runtime())
-    pocket.export(pocket.base(), tmp_path / "out")
+    pocket.export(pocket.base(), tmp_path / "out", "open_clip")
     model = open_model(Model(name=f"local-dir:{tmp_path / 'out'}"), tmp_path / "cache")
     assert all(torch.equal(model.base()[name], tensor) for name, tensor in pocket.base().items())
     assert model.anatomy == pocket.identity.anatomy

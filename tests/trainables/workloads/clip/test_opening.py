@@ -16,14 +16,18 @@ from search_spaces.space import build as build_config
 from tests import images
 from trainables import cycle
 from trainables.build import Builder
-from trainables.config import Clip, Model, TrialConfig
+from trainables.config import TrialConfig
 from trainables.frozen import ConfigError
 from trainables.lineages import Lineages
 from trainables.metrics import Score
 from trainables.runtime import Runtime, TrainingError
 from trainables.store.memory import MemoryStore
+from trainables.workloads.catalogue import open_workload
 from trainables.workloads.clip.data import manifest
-from trainables.workloads.clip.opening import identify_clip, images_of, open_clip_workload
+from trainables.workloads.clip.identity import identify_clip
+from trainables.workloads.clip.opening import images_of
+from trainables.workloads.clip.settings import Clip, Model
+from trainables.workloads.clip.workload import ClipWorkload
 from trainables.workloads.identity import Identity
 
 TINY = {
@@ -78,16 +82,22 @@ def trial(workload: Clip, **axes: Scalar) -> TrialConfig:
     return build_config(values, workload=workload, source="test")[0]
 
 
+def opened(workload: Clip, runtime: Runtime) -> ClipWorkload:
+    made = open_workload(workload, runtime)
+    assert isinstance(made, ClipWorkload)
+    return made
+
+
 def run(workload: Clip, runtime: Runtime, store: MemoryStore, **axes: Scalar) -> list[tuple[Score, ...]]:
     found: list[tuple[Score, ...]] = []
-    builder = Builder(open_clip_workload(workload, runtime), store, runtime)
+    builder = Builder(open_workload(workload, runtime), store, runtime)
     cycle.run(trial(workload, **axes), builder, lambda _, scores: found.append(scores))
     return found
 
 
 def test_scores_are_those_of_open_clip_on_the_same_files(folder: Path, runtime: Runtime) -> None:
     """Its own transform, tokenizer, classifier and accuracy, image by image from the files."""
-    workload = open_clip_workload(config(folder), runtime)
+    workload = open_workload(config(folder), runtime)
     ours: Any = workload.architecture().eval()
     ours.load_state_dict(workload.base())
     frame = manifest.read(folder / "m.parquet")
@@ -108,7 +118,7 @@ def test_scores_are_those_of_open_clip_on_the_same_files(folder: Path, runtime: 
 
 
 def test_images_are_what_open_clip_sees_to_the_byte(folder: Path, runtime: Runtime) -> None:
-    workload = open_clip_workload(config(folder, crop=1.0), runtime)
+    workload = opened(config(folder, crop=1.0), runtime)
     ids = workload.samples(["new/" + NEW[0]])
     got = workload.pixels(workload.batch(ids, np.random.default_rng(0)))
     frame = manifest.read(folder / "m.parquet")
@@ -131,7 +141,7 @@ def test_cycles_repeat_to_the_bit_with_and_without_a_cache_of_images(
 
 
 def test_training_sees_crops_and_keys_tell_so(folder: Path, runtime: Runtime) -> None:
-    cropping, plain = (open_clip_workload(config(folder, crop=crop), runtime) for crop in (0.9, 1.0))
+    cropping, plain = (opened(config(folder, crop=crop), runtime) for crop in (0.9, 1.0))
     ids = cropping.pool()
     cropped, whole = (one.batch(ids, np.random.default_rng(0)) for one in (cropping, plain))
     assert (len(cropped.crops_B4), len(whole.crops_B4)) == (len(ids), 0)

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from tests.trainables import toys
-from trainables.config import Pocket
 from trainables.runtime import Runtime
-from trainables.workloads import open_workload
+from trainables.workloads.catalogue import open_workload
 from trainables.workloads.clip import text
+from trainables.workloads.clip.batch import ClipBatch
 from trainables.workloads.pocket.model import build, load_pretrained
-from trainables.workloads.workload import Batch
+from trainables.workloads.pocket.settings import Pocket
 
 WORKLOAD = toys.workload()
 END = 40
@@ -30,7 +30,7 @@ END = 40
 
 class Case(NamedTuple):
     model: Callable[[], CLIP]
-    batch: Callable[[Path], Batch]
+    batch: Callable[[Path], ClipBatch]
 
 
 def long_clip(**text_config: Any) -> CLIP:
@@ -53,10 +53,10 @@ def captions(*lengths: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     return tokens
 
 
-def batch_of(tokens_BL: np.ndarray[Any, np.dtype[np.int64]]) -> Batch:
+def batch_of(tokens_BL: np.ndarray[Any, np.dtype[np.int64]]) -> ClipBatch:
     rng = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (len(tokens_BL), 3, 16, 16), dtype=torch.uint8, generator=rng)
-    return Batch(images, *(torch.from_numpy(array) for array in text.distinct(tokens_BL)))
+    return ClipBatch(images, *(torch.from_numpy(array) for array in text.distinct(tokens_BL)))
 
 
 def pocket() -> CLIP:
@@ -65,15 +65,17 @@ def pocket() -> CLIP:
     return model
 
 
-def pocket_batch(cache: Path) -> Batch:
+def pocket_batch(cache: Path) -> ClipBatch:
     """Half from the stream, where captions repeat, and half from the pool."""
     workload = open_workload(Pocket(pool=512), Runtime(cache=cache))
     rng = np.random.default_rng(0)
     new = workload.samples(workload.identity.concepts[:4])
-    return workload.batch(np.concatenate([rng.choice(new, 16), rng.choice(workload.pool(), 16)]), rng)
+    batch = workload.batch(np.concatenate([rng.choice(new, 16), rng.choice(workload.pool(), 16)]), rng)
+    assert isinstance(batch, ClipBatch)
+    return batch
 
 
-def toy_batch(_: Path) -> Batch:
+def toy_batch(_: Path) -> ClipBatch:
     return WORKLOAD.batch(np.arange(0, 80, 5), np.random.default_rng(0))
 
 
@@ -95,13 +97,13 @@ CASES = {
 FULL_LENGTH = ("not causal", "pooled at the last token", "pooled at padding")
 
 
-def plain_tokens(model: CLIP, batch: Batch) -> Tensor:
+def plain_tokens(model: CLIP, batch: ClipBatch) -> Tensor:
     """The caption of each image at the length of the context."""
     short = batch.tokens_UL[batch.caption_B]
     return F.pad(short, (0, model.context_length - short.shape[1]))
 
 
-def plain_loss(model: CLIP, batch: Batch) -> Tensor:
+def plain_loss(model: CLIP, batch: ClipBatch) -> Tensor:
     images_BD = model.encode_image(WORKLOAD.pixels(batch), normalize=True)
     texts_BD = model.encode_text(plain_tokens(model, batch), normalize=True)
     loss: Tensor = ClipLoss()(images_BD, texts_BD, model.logit_scale.exp())

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from tests.trainables import toys
+from trainables.workloads.clip.batch import ClipBatch
 from trainables.workloads.clip.evaluation import Classification
 from trainables.workloads.clip.workload import MAX_LOGIT_SCALE, ClipWorkload
-from trainables.workloads.workload import Batch
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_base_is_owned_by_the_caller(workload: ClipWorkload) -> None:
 
 def test_export_writes_weights_and_a_config(workload: ClipWorkload, tmp_path: Path) -> None:
     state = workload.base()
-    workload.export(state, tmp_path / "out")
+    workload.export(state, tmp_path / "out", "open_clip")
     saved = load_file(tmp_path / "out" / "open_clip_model.safetensors")
     assert saved.keys() == state.keys()
     assert all(torch.equal(saved[name], tensor) for name, tensor in state.items())
@@ -150,4 +150,4 @@ def test_export_writes_weights_and_a_config(workload: ClipWorkload, tmp_path: Pa
 
 
 def test_batch_is_images_captions_and_who_has_which() -> None:
-    assert Batch._fields == ("images_BCHW", "tokens_UL", "caption_B", "crops_B4")
+    assert ClipBatch._fields == ("images_BCHW", "tokens_UL", "caption_B", "crops_B4")

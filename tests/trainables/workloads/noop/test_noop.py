@@ -8,7 +8,7 @@ import pytest
 from search_spaces.space import Scalar, build
 from trainables import cycle
 from trainables.build import Builder
-from trainables.config import Noop, Subset, TrialConfig
+from trainables.config import TrialConfig
 from trainables.frozen import ConfigError
 from trainables.lineages import Lineages, Step
 from trainables.merging.rule import ROWS
@@ -18,7 +18,9 @@ from trainables.methods.method import METHODS, named
 from trainables.metrics import Score, Summary, summarise
 from trainables.runtime import Runtime
 from trainables.store.memory import MemoryStore
-from trainables.workloads import identify, open_workload
+from trainables.workloads.catalogue import identify, open_workload
+from trainables.workloads.noop.settings import Noop
+from trainables.workloads.settings import Subset
 
 WORKLOAD = Noop()
 IDENTITY = identify(WORKLOAD)
@@ -110,4 +112,4 @@ def test_costs_are_those_of_one_product_each_way() -> None:
 def test_one_number_is_no_checkpoint(tmp_path: Path) -> None:
     workload = open_workload(WORKLOAD, Runtime())
     with pytest.raises(ConfigError, match="export: the workload noop has no model"):
-        workload.export(workload.base(), tmp_path)
+        workload.export(workload.base(), tmp_path, "hf")

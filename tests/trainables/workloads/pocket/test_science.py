@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trainables.build import Builder
-from trainables.config import Pocket, Recipe
+from trainables.config import Recipe
 from trainables.methods.parts import Optimiser
 from trainables.metrics import Score, summarise
 from trainables.nodes import Base, Update
@@ -16,7 +16,8 @@ from trainables.runtime import Runtime
 from trainables.store.memory import MemoryStore
 from trainables.streams.mixture import Mixture
 from trainables.streams.tasks import Task
-from trainables.workloads import open_workload
+from trainables.workloads.catalogue import open_workload
+from trainables.workloads.pocket.settings import Pocket
 from trainables.workloads.pocket.world import ADAPT
 
 pytestmark = pytest.mark.slow

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainables.config import Pocket
 from trainables.runtime import Runtime
-from trainables.workloads import identify, open_workload
+from trainables.workloads.catalogue import identify, open_workload
+from trainables.workloads.clip.batch import ClipBatch
+from trainables.workloads.pocket.settings import Pocket
 from trainables.workloads.pocket.world import ADAPT, DATASETS, WORLD_VERSION, pool_sample, render
 
 
@@ -59,6 +60,7 @@ def test_a_batch_pairs_each_picture_with_its_own_caption(name: str, cache: Path)
     for k, concept in enumerate(row.concepts[:3]):
         ids = workload.samples([f"{name}/{concept}"])[:4]
         batch = workload.batch(ids, np.random.default_rng(k))
+        assert isinstance(batch, ClipBatch)
         length = batch.tokens_UL.shape[1]
         allowed = tokenize([t.format(concept) for t in row.templates])[:, :length].tolist()
         assert all(tokens in allowed for tokens in batch.tokens_UL[batch.caption_B].tolist())

@@ -5,13 +5,13 @@ so that what is learnt is also forgotten.
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
+from pathlib import Path
 from typing import Literal, NamedTuple
 
-from trainables.config import Noop
 from trainables.frozen import digest
 from trainables.workloads.anatomy import Anatomy, Parameter
 from trainables.workloads.identity import Identity, Scored
+from trainables.workloads.noop.settings import Noop
 
 WEIGHT = "weight"
 PRETRAINED = 1.0
@@ -51,8 +51,7 @@ def targets(count: int) -> Iterator[float]:
             yield from (one.asks_for + (i / (CONCEPTS - 1) - 0.5) / 4 for i in range(CONCEPTS))
 
 
-@lru_cache(maxsize=8)
-def identify_noop(config: Noop) -> Identity:
+def identify_noop(config: Noop, cache: Path) -> Identity:  # noqa: ARG001 (nothing is kept)
     """Digests, concepts and an anatomy of one parameter."""
     suite = data_sets(config.datasets)
     said = {"noop": _VERSION, "datasets": config.datasets}

@@ -17,15 +17,15 @@ from study.data.importers.data_set import DataSet
 from study.data.importers.folder import FolderOptions, from_folder
 from study.data.importers.intake import Target, write_manifest
 from study.data.importers.webdataset import WebDatasetOptions, from_webdataset
-from study.data.intact import require_images
 from tests import images
 from tests.study import command
-from tests.study.data.test_fetch import STUDY, TINY
-from trainables.config import Clip, Model
+from tests.study.commands.test_fetch import STUDY, TINY
 from trainables.frozen import ConfigError
 from trainables.runtime import Runtime
 from trainables.workloads.clip.data import manifest, stamps
 from trainables.workloads.clip.opening import images_of, pack_of
+from trainables.workloads.clip.prepare import require_images
+from trainables.workloads.clip.settings import Clip, Model
 
 FIRST = "new/red_circle/0000.png"
 
@@ -110,7 +110,7 @@ def test_files_that_were_only_touched_are_compared_once(
     os.utime(home / FIRST)
     os.utime(home / "pool" / "0.tar")
     require_images(workload, home / "cache")
-    monkeypatch.setattr("study.data.intact.inspect", None)  # it would have to be called to look again
+    monkeypatch.setattr("trainables.workloads.clip.prepare.inspect", None)  # it would have to be called to look again
     require_images(workload, home / "cache")
 
 

@@ -13,8 +13,8 @@ from typing import Any, TextIO
 
 import pandas as pd
 
-from study.processes import spread, usable_cpus
-from study.progress_line import ProgressLine, clock_time
+from trainables.processes import spread, usable_cpus
+from trainables.progress_line import ProgressLine, clock_time
 from trainables.workloads.clip.data.images import ImageError, Source, decoded, encoded
 
 _AT_ONCE = 32
@@ -44,6 +44,11 @@ class Meter:
         self._total, self._line, self._word = total, ProgressLine(out, clock), done
         self._done = 0
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the beginning."""
+        return self._line.elapsed
+
     def add(self, count: int) -> None:
         """Count images that have been done."""
         self._done += count
@@ -51,8 +56,7 @@ class Meter:
 
     def line(self) -> str:
         """The line to show: how many images are done, the rate, and the time left."""
-        elapsed = self._line.elapsed
-        rate = self._done / elapsed if elapsed > 0 else 0.0
+        rate = self._done / self.elapsed if self.elapsed > 0 else 0.0
         left = clock_time((self._total - self._done) / rate) if rate > 0 else "?"
         return f"{self._done}/{self._total} images {self._word}, {rate:.0f} images/s, {left} left"
 

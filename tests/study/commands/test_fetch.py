@@ -13,10 +13,10 @@ import pytest
 from study.definition.files import load
 from tests import images
 from tests.study import command
-from trainables.config import Clip
 from trainables.runtime import Runtime
 from trainables.workloads.clip.data import manifest
 from trainables.workloads.clip.opening import images_of
+from trainables.workloads.clip.settings import Clip
 
 TINY = {
     "embed_dim": 16,

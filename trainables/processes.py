@@ -63,7 +63,9 @@ def spread(call: Callable[[_In], _Out], parts: Sequence[_In], processes: int) ->
     try:
         yield from pool.map(call, parts)
     except BrokenProcessPool as error:
-        raise RunError("a process that decoded images was killed, as it happens where memory runs out") from error
+        raise RunError(
+            "a process that took part of the work was killed, as it happens where memory runs out"
+        ) from error
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

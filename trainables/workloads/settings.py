@@ -1,0 +1,49 @@
+"""Settings of workloads: what a user writes of a model and its data, and what can be said of them before any is opened.
+
+Each workload has a class of its own in its folder, and `catalogue` lists them.
+"""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field
+
+from trainables.frozen import Frozen
+
+
+class WorkloadSettings(Frozen):
+    """Settings of one workload. The methods here are those of a workload without files; one that has some has its own.
+
+    Attributes:
+        name: of the workload, the same for all its settings.
+    """
+
+    name: str
+
+    @property
+    def title(self) -> str:
+        """Name of the model, for the card of an export."""
+        return f"The model of the workload {self.name}"
+
+    def with_whole_paths(self, folder: Path) -> Self:  # noqa: ARG002
+        """The same settings with whole paths for files, which a user names as seen from `folder`."""
+        return self
+
+    def files(self) -> tuple[str, ...]:
+        """Files and folders with whole paths that every process needs that opens the workload."""
+        return ()
+
+    def has_pool(self) -> bool:
+        """Whether there are pretraining samples to replay, as far as it can be told without opening the model."""
+        return True
+
+
+class Subset(Frozen):
+    """A part of the test samples, drawn once for a whole study, that is scored in place of all of them."""
+
+    share: float = Field(gt=0, lt=1, description="of a data set's test images, 300 and two a class at least")
+    seed: int = Field(default=0, ge=0, description="of the draw")
+
+    def size(self, samples: int, classes: int) -> int:
+        """How many of a data set's test samples are scored, as in the code of arXiv 2408.14471; of a few all."""
+        return min(samples, max(2 * classes, 300, int(self.share * samples)))
