@@ -96,7 +96,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("__main__",),
     ),
     "trainables": (
-        ("frozen", "files", "randomness", "tensors", "quiet_logs", "metrics", "runtime", "processes", "progress_line"),
+        ("frozen", "files", "randomness", "tensors", "metrics", "runtime", "machine"),
         ("schedules", "streams", "merging", "store"),
         ("workloads",),
         ("methods",),

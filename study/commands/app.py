@@ -27,7 +27,7 @@ from study.commands.report import REPORT_EXAMPLES, report
 from study.commands.run import run
 from study.commands.status import STATUS_EXAMPLES, status
 from trainables.frozen import ConfigError
-from trainables.processes import RunError
+from trainables.machine.processes import RunError
 from trainables.runtime import TrainingError
 from trainables.store.store import StoreError
 

@@ -10,8 +10,6 @@ import typer
 
 from study.definition.files import presets
 from study.definition.study import StudyDefinition
-from study.folder.folder import store_of
-from study.planning.plan import Known, Plan, stored_keys
 from trainables.runtime import cache_folder
 from trainables.store.memory import MemoryStore
 from trainables.store.opening import open_store
@@ -66,6 +64,9 @@ def bounded(definition: StudyDefinition, cache_gb: float | None) -> StudyDefinit
 
 def known_in(definition: StudyDefinition, path: Path) -> "Known":
     """The keys that a study's store holds; none while there is no store or no folder yet."""
+    from study.folder.folder import store_of
+    from study.planning.plan import stored_keys
+
     if definition.store is None and not path.is_dir():
         return stored_keys(MemoryStore())
     store = open_store(store_of(definition, path), warn)
@@ -73,7 +74,7 @@ def known_in(definition: StudyDefinition, path: Path) -> "Known":
     return stored_keys(store)
 
 
-def require_data(definition: StudyDefinition, full: Plan, have: Known) -> None:
+def require_data(definition: StudyDefinition, full: "Plan", have: "Known") -> None:
     """Raises: ConfigError: something is left to compute, and data that it needs are gone or have changed."""
     if full.missing(have) or full.is_open:
         catalogue.require_data(definition.workload, cache_folder())

@@ -4,7 +4,7 @@ import typer
 
 from study.commands.console import CacheOption, StudyArgument, bounded, note, warn
 from study.definition.files import load
-from trainables.processes import RunError
+from trainables.machine.processes import RunError
 from trainables.workloads.catalogue import prepare
 
 

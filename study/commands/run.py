@@ -37,8 +37,8 @@ from study.search.start import source_of
 from study.tracking.companion import tracked
 from study.tracking.trackers import require_libraries
 from trainables.frozen import ConfigError
+from trainables.machine.processes import end_children, gentle_end
 from trainables.nodes import NUMERICS_VERSION
-from trainables.processes import end_children, gentle_end
 from trainables.store import leases
 from trainables.store.opening import open_store
 

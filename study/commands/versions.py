@@ -6,9 +6,9 @@ from study.commands.console import warn
 from study.definition.study import StudyDefinition
 from study.folder.folder import Folder
 from study.planning.plan import Known, Plan, make_plan
-from trainables.progress_line import clock_time
 from study.status.attempts import Attempts
 from trainables.frozen import ConfigError
+from trainables.machine.progress_line import clock_time
 from trainables.nodes import NUMERICS_VERSION
 
 

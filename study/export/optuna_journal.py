@@ -25,8 +25,8 @@ from study.results.reader import Results
 from study.status.observer import Observer
 from study.status.status import TrialStatus
 from trainables.files import whole
+from trainables.machine.quiet_logs import silenced
 from trainables.metrics import Summary
-from trainables.quiet_logs import silenced
 from trainables.store.store import StoreError
 
 if TYPE_CHECKING:

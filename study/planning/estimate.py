@@ -14,9 +14,9 @@ from study.planning.prices import price
 from study.planning.store_peak import peak_bytes
 from trainables.config import Recipe
 from trainables.counting import update_bytes
+from trainables.machine.progress_line import clock_time
 from trainables.methods.method import Method
 from trainables.metrics import Cost
-from trainables.progress_line import clock_time
 from trainables.runtime import Runtime
 from trainables.workloads.catalogue import open_workload
 from trainables.workloads.workload import Workload

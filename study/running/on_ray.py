@@ -28,8 +28,8 @@ from study.running.retries import Retries
 from study.running.trial_source import TrialSource
 from study.running.worker import location_of, run_trial
 from trainables.frozen import ConfigError
-from trainables.processes import RunError, gentle_end
-from trainables.quiet_logs import silenced
+from trainables.machine.processes import RunError, gentle_end
+from trainables.machine.quiet_logs import silenced
 
 _WAITING = 8
 """Trials that wait on a cluster that grows, beside as many as run: it may double."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TextIO
 
 from study.folder.folder import Folder
-from trainables.progress_line import ProgressLine, clock_time
+from trainables.machine.progress_line import ProgressLine, clock_time
 
 
 class Progress:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from study.results.gain import Best
 from study.status.status import MethodStatus, NodeStatus, Spent, Status, TrialStatus
+from trainables.machine.progress_line import clock_time
 from trainables.nodes import NUMERICS_VERSION
-from trainables.progress_line import clock_time
 
 _METHODS, _NODES, _ERRORS = 12, 8, 5
 """Rows of a screen; the rest is counted, and in the JSON."""

@@ -28,7 +28,7 @@ from study.running.run import run_trials
 from study.running.worker import location_of
 from study.search.start import source_of
 from tests.benchmarks.scale import study
-from trainables.quiet_logs import silenced
+from trainables.machine.quiet_logs import silenced
 
 MOST = 1.5
 """Times the driver's CPU seconds of raw Ray Tune."""

@@ -31,7 +31,7 @@ from trainables.methods.parts import L2Init, Optimiser
 from trainables.runtime import Runtime
 from trainables.workloads.catalogue import open_workload
 from trainables.workloads.clip.batch import ClipBatch
-from trainables.workloads.clip.corpus import Corpus
+from trainables.workloads.clip.data.corpus import Corpus
 from trainables.workloads.clip.layout import describe
 from trainables.workloads.clip.workload import ClipWorkload
 from trainables.workloads.identity import Identity

@@ -186,7 +186,7 @@ def test_a_penalty_pulls(monkeypatch: pytest.MonkeyPatch) -> None:
     weight = nn.Parameter(torch.tensor([1.0, 2.0]))
     penalised: Penalised = made["build"](made["L2Start"](name="l2start", strength=0.5), {"weight": weight})
     with torch.no_grad():
-        weight += torch.tensor([0.25, 0.0])
+        weight.add_(torch.tensor([0.25, 0.0]))
     penalised.pull.add_gradient()
     assert weight.grad is not None
     assert weight.grad.tolist() == [0.25, 0.0]
@@ -218,7 +218,7 @@ def test_an_ordering_orders(monkeypatch: pytest.MonkeyPatch) -> None:
     pasted("An ordering", monkeypatch)
     stream = Stream().model_copy(update={"ordering": "in_turn"})
     concepts = tuple(f"{dataset}/{i}" for dataset in "abc" for i in range(4))
-    found = [ordered(stream, order, concepts=concepts, facts=np.zeros) for order in range(2)]
+    found = [ordered(stream, order, concepts=concepts, facts=lambda _: np.zeros(len(concepts))) for order in range(2)]
     assert all(sorted(one) == sorted(concepts) for one in found)
     assert found[0] != found[1]
     assert [name[0] for name in found[0]] == list("abc" * 4)

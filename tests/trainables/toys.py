@@ -13,7 +13,7 @@ from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from search_spaces.space import Scalar
 from search_spaces.space import build as build_config
 from trainables.config import TrialConfig
-from trainables.workloads.clip.corpus import Corpus, Segment
+from trainables.workloads.clip.data.corpus import Corpus, Segment
 from trainables.workloads.clip.evaluation import Classification
 from trainables.workloads.clip.layout import describe
 from trainables.workloads.clip.workload import ClipWorkload

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from study.data.importers.data_set import CAPTION_REMEDY, DataSet, Division, classes_of
 from study.data.importers.rows import Imported, Skipped, imported, leaves, shown
 from trainables.frozen import ConfigError
-from trainables.quiet_logs import silenced
+from trainables.machine.quiet_logs import silenced
 
 if TYPE_CHECKING:
     import datasets

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 
 from trainables.frozen import ConfigError
-from trainables.processes import RunError, usable_cpus
+from trainables.machine.processes import RunError, usable_cpus
 
 PACKAGES = ("study", "trainables", "search_spaces", "analysis")
 """What travels to the nodes: these folders, without what Python makes of them."""

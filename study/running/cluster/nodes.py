@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from study.definition.resources import Bundle, in_words
-from trainables.processes import usable_cpus
+from trainables.machine.processes import usable_cpus
 
 _ALMOST = 1e-9
 """Shares such as 0.1 and 0.3 are no exact binary fractions."""

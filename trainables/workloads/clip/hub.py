@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trainables.frozen import ConfigError
-from trainables.quiet_logs import silenced
+from trainables.machine.quiet_logs import silenced
 
 TOKENIZER_FILES = (
     "tokenizer*.json",

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.runtime import Runtime, TrainingError
-from trainables.workloads.clip.corpus import Corpus, Segment
 from trainables.workloads.clip.data import pack as packs
+from trainables.workloads.clip.data.corpus import Corpus, Segment
 from trainables.workloads.clip.data.images import ImageError, Source, decoded, encoded
 from trainables.workloads.clip.data.pixels import Pixels, Rows
 from trainables.workloads.clip.evaluation import Classification, Retrieval, TestSet

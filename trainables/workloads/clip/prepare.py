@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.frozen import ConfigError
-from trainables.processes import spread, usable_cpus
-from trainables.progress_line import clock_time
+from trainables.machine.processes import spread, usable_cpus
+from trainables.machine.progress_line import clock_time
 from trainables.runtime import Runtime, TrainingError
 from trainables.workloads.clip.data import stamps
 from trainables.workloads.clip.data.inspection import Meter, inspect

@@ -21,8 +21,8 @@ from trainables.frozen import digest
 from trainables.metrics import Score
 from trainables.workloads.clip import attention, text
 from trainables.workloads.clip.batch import WHOLE_IMAGES, ClipBatch
-from trainables.workloads.clip.corpus import Corpus, Segment
-from trainables.workloads.clip.crops import cropped, random_crops
+from trainables.workloads.clip.data.corpus import Corpus, Segment
+from trainables.workloads.clip.data.crops import cropped, random_crops
 from trainables.workloads.clip.data.pixels import Images
 from trainables.workloads.clip.evaluation import Classification, Encoders, evaluate, mean_of_prompts, part
 from trainables.workloads.clip.export import checkpoint

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.runtime import Runtime
-from trainables.workloads.clip.corpus import Corpus, Segment
+from trainables.workloads.clip.data.corpus import Corpus, Segment
 from trainables.workloads.clip.evaluation import Classification
 from trainables.workloads.clip.workload import ClipWorkload
 from trainables.workloads.identity import Identity

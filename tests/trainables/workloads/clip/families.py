@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.workloads.clip.corpus import Corpus, Segment
+from trainables.workloads.clip.data.corpus import Corpus, Segment
 from trainables.workloads.clip.models import OpenModel, open_model
 from trainables.workloads.clip.settings import Model
 from trainables.workloads.clip.workload import ClipWorkload

@@ -14,7 +14,7 @@ from trainables import cycle
 from trainables.build import Builder
 from trainables.runtime import Runtime
 from trainables.store.memory import MemoryStore
-from trainables.workloads.clip.corpus import Corpus
+from trainables.workloads.clip.data.corpus import Corpus
 from trainables.workloads.clip.evaluation import Classification, Retrieval, accuracy, mean_of_prompts, part, recall
 from trainables.workloads.clip.workload import ClipWorkload
 from trainables.workloads.settings import Subset

@@ -13,8 +13,8 @@ from typing import Any, TextIO
 
 import pandas as pd
 
-from trainables.processes import spread, usable_cpus
-from trainables.progress_line import ProgressLine, clock_time
+from trainables.machine.processes import spread, usable_cpus
+from trainables.machine.progress_line import ProgressLine, clock_time
 from trainables.workloads.clip.data.images import ImageError, Source, decoded, encoded
 
 _AT_ONCE = 32

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.study import command
-from trainables.processes import RunError, spread
+from trainables.machine.processes import RunError, spread
 
 
 def test_a_killed_process_is_told() -> None:
@@ -17,7 +17,9 @@ def test_a_killed_process_is_told() -> None:
 
 
 def test_processes_end_with_a_killed_parent() -> None:
-    code = "import time; from trainables.processes import spread; print(list(spread(time.sleep, [300, 300], 2)))"
+    code = (
+        "import time; from trainables.machine.processes import spread; print(list(spread(time.sleep, [300, 300], 2)))"
+    )
     parent = subprocess.Popen([sys.executable, "-c", code])
     command.wait_until(lambda: len(_workers(parent.pid)) == 2, what="two processes have begun")
     children = psutil.Process(parent.pid).children(recursive=True)

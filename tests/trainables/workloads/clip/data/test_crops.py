@@ -5,7 +5,7 @@ import torch
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms.functional import resized_crop
 
-from trainables.workloads.clip.crops import cropped, random_crops
+from trainables.workloads.clip.data.crops import cropped, random_crops
 
 
 def test_crops_lie_in_the_image_and_keep_what_is_asked_for() -> None:

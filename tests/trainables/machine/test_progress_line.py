@@ -2,7 +2,7 @@
 
 import io
 
-from trainables.progress_line import ProgressLine, clock_time
+from trainables.machine.progress_line import ProgressLine, clock_time
 
 
 class Terminal(io.StringIO):

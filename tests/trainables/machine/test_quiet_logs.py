@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from trainables.quiet_logs import silenced
+from trainables.machine.quiet_logs import silenced
 
 
 def test_a_logger_and_those_below_it_are_silent_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
