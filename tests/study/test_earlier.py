@@ -30,7 +30,7 @@ TRIALS = {"grid": 64, "subset": 4, "search": 14, "adapters": 14}
 
 @pytest.mark.parametrize("name", TRIALS)
 def test_all_of_an_earlier_study_is_found(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainables.workloads.pocket.workload.library_versions", lambda: DRAWN_BY)
+    monkeypatch.setattr("trainables.workloads.pocket.identity.library_versions", lambda: DRAWN_BY)
     with tarfile.open(EARLIER / f"{name}.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     folder = tmp_path / name
