@@ -25,7 +25,7 @@ def cache_folder() -> Path:
 class Runtime:
     """Device, threads and cache folder of a process.
 
-    `cache_gb` bounds the decoded images of a manifest in 1e9 bytes; None: half of what the disk has free.
+    `cache_gb` bounds what a workload decodes into the cache, in 1e9 bytes; None: half of the free disk.
     """
 
     device: str = "cpu"

@@ -187,6 +187,7 @@ class Batches:
             draw(samples, count, seed=self._seed, task=self._task, step=step, source=source)
             for source, samples, count in self._parts
         ]
+        # The label is older than workloads without captions; another would move the numbers of all stores.
         return self._workload.batch(np.concatenate(ids), generator("captions", self._seed, self._task, step))
 
 

@@ -1,1 +1,1 @@
-"""What is trained on what: the `Workload` protocol, and the workloads that a study can name (`catalogue`)."""
+"""Models with their data: the `Workload` protocol, and the workloads that a study can name (`catalogue`)."""

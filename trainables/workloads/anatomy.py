@@ -1,7 +1,8 @@
-"""What a model is made of: its named tensors and the linear layers that an adapter may change.
+"""The anatomy of a model: its named tensors, and the linear layers that an adapter may change.
 
 Methods choose among these declarations ("biases", "the attention of the last layer of the text tower") and know no
-model family. A workload declares each entry of its own state dict exactly once. It costs no import of torch.
+model family. A workload declares each entry of its own state dict exactly once. This file imports no torch, since
+plans read anatomies.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ class Parameter:
     Attributes:
         name: key in the model's own state dict.
         shape: its sizes; () of a scalar.
-        tower: "image" or "text"; None of what belongs to no tower.
+        tower: name of the tower, such as "image" or "text"; None of a tensor of no tower.
         layer: index of the transformer block, or of the stage of a convolutional tower; None outside of these.
         part: "embedding" turns inputs into vectors (patches, tokens, positions), "head" projects the tower's output,
             "mlp" is all else within a block, convolutions too, "scale" is the temperature of the loss.
@@ -44,7 +45,7 @@ class Projection:
         parameter: key in the model's own state dict of the tensor that holds its weight, alone or among others.
         tower: as of `Parameter`.
         layer: as of `Parameter`.
-        target: what the layer does in its block.
+        target: the work of the layer in its block.
         inputs: features that go in.
         outputs: features that come out.
     """

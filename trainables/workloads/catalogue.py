@@ -1,6 +1,6 @@
-"""The workloads that a study can name: a row for each, from which follow what users may write and what it opens.
+"""The catalogue of workloads: a row for each, from which the settings that users may write follow.
 
-A new workload is a folder and a row. Rows import what needs torch when it is needed, since plans do without.
+A new workload is a folder and a row. Plans do without torch, so a row imports files that need torch when it is called.
 """
 
 from collections.abc import Callable, Mapping
@@ -164,7 +164,7 @@ def require_data(settings: WorkloadSettings, cache: Path) -> None:
 
 
 def _name_of(value: object) -> str:
-    """The name of the workload that a user means, who need not name one that brings a model or data."""
+    """The name of the workload that a value is for; without a name, a model or data mean clip, else pocket."""
     if isinstance(value, Mapping):
         return str(value.get("name", "clip" if {"model", "data"} & value.keys() else "pocket"))
     return str(getattr(value, "name", value))

@@ -1,4 +1,4 @@
-"""Facts about concepts (`Identity.facts`), found once and kept in the cache under what they follow from."""
+"""Facts about concepts (`Identity.facts`), computed once and kept in the cache."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,13 +16,13 @@ _VERSION = 1
 def cached_fact(
     kind: str, follows_from: Sequence[str], cache: Path, find: Callable[[], NDArray[np.generic]]
 ) -> NDArray[np.generic]:
-    """The facts of a kind, from the cache or found.
+    """The facts of a kind: from the cache, or computed and kept there.
 
     Args:
         kind: such as "loss".
-        follows_from: digests of all that they follow from.
+        follows_from: digests of all inputs of the computation, which name the file.
         cache: the cache folder.
-        find: computes them.
+        find: computes the facts.
     """
     path = cache / "facts" / f"{kind}-{digest([kind, *follows_from, _VERSION])[:24]}.npy"
     known = _known(path)

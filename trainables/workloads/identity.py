@@ -1,4 +1,4 @@
-"""What is known of a workload before anything is loaded; it costs no import of torch, so that plans are quick."""
+"""The identity of a workload: all that a plan needs to know, without loading data, weights or torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from trainables.workloads.settings import Subset
 
 
 class Scored(NamedTuple):
-    """Test images of a data set, and its classes; none of a retrieval set."""
+    """Numbers of test samples and of classes of a data set; a retrieval set has 0 classes."""
 
     samples: int
     classes: int
@@ -27,7 +27,7 @@ def _unknown(kind: str) -> NDArray[np.generic]:
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Digests that enter keys, and what a plan needs to know.
+    """Digests that enter keys, and sizes and names for plans.
 
     Attributes:
         base: digest of the pretrained weights.
@@ -37,10 +37,10 @@ class Identity:
         tests: sizes of the data sets that an evaluation scores.
         pool_samples: samples of pretraining data that may be replayed.
         anatomy: the model's parameters, and the layers that adapters may change.
-        facts: what is known of all concepts, in canonical order, by kind: "loss" of the base model [N], "count" in the
-            pretraining captions [N], embeddings "image" and "text" [N, D], "year" [N]. They follow from base and data
-            and are computed when first asked for. ConfigError says what the data lack.
-        warnings: what is allowed of the model and the data and will hardly be meant.
+        facts: facts about all concepts, in canonical order, by kind: "loss" of the base model [N], "count" in the
+            pretraining captions [N], embeddings "image" and "text" [N, D], "year" [N]. Facts follow from base and
+            data and are computed when they are first asked for. ConfigError says what the data lack.
+        warnings: settings of model and data that are allowed and probably not meant.
     """
 
     base: str
@@ -59,9 +59,9 @@ class Identity:
         return sum(test.samples for test in self.tests)
 
     def is_cut_by(self, subset: Subset) -> bool:
-        """Whether a subset leaves test images of some data set out."""
+        """Whether a subset leaves out test samples of some data set."""
         return any(test.classes and subset.size(*test) < test.samples for test in self.tests)
 
     def suite_of(self, subset: Subset | None) -> str:
-        """Digest of a subset of the test data, which is a suite of its own; None: of all."""
+        """Digest of a subset of the test data, which is a suite of its own; without a subset, of all test data."""
         return self.suite if subset is None else digest({"suite": self.suite, "subset": subset})

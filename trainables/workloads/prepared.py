@@ -1,4 +1,4 @@
-"""What a workload says of itself after it was made ready for trials."""
+"""The outcome of making a workload ready for trials, in words."""
 
 from typing import NamedTuple
 
@@ -7,9 +7,9 @@ class Prepared(NamedTuple):
     """The outcome of making a workload ready.
 
     Attributes:
-        summary: what is ready, in a line.
-        problems: what is wrong with parts of the data, a line each.
-        failure: what to do about the problems, in a line; None where there are none.
+        summary: the things that are ready, in a line.
+        problems: faults of parts of the data, a line each.
+        failure: the number of problems and the remedy, in a line; None where there are none.
     """
 
     summary: str

@@ -1,4 +1,4 @@
-"""Settings of workloads: what a user writes of a model and its data, and what can be said of them before any is opened.
+"""Settings of workloads, which users write: a model and its data.
 
 Each workload has a class of its own in its folder, and `catalogue` lists them.
 """
@@ -12,7 +12,7 @@ from trainables.frozen import Frozen
 
 
 class WorkloadSettings(Frozen):
-    """Settings of one workload. The methods here are those of a workload without files; one that has some has its own.
+    """Settings of one workload. The methods here are for a workload without files of the user's.
 
     Attributes:
         name: of the workload, the same for all its settings.
@@ -30,7 +30,7 @@ class WorkloadSettings(Frozen):
         return self
 
     def files(self) -> tuple[str, ...]:
-        """Files and folders with whole paths that every process needs that opens the workload."""
+        """Files and folders, by their whole paths, that a process needs to open the workload."""
         return ()
 
     def has_pool(self) -> bool:
@@ -45,5 +45,5 @@ class Subset(Frozen):
     seed: int = Field(default=0, ge=0, description="of the draw")
 
     def size(self, samples: int, classes: int) -> int:
-        """How many of a data set's test samples are scored, as in the code of arXiv 2408.14471; of a few all."""
+        """The number of a data set's test samples that are scored, as in the code of arXiv 2408.14471; of a few all."""
         return min(samples, max(2 * classes, 300, int(self.share * samples)))

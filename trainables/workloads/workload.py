@@ -1,4 +1,4 @@
-"""The seam between the update cycle and a model with its data: what a workload must offer, and nothing more."""
+"""The seam between the update cycle and a model with its data: the methods that a workload must have."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Checkpoint:
     Attributes:
         loading: Python code that loads the checkpoint; FOLDER stands for its place.
         hub_head: head of a card on the hub.
-        notes: what of the folder needs a change when it moves.
+        notes: changes that the folder needs when it moves.
     """
 
     loading: str
@@ -76,13 +76,13 @@ class Workload(Protocol):
         """Ids of the training samples of some adaptation concepts, in canonical order."""
 
     def batch(self, ids: NDArray[np.int64], rng: np.random.Generator) -> Batch:
-        """Samples by id, on the CPU; `rng` draws what is drawn of a sample, such as one of its captions."""
+        """Samples by id, on the CPU; `rng` makes every random choice within a sample, such as one of its captions."""
 
     def example(self, batch_size: int) -> Batch:
         """A batch of the largest shapes that samples can have, with any values; no data is loaded.
 
-        Costs are counted on it, on the meta device too, so no branch of the loss may depend on values. They are those
-        of the plain computation, whatever a batch of data saves.
+        Costs are counted on this batch, so they are those of the plain computation, whatever a batch of data saves. The
+        meta device counts them too, so no branch of the loss may depend on values.
         """
 
     def loss(self, model: nn.Module, batch: Any) -> Tensor:
@@ -98,7 +98,11 @@ class Workload(Protocol):
         """The same function with each projection of the anatomy an `nn.Linear` of its own; changes `model` in place."""
 
     def fuse(self, state: State) -> dict[str, Tensor]:
-        """State of a split model, in the workload's own layout."""
+        """The state of a split model in the workload's own layout."""
 
     def export(self, state: State, folder: Path, layout: Layout) -> Checkpoint:
-        """Write weights as a checkpoint that the model's own library loads."""
+        """Write weights as a checkpoint that the model's own library loads.
+
+        Raises:
+            ConfigError: the workload has no such checkpoint.
+        """

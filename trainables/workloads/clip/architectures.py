@@ -50,8 +50,8 @@ class Architecture:
     Attributes:
         name: as the user wrote it.
         config: `model_cfg` of open_clip.
-        preprocessing: what its own config says of it, as `preprocess_cfg` of open_clip.
-        folder: where files that the config names lie; None of open_clip's own.
+        preprocessing: settings of its own config, as `preprocess_cfg` of open_clip.
+        folder: the place of files that the config names; None of an architecture of open_clip's own.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Architecture:
         return found
 
     def text_folder(self) -> Path | None:
-        """Where the config of a text tower of transformers lies; None of other towers.
+        """The folder with the config of a text tower of transformers; None of other towers.
 
         Raises:
             ConfigError: it is not on this machine.
@@ -86,14 +86,14 @@ class Architecture:
         return None if local is None else local / "config.json"
 
     def portable(self) -> dict[str, Any]:
-        """`model_cfg` as an export has it: a tokenizer in a folder of the user's lies beside it there."""
+        """`model_cfg` for an export, in which a tokenizer from a folder of the user's lies beside the config."""
         config = copy.deepcopy(dict(self.config))
         if hub.local(self.text.get("hf_tokenizer_name") or "", self.folder) is not None:
             config["text_cfg"]["hf_tokenizer_name"] = "."
         return config
 
     def canonical(self) -> dict[str, Any]:
-        """All that the function of a model follows from beside its weights."""
+        """The values that decide, beside the weights, what a model computes."""
         config = copy.deepcopy(dict(self.config))
         for part in ("vision_cfg", "text_cfg"):
             for key in ("timm_model_pretrained", "hf_model_pretrained", "hf_tokenizer_name", "tokenizer_mode"):
@@ -132,7 +132,7 @@ def find(name: str) -> Architecture:
 
 
 def preprocessing(architecture: Architecture, pretrained: str | None, size: int | tuple[int, int]) -> PreprocessCfg:
-    """How images are made what the model sees: as its config or its tag says, at the size of its tower.
+    """The preprocessing of images for a model: as its config or its tag says, at the size of its tower.
 
     Weights of no tag (a checkpoint file, random ones) are taken to see what all tags of the architecture agree on, and
     what open_clip does by default where they do not.
@@ -177,7 +177,7 @@ def build(architecture: Architecture) -> nn.Module:
 
 
 def context_length(architecture: Architecture) -> int:
-    """Tokens of a text."""
+    """The number of tokens of a text."""
     return int(architecture.text.get("context_length", DEFAULT_CONTEXT_LENGTH))
 
 
@@ -202,12 +202,12 @@ class Maker:
 
 
 def _without_values(model: nn.Module) -> nn.Module:
-    """Parameters on the meta device, tied as they were; in place."""
+    """Move the parameters of a module to the meta device, in place; tied ones stay tied."""
     return _replace(model, lambda parameter: torch.empty_like(parameter, device="meta"))
 
 
 def _with_zeros(model: nn.Module) -> nn.Module:
-    """Parameters of zeros on the CPU, tied as they were; in place."""
+    """Make the parameters of a module zeros on the CPU, in place; tied ones stay tied."""
     return _replace(model, lambda parameter: torch.zeros(parameter.shape, dtype=parameter.dtype, device="cpu"))
 
 
@@ -224,16 +224,17 @@ def _replace(model: nn.Module, value: Any) -> nn.Module:
 
 
 class _FirstToken(ClsPooler):  # type: ignore[misc]
-    """open_clip's own pooler; by its type, open_clip gathers the other tokens as well, which no one asks for here.
+    """A copy of open_clip's own pooler under another type.
 
-    It gathers them by a mask, whose number of tokens the meta device cannot know.
+    For a pooler of its own type open_clip also gathers the other tokens, which nothing here reads. It gathers them by
+    a mask, whose number of tokens the meta device cannot know.
     """
 
 
 def _mask_always(model: Any) -> None:
     """Give attention of transformers its mask even where nothing is padding.
 
-    Else it looks at the values of the mask first, which a meta tensor has not, and which a GPU is waited for.
+    Otherwise transformers looks at the values of the mask first: a meta tensor has none, and a GPU would be waited for.
     """
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.integrations.sdpa_attention import sdpa_attention_forward

@@ -114,7 +114,7 @@ def fuse(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def fused_in(modules: Mapping[str, nn.Module], name: str) -> tuple[str, ...]:
-    """Names of the layers q, k and v of the split model that a weight holds; none where it is no fused weight.
+    """Names of the layers q, k and v of the split model whose weights a tensor holds; none if it is no fused weight.
 
     Args:
         modules: of the model that is not split, by name.
@@ -146,6 +146,6 @@ def _require_plain(fused: nn.MultiheadAttention) -> None:
 
 
 def _call_the_layer(parent: Any) -> None:
-    """Let EVA add its biases to what its layer gives, which is equal, instead of multiplying by the layer's weight."""
+    """Let EVA call its layer and add the biases, which equals its own product with the layer's weight."""
     if isinstance(parent, EvaAttention):
         parent.qkv_bias_separate = True

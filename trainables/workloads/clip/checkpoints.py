@@ -1,6 +1,6 @@
 """Checkpoints of open_clip models, read without running code, and taken only where every tensor fits.
 
-What open_clip itself adapts is adapted by its own functions: wrappers, names, position embeddings of another size.
+Wrappers, names and position embeddings of another size are adapted by the functions of open_clip itself.
 """
 
 import pickle
@@ -54,7 +54,7 @@ def read(path: Path, *, model: str) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def fill(model: nn.Module, state: dict[str, Tensor], *, name: str, path: Path) -> None:
-    """Give a model the values of a checkpoint, which it must have all of and no others.
+    """Give a model the values of a checkpoint, which must have exactly the tensors of the model.
 
     Raises:
         ConfigError: they are of another architecture; the message names some of the tensors that differ.
@@ -142,7 +142,7 @@ def _fitted(model: Any, state: dict[str, Tensor], *, name: str, path: Path) -> d
 
 
 def _refused(error: Exception) -> str:
-    """The name of what torch refused, where it says one, without its advice to trust the file."""
+    """The name of the object that torch refused, if its message has one, without its advice to trust the file."""
     named = re.search(r"GLOBAL ([\w.]+)", str(error))
     return f" ({named[1]})" if named else ""
 

@@ -46,7 +46,7 @@ class Classification:
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieval:
-    """A data set of images, each with some captions of its own.
+    """A data set of images, each with captions of its own.
 
     Attributes:
         images: [N, H, W, 3].
@@ -80,7 +80,7 @@ class Encoders:
 
 
 def evaluate(suite: tuple[TestSet, ...], encoders: Encoders) -> tuple[Score, ...]:
-    """A score for each data set."""
+    """The score of each data set."""
     classifiers = iter(_classifiers([test for test in suite if isinstance(test, Classification)], encoders))
     return tuple(
         _classified(test, next(classifiers), encoders)
@@ -120,7 +120,7 @@ def mean_of_prompts(texts_CKD: Tensor) -> Tensor:
 
 
 def accuracy(labels: NDArray[np.int64], guesses: NDArray[np.int64], metric: str) -> float:
-    """Share of right guesses, of all images or as a mean of the classes that have some."""
+    """The share of right guesses: of all images, or as a mean over the classes that have images."""
     right = labels == guesses
     if metric == "accuracy":
         return int(right.sum()) / len(labels)
@@ -131,7 +131,7 @@ def accuracy(labels: NDArray[np.int64], guesses: NDArray[np.int64], metric: str)
 def recall(images_ND: Tensor, texts_MD: Tensor, image_M: Tensor, k: int) -> float:
     """Mean of text-to-image and image-to-text recall@k.
 
-    What is as near as the right one does not push it out, so ties do not depend on an order.
+    A neighbour that is exactly as near as the right answer does not push it out, so ties depend on no order.
     """
     found = torch.zeros(len(texts_MD), dtype=torch.bool)
     best_N = torch.full((len(images_ND),), -torch.inf)

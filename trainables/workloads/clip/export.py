@@ -1,4 +1,4 @@
-"""What is said of an exported CLIP model: how open_clip loads it, the head of its card, and notes for its user."""
+"""Words for the user of an exported CLIP model: code that loads it, the head of its card, and notes."""
 
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path

@@ -21,7 +21,7 @@ TOKENIZER_FILES = (
 
 
 def local(name: str, beside: Path | None) -> Path | None:
-    """The folder that a name of a config means: beside the config, or a path; None of a name of the hub."""
+    """The folder that a name in a config means, beside the config or by its path; None for a name on the hub."""
     if name and beside is not None and (beside / name).is_dir():
         return beside / name
     return Path(name) if Path(name).is_absolute() and Path(name).is_dir() else None
@@ -69,7 +69,7 @@ def download(model: str, repository: str, *patterns: str) -> None:
 
 
 def fetched(model: str, repository: str, download: Callable[[], object]) -> None:
-    """Run a download, without what the hub's library says of its own of each retry.
+    """Run a download, without the messages of the hub's library about each retry.
 
     Raises:
         ConfigError: it failed; why, as one message.

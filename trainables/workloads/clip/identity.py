@@ -1,4 +1,4 @@
-"""What is known of a model of open_clip and a manifest before anything trains: digests, concepts and anatomy."""
+"""The identity of a model of open_clip and a manifest: digests, concepts and anatomy, found before anything trains."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +20,7 @@ from trainables.workloads.identity import Identity, Scored
 
 
 def identify_clip(config: Clip, cache: Path) -> Identity:
-    """Digests of model, training data and suite, the stream's concepts, and what the model is made of.
+    """The identity of a CLIP workload; the model and the manifest are made ready once and kept in the cache.
 
     Raises:
         ConfigError: the model or the manifest cannot be used.
@@ -48,7 +48,7 @@ def _cut_texts(config: Clip, pack: Pack) -> Iterator[str]:
 
 
 def _facts(config: Clip, identity: Identity, cache: Path, kind: str) -> NDArray[np.generic]:
-    """See `Identity.facts`."""
+    """Facts of a kind about all concepts; see `Identity.facts`."""
     pack = pack_of(config, cache)
     if kind == "year":
         undated = [name for name, year in zip(pack.concepts, pack.years, strict=True) if year is None]

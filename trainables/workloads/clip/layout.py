@@ -1,8 +1,8 @@
-"""What open_clip's plain `CLIP` is made of, told from the names and shapes of its state dict, without torch.
+"""The anatomy of open_clip's plain `CLIP`, from the names and shapes of its state dict, without torch.
 
 `visual.*` is the image tower, `logit_scale` and `logit_bias` belong to none, and all other names are of the text tower.
 Only transformers with open_clip's default block are known; a name of any other kind is refused rather than guessed.
-`towers` says the same of any model, from its modules.
+`towers` finds the same for any model, from its modules.
 """
 
 import re

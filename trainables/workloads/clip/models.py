@@ -56,13 +56,13 @@ class OpenModel:
         base: its weights, mapped from the file, so that processes share the memory until they write.
         config: `model_cfg` of open_clip, as an export has it.
         text_config: the config.json of a text tower of transformers in a folder of the user's, or None.
-        preprocessing: how images are made what it sees.
+        preprocessing: the way from images to inputs.
         tokenize: tokens [N, L] of N texts, at the full context length.
-        cut: of some texts and their tokens, how many texts are longer.
-        tokenizer_name: identifies what `tokenize` does.
+        cut: the number of texts that are longer than the context, given texts and their tokens.
+        tokenizer_name: identifies the function of `tokenize`.
         export_tokenizer: a tokenizer of transformers as files by name; nothing of open_clip's own.
         hub_tokenizer: the same for a hub, where open_clip's own becomes one of transformers.
-        loss: what it was pretrained with.
+        loss: the kind that it was pretrained with.
     """
 
     base_digest: str
@@ -81,7 +81,7 @@ class OpenModel:
 
     @property
     def tokenizer_files(self) -> Mapping[str, str]:
-        """What an export holds of the tokenizer, by file name."""
+        """The files of the tokenizer in an export, by name."""
         return self.export_tokenizer()
 
 
@@ -115,7 +115,7 @@ def open_model(model: Model, cache: Path) -> OpenModel:
 
 
 def fetch_model(model: Model, cache: Path, progress: Callable[[str], object]) -> OpenModel:
-    """Download all that a model needs of the network, and open it; `progress` is told what is done.
+    """Download all that a model needs of the network, and open it; `progress` takes lines about it.
 
     Raises:
         ConfigError: the model cannot be used, or a download failed.
@@ -145,7 +145,7 @@ def fetch_model(model: Model, cache: Path, progress: Callable[[str], object]) ->
 
 @dataclass(frozen=True, kw_only=True)
 class Described:
-    """What the meta device tells of an architecture: its parts, the sizes of its inputs."""
+    """An architecture as the meta device shows it: its parts, and the sizes of its inputs."""
 
     anatomy: Anatomy
     image_size: int | tuple[int, int]
@@ -185,7 +185,7 @@ def inspect(architecture: Architecture) -> Described:
 
 
 def loss_of(architecture: Architecture) -> Literal["clip", "siglip"]:
-    """The loss that a model is trained with: a bias of the logits is what the sigmoid loss has (arXiv 2303.15343)."""
+    """The loss that a model is trained with: the sigmoid loss has a bias of the logits (arXiv 2303.15343)."""
     return "clip" if architecture.config.get("init_logit_bias") is None else "siglip"
 
 
@@ -258,7 +258,7 @@ def _tag(model: Model) -> Mapping[str, Any]:
 
 
 def _cached_tag(model: Model, tag: Mapping[str, Any]) -> Path:
-    """Where open_clip keeps the weights of a tag; the names are those of its `download_pretrained`."""
+    """The file in which open_clip keeps the weights of a tag; its name is that of `download_pretrained`."""
     repository, _, file = str(tag.get("hf_hub", "")).rpartition("/")
     if repository:
         names = [file] if file else ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
@@ -279,7 +279,7 @@ def _cached_tag(model: Model, tag: Mapping[str, Any]) -> Path:
 
 
 def _known(note: Path, folder: Path) -> Path | None:
-    """The file of a conversion that was made before; None where it or its note is not whole."""
+    """The file of an earlier conversion; None where the file or its note is not whole."""
     try:
         written = json.loads(note.read_text())
         path = folder / f"{written['digest']}.safetensors"

@@ -50,7 +50,7 @@ def open_clip_workload(config: Clip, identity: Identity, runtime: Runtime) -> Cl
 
 @lru_cache(maxsize=2)
 def images_of(config: Clip, runtime: Runtime) -> Pixels:
-    """All images of the manifest, as the model sees them before it normalises."""
+    """All images of the manifest at the model's size, not normalised yet."""
     model = open_model(config.model, runtime.cache)
     pack = pack_of(config, runtime.cache)
     most = None if runtime.cache_gb is None else int(runtime.cache_gb * 1e9)
@@ -65,7 +65,7 @@ def images_of(config: Clip, runtime: Runtime) -> Pixels:
 
 
 def _seen_as(model: OpenModel) -> Mapping[str, object]:
-    """What a model makes of images and texts."""
+    """The model's view of images and texts, which enters the digests of a pack."""
     seen = model.preprocessing
     return {
         "size": list(_size(model)),
@@ -84,7 +84,7 @@ def _size(model: OpenModel) -> tuple[int, int]:
 
 
 def _resized(model: OpenModel) -> Callable[[Any], Any]:
-    """open_clip's transform for evaluation, without its last steps: to a tensor, and normalised."""
+    """The transform of open_clip for evaluation without its last two steps, which make a tensor and normalise it."""
     from open_clip.transform import image_transform_v2
 
     *steps, _, _ = image_transform_v2(model.preprocessing, is_train=False).transforms

@@ -1,7 +1,7 @@
 """A CLIP workload made ready: weights downloaded, images found where the manifest has them, and decoded into the cache.
 
-An image file that looks as it did when it was last known (`data.stamps`) is taken as known; others are read and
-compared with the manifest's hashes. Decoded images in a cache make no difference to that.
+An image file with the stamp of its last check (`data.stamps`) is taken as unchanged; other files are read and compared
+with the manifest's hashes. Decoded images in a cache make no difference to that.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ _MANY = 1000
 def prepare_clip(settings: Clip, runtime: Runtime, tell: Callable[[str], None]) -> Prepared:
     """Download the weights of the model where a tag or a hub names them, and decode all images into the cache.
 
-    What is there already is kept, so an interrupted run goes on. `tell` takes a line of progress.
+    Whatever is in the cache already is kept, so an interrupted command goes on. `tell` takes a line of progress.
 
     Raises:
         ConfigError: the model or the manifest cannot be used, images are gone or changed, or there is no network.
@@ -58,7 +58,7 @@ def prepare_clip(settings: Clip, runtime: Runtime, tell: Callable[[str], None]) 
 
 
 def _decode(settings: Clip, runtime: Runtime, rows: NDArray[np.int64]) -> tuple[int, list[str]]:
-    """Decode images; how many these are, and why some cannot be decoded."""
+    """Decode images; return their number, and a line for each that cannot be decoded."""
     images, bad = images_of(settings, runtime), []
     for row in rows:
         try:

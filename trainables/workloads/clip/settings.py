@@ -1,4 +1,4 @@
-"""Settings of a model of open_clip on images of the user's, and the files that they name."""
+"""Settings of the workload clip: a model of open_clip and a manifest of images."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -65,7 +65,7 @@ class Clip(WorkloadSettings):
         return self.model_copy(update=placed)
 
     def files(self) -> tuple[str, ...]:
-        """The manifest, and what of the model is named by its whole path."""
+        """The manifest and the files of the model that are named by their whole paths."""
         named = (self.data, self.model.name.removeprefix(FOLDER), self.model.pretrained or "")
         return tuple(one for one in named if Path(one).is_absolute())
 

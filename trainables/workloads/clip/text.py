@@ -1,8 +1,8 @@
 """Texts at the length they have: captions without their padding and without repeats, and the tower that reads them.
 
-Where attention over text is causal and a text's feature is read at its <end>, what follows the <end> changes neither
-the feature nor a gradient. Leaving it out, and encoding a caption once that several images share, is exact up to
-rounding. Padding is what is zero; where a tokenizer pads with another token, nothing is cut.
+Where attention over text is causal and a text's feature is read at its <end>, later tokens change neither the feature
+nor a gradient. Leaving it out, and encoding a caption once that several images share, is exact up to
+rounding. Zeros count as padding; where a tokenizer pads with another token, nothing is cut.
 """
 
 from typing import Any, NamedTuple
@@ -37,8 +37,8 @@ def trimmed(tokens_BL: NDArray[np.integer]) -> NDArray[np.integer]:
 def encode_text(model: Any, tokens_UL: Tensor) -> Tensor:
     """Features [U, D] of captions cut by `trimmed`: `encode_text` of open_clip 3.3 at the length L of `tokens_UL`.
 
-    A model that looks past the <end> reads the captions at its full context, which saves nothing. What `trimmed` cut is
-    zero, whatever a tokenizer pads with, so zeros put it back.
+    A model that looks past the <end> reads the captions at its full context, which saves nothing. `trimmed` cuts zeros
+    alone, whatever a tokenizer pads with, so zeros restore the full length.
     """
     length = tokens_UL.shape[1]
     features_UD: Tensor
@@ -70,7 +70,7 @@ class _Transformer(NamedTuple):
 
 
 def _transformer(model: Any) -> _Transformer | None:
-    """open_clip's own text tower; None of one of another library, or of one that adds tokens or masks of its own."""
+    """The text tower if it is open_clip's own; None if another library made it, or if it adds tokens or masks."""
     if isinstance(model, CLIP):
         own = [getattr(model, name) for name in _Transformer._fields[:-2]]
         return _Transformer._make([*own, model.text_pool_type, model.text_eos_id])

@@ -28,7 +28,7 @@ class Tokenizer:
 
     Attributes:
         model: the architecture's name, for messages.
-        name: identifies what it does, in keys.
+        name: identifies the function of the tokenizer, in keys.
         length: tokens of a text: the full context.
         vocabulary: the text tower's number of tokens.
         source: the folder or the hub's name of a tokenizer of transformers; None: open_clip's own.
@@ -61,9 +61,9 @@ class Tokenizer:
         return tokens_NL
 
     def cut(self, texts: Sequence[str], tokens_NL: NDArray[np.int32]) -> int:
-        """How many texts are longer than the context, so that their tokens lack the end of them.
+        """The number of texts that are longer than the context, so that their tokens lack the end.
 
-        Those that may be are read again at a longer length, and have other tokens there or more of them.
+        Texts that may be too long are tokenised again at a greater length, where they have other tokens or more.
         """
         if not len(texts):
             return 0
@@ -97,10 +97,10 @@ class Tokenizer:
         return {} if self.source is None else _saved(self._loaded)
 
     def hub_files(self) -> dict[str, str]:
-        """The same for a hub, where open_clip puts its own tokenizer as that of transformers (`push_to_hf_hub`).
+        """The tokenizer's files for a hub, where open_clip puts its own as one of transformers (`push_to_hf_hub`).
 
-        Here it is made of the vocabulary that open_clip ships, so nothing is fetched. Empty where it has settings of
-        open_clip's own, which that of transformers has not.
+        Here they are made from the vocabulary that open_clip ships, so nothing is fetched. There are none if the
+        tokenizer has settings that transformers lacks.
         """
         if self.source is not None:
             return self.files()
@@ -115,7 +115,7 @@ def _saved(tokenizer: Any) -> dict[str, str]:
 
 
 def _of_transformers(own: Any, length: int) -> Any:
-    """open_clip's own tokenizer as that of transformers, whose names of start and end are others."""
+    """The own tokenizer of open_clip as one of transformers, which has other names for start and end."""
     from transformers import CLIPTokenizer
 
     *words, _, _ = own.encoder

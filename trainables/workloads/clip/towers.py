@@ -1,14 +1,14 @@
-"""What any two-tower model of open_clip is made of, told from its modules.
+"""The anatomy of any two-tower model of open_clip, from its modules.
 
-A tensor's tower is told by where open_clip keeps it, its layer by the list of blocks that it lies in, and its part by
-what the module that holds it is:
+A tensor's tower follows from its place in open_clip's model, its layer from the list of blocks that it lies in, and its
+part from the module that holds it:
 
-* norms are what is called a norm, with their running statistics; embeddings are tables, positions and class tokens;
-* inside the blocks, what belongs to an attention is attention, and all else (MLPs, convolutions) counts as mlp;
-* outside of them, what comes before is embedding (patches, stems), and what comes after is head (poolers, projections).
+* norms are modules called so, with their running statistics; embeddings are tables, positions and class tokens;
+* inside the blocks, parts of an attention are attention, and all else (MLPs, convolutions) counts as mlp;
+* before the blocks all is embedding (patches, stems), and after the blocks all is head (poolers, projections).
 
-Where blocks lie in stages (ResNet, ConvNeXt, Swin, FastViT), a layer is a stage. `layout` says the same of open_clip's
-own transformers without torch.
+Where blocks lie in stages (ResNet, ConvNeXt, Swin, FastViT), a layer is a stage. `layout` finds the same for
+open_clip's own transformers without torch.
 """
 
 import re
@@ -105,7 +105,7 @@ class _Tower(NamedTuple):
         return None
 
     def part(self, name: str, holder: nn.Module) -> Part:
-        """What a tensor does."""
+        """The part that a tensor plays in its tower."""
         path, _, leaf = name.rpartition(".")
         if _is_norm(holder):
             return "norm"

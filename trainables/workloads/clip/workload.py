@@ -117,7 +117,7 @@ class ClipWorkload:
         )
 
     def pixels(self, batch: ClipBatch) -> Tensor:
-        """What the model sees of a batch's images [B, C, H, W]: cropped, and normalised to its mean and deviation."""
+        """The images of a batch as inputs of the model [B, C, H, W]: cropped, and normalised to mean and deviation."""
         return self._normalised(batch.images_BCHW, batch.crops_B4)
 
     def loss(self, model: nn.Module, batch: ClipBatch) -> Tensor:
@@ -152,7 +152,7 @@ class ClipWorkload:
         return only
 
     def facts(self, kind: str) -> NDArray[np.generic]:
-        """What the base model makes of each concept of the stream, in canonical order (`Identity.facts`).
+        """Facts that the base model gives about each concept of the stream, in canonical order (`Identity.facts`).
 
         "loss" is the mean cross-entropy of a concept's training images over the prompts of all concepts, at the model's
         temperature; "image" the mean embedding of its training images, "text" that of its prompts, of length 1; a
@@ -220,11 +220,11 @@ class ClipWorkload:
         return Encoders(images=images, texts=texts)
 
     def split(self, model: nn.Module) -> nn.Module:
-        """Separate q, k, v projections."""
+        """The model with separate q, k, v projections, changed in place."""
         return attention.split(model)
 
     def fuse(self, state: State) -> dict[str, Tensor]:
-        """Back to open_clip's layout."""
+        """The state in open_clip's layout."""
         return attention.fuse(state)
 
     def export(self, state: State, folder: Path, layout: Layout) -> Checkpoint:
@@ -269,7 +269,7 @@ def _both(size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def _towers(model: nn.Module) -> Any:
-    """The model as what it is: a module with `encode_image`, `encode_text` and `logit_scale`."""
+    """The model without a static type: a module with `encode_image`, `encode_text` and `logit_scale`."""
     return model
 
 

@@ -1,4 +1,4 @@
-"""Models of open_clip by name, as workloads without weights or data: all that budgets need of them."""
+"""Models of open_clip by name, as workloads without weights or data, for budgets."""
 
 from typing import NoReturn
 
@@ -9,7 +9,7 @@ from trainables.workloads.identity import Identity
 
 
 def without_data(name: str) -> ClipWorkload:
-    """The workload of a model; what it is asked for beyond its architecture is an error.
+    """The workload of a model by name; only its architecture can be used, and all else raises.
 
     Raises:
         ConfigError: open_clip has no such model, or it cannot be used; why.

@@ -1,4 +1,4 @@
-"""What the noop workload knows before anything is made: concepts, data sets, and the number that each asks for.
+"""The identity of the noop workload: concepts, data sets, and the number that each asks for.
 
 The pretrained weight is 1. Concepts of the adaptation sets ask for numbers around 2, held-out sets for numbers up to 1,
 so that what is learnt is also forgotten.
@@ -45,14 +45,14 @@ def data_sets(count: int) -> tuple[DataSet, ...]:
 
 
 def targets(count: int) -> Iterator[float]:
-    """What each adaptation concept asks for, in canonical order: a little more or less than its data set."""
+    """The number that each adaptation concept asks for, in canonical order: near that of its data set."""
     for one in data_sets(count):
         if one.group == "adapt":
             yield from (one.asks_for + (i / (CONCEPTS - 1) - 0.5) / 4 for i in range(CONCEPTS))
 
 
 def identify_noop(config: Noop, cache: Path) -> Identity:  # noqa: ARG001 (nothing is kept)
-    """Digests, concepts and an anatomy of one parameter."""
+    """The identity: digests, concepts, and an anatomy of one parameter."""
     suite = data_sets(config.datasets)
     said = {"noop": _VERSION, "datasets": config.datasets}
     return Identity(

@@ -1,4 +1,4 @@
-"""The noop workload itself: linear regression without a bias, from 1 to what the samples of a batch ask for."""
+"""The noop workload itself: linear regression without a bias, from 1 to the numbers that samples ask for."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class NoopWorkload:
-    """One weight, and for each sample the number that it is to be."""
+    """One weight, and for each sample a number that the weight should have."""
 
     def __init__(self, config: Noop, identity: Identity) -> None:
         self.identity: Identity = identity
@@ -67,15 +67,15 @@ class NoopWorkload:
         return torch.zeros(batch_size, 1)
 
     def loss(self, model: nn.Module, batch: Tensor) -> Tensor:
-        """Mean squared distance of the weight from what is asked for."""
+        """Mean squared distance of the weight from the numbers asked for."""
         predicted: Tensor = model(torch.ones_like(batch))
         return F.mse_loss(predicted.float(), batch)
 
     def after_step(self, model: nn.Module) -> None:
-        """Every weight is allowed."""
+        """Do nothing: every weight is allowed."""
 
     def evaluate(self, model: nn.Module, subset: Subset | None = None) -> tuple[Score, ...]:
-        """Of every data set 1 / (1 + squared distance of the weight from what it asks for), also of a subset."""
+        """Scores 1 / (1 + squared distance of the weight from the data set's number), also for a subset."""
         weight = float(model.get_parameter(WEIGHT).detach())
         tests = TESTS if subset is None else subset.size(TESTS, CLASSES)
         return tuple(
@@ -90,11 +90,11 @@ class NoopWorkload:
         )
 
     def split(self, model: nn.Module) -> nn.Module:
-        """The model: it has no projections."""
+        """The model itself, since it has no projections."""
         return model
 
     def fuse(self, state: State) -> dict[str, Tensor]:
-        """The state, which nothing split."""
+        """A copy of the state, which nothing has split."""
         return dict(state)
 
     def export(self, state: State, folder: Path, layout: Layout) -> Checkpoint:  # noqa: ARG002

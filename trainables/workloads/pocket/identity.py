@@ -1,4 +1,4 @@
-"""What is known of the pocket benchmark before it is opened: digests of its world and weights, and its concepts."""
+"""The identity of the pocket benchmark: digests of its world and weights, its concepts, and the model's anatomy."""
 
 import hashlib
 from dataclasses import asdict, replace
@@ -25,7 +25,7 @@ _SCORED = "zero-shot accuracy, one prompt a class"
 
 
 def identify_pocket(config: Pocket, cache: Path) -> Identity:
-    """Digests of world and weights, the adaptation concepts as "dataset/concept", and what the model is made of."""
+    """The identity of the benchmark; only the header of the weights' file is read, and no image is drawn."""
     known = Identity(
         base=hashlib.sha256(WEIGHTS_FILE.read_bytes()).hexdigest(),
         data=digest([*_drawn_by(), config.pool, [_content(name, "train_per_concept", "templates") for name in ADAPT]]),
@@ -46,7 +46,7 @@ YEARS = {
 
 
 def _facts(config: Pocket, identity: Identity, cache: Path, kind: str) -> NDArray[np.generic]:
-    """See `Identity.facts`."""
+    """Facts of a kind about all concepts; see `Identity.facts`."""
     concepts = [(name, concept) for name in ADAPT for concept in DATASETS[name].concepts]
     if kind == "year":
         return np.array([YEARS[name] for name, _ in concepts])
@@ -62,17 +62,17 @@ def _facts(config: Pocket, identity: Identity, cache: Path, kind: str) -> NDArra
 
 
 def _anatomy() -> Anatomy:
-    """Read from the header of the weights' file: no tensor is loaded."""
+    """The anatomy of the model, read from the header of the weights' file; no tensor is loaded."""
     with safe_open(WEIGHTS_FILE, framework="np") as weights:
         return describe({name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()})  # noqa: SIM118
 
 
 def _drawn_by() -> list[object]:
-    """What draws the pictures: our code, by `WORLD_VERSION` (a test pins pictures to it), and other libraries."""
+    """The versions of the code that draws: ours, `WORLD_VERSION` (a test pins pictures to it), and other libraries'."""
     return [WORLD_VERSION, library_versions()]
 
 
 def _content(name: str, *fields: str) -> list[object]:
-    """What a data set says, as far as training (templates) or the suite (prompt) depends on it."""
+    """The content of a data set that training (templates) or the suite (prompt) depends on."""
     row = asdict(DATASETS[name])
     return [name, row["group"], row["concepts"], *(row[field] for field in fields)]

@@ -60,7 +60,7 @@ class Corpus:
         return _back_in_order(parts, at)
 
     def captions(self, ids: NDArray[np.int64], draws: NDArray[np.float64]) -> NDArray[np.integer]:
-        """One caption [n, L] of each sample: `draws` in [0, 1) choose among those that it has."""
+        """One caption [n, L] of each sample; `draws` in [0, 1) choose among the captions of the sample."""
         at = self._segment_of(ids)
         parts = []
         for i in np.unique(at):
@@ -74,7 +74,7 @@ class Corpus:
 
 
 def _back_in_order(parts: list[NDArray[_Kind]], at: NDArray[np.int64]) -> NDArray[_Kind]:
-    """What was read segment by segment, in the order in which it was asked for."""
+    """Rows that were read segment by segment, in the order of the ids that were asked for."""
     joined = np.concatenate(parts)
     out = np.empty_like(joined)
     out[np.argsort(at, kind="stable")] = joined

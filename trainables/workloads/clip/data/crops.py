@@ -1,8 +1,8 @@
 """Random resized crops, the training augmentation of arXiv 2408.14471 and of open_clip: drawn here, cut on the device.
 
 As torchvision's `RandomResizedCrop`: an area between `smallest` and 1 of the image's, a ratio of sides between 3/4 and
-4/3 (uniform in its logarithm), tried ten times until it fits; then all of the image. What is cropped is the image that
-evaluation sees, already at the model's size, where the reference crops the original.
+4/3 (uniform in its logarithm), tried ten times until it fits; then all of the image. Crops are cut from
+the image that evaluation sees, already at the model's size; the reference crops the original.
 """
 
 import math

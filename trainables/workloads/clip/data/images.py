@@ -1,4 +1,4 @@
-"""Images: where a row's encoded bytes are, and the pixels that they stand for.
+"""Images: the place of a row's encoded bytes, and their pixels.
 
 Pixels are those of open_clip's evaluation transform before it normalises (resize, crop, RGB), as bytes.
 """
@@ -22,7 +22,7 @@ class ImageError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """Where the encoded bytes of an image are: a file, a part of a tar shard, or here.
+    """The place of the encoded bytes of an image: a file, a part of a tar shard, or this object itself.
 
     Attributes:
         path: of the file or of the shard; None where `data` is.

@@ -1,6 +1,6 @@
 """A look at every image of a table: its bytes are read and hashed, and decoded once, on all cores.
 
-What is wrong with an image is a text beside its row; nothing is raised for it.
+A fault of an image is a text beside its row; nothing is raised for it.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ class Look:
 
 
 class Meter:
-    """Counts images that are read (or otherwise done), and tells it in one line."""
+    """Counts images that are read (or otherwise done), and prints the count in one line."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Meter:
 def sources(rows: pd.DataFrame, root: Path) -> list[Source | None]:
     """The places of the images of a manifest's rows, None for rows without an image; relative paths start from `root`.
 
-    A place of values that are no place, such as a number for a path, is none; `manifest.problems` names them.
+    A row whose values make no place, such as a number for a path, has None; `manifest.problems` names such rows.
     """
     return [_source(row, root) for row in rows.to_dict("records")]
 
@@ -75,10 +75,10 @@ def inspect(
     """Read, hash and decode images.
 
     Args:
-        images: where they are.
+        images: their places.
         decode: whether they are decoded too.
         processes: how many; None: one for each usable core, if there are enough images.
-        meter: told of the progress.
+        meter: counts the images that are done.
 
     Raises:
         RunError: a process was killed, as it happens where memory runs out.

@@ -45,13 +45,13 @@ _SHOWN = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """Something that is wrong with rows of a manifest.
+    """A problem of some rows of a manifest.
 
     Attributes:
-        what: in words.
+        what: the problem in words.
         rows: numbers of the rows, from 0; the first few are shown to users.
         fatal: whether a study cannot use the manifest.
-        instead: what to do.
+        instead: the remedy in words.
     """
 
     what: str
@@ -66,7 +66,7 @@ class Problem:
 
 
 def read(path: Path) -> pd.DataFrame:
-    """The table with all columns of a manifest, as they are: what is empty is None, lists are tuples.
+    """The table of a manifest with all columns and unchanged values: empty cells are None, lists are tuples.
 
     Raises:
         ConfigError: it cannot be read, or lacks a required column.
@@ -103,7 +103,7 @@ def has_pool(path: Path) -> bool:
 
 
 def canonical(frame: pd.DataFrame) -> pd.DataFrame:
-    """All columns, in order, of plain values: None where nothing is, tuples of texts in `caption` and `templates`."""
+    """The table with all columns in order and plain values: None for empty cells, tuples of texts for lists."""
     columns: dict[str, list[Any]] = {}
     for name in (*REQUIRED, *OPTIONAL):
         values = list(frame[name]) if name in frame.columns else [None] * len(frame)
@@ -113,7 +113,7 @@ def canonical(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:
-    """Write a manifest as Parquet, at once or not at all; years as texts, since a column may have numbers and dates."""
+    """Write a manifest as Parquet, whole or not at all; years become texts, since some are numbers and some dates."""
     table = canonical(frame)
     table["year"] = pd.Series([None if one is None else str(one) for one in table["year"]], dtype=object)
     table = table.drop(columns=[name for name in OPTIONAL if table[name].isna().all()])
@@ -128,12 +128,12 @@ def write(frame: pd.DataFrame, path: Path) -> None:
 
 
 def problems(frame: pd.DataFrame) -> tuple[Problem, ...]:
-    """All that is wrong with a manifest as `read` gives it, without a look at the images."""
+    """The problems of a manifest as `read` gives it, without a look at the images."""
     return tuple(one for one in _problems(frame) if one is not None)
 
 
 def without_caption(frame: pd.DataFrame) -> "pd.Series[bool]":
-    """Rows that lack a caption, or have an empty one, and need it: what is trained on, and retrieval sets."""
+    """Rows without a caption, or with an empty one, that need one: rows of training, and of retrieval sets."""
     images = frame["split"] != "label"
     learnt = (frame["split"] == "train") & (frame["group"] != "holdout")
     needed = learnt | ((frame["kind"] == "retrieval") & images)
@@ -309,7 +309,7 @@ def _value(value: Any) -> Any:
 
 
 def _whole(value: Any) -> Any:
-    """A number as an int, also one that was written as text or read as a float; what is none stays as it is."""
+    """A number as an int, also if it was written as text or read as a float; any other value unchanged."""
     value = _value(value)
     if isinstance(value, str) and re.fullmatch(r"\d{1,18}", value):
         return int(value)
@@ -359,12 +359,12 @@ def _leaves_folder(value: Any) -> bool:
 
 
 def is_metric(value: Any) -> bool:
-    """Whether it is the name of a metric."""
+    """Whether a value is the name of a metric."""
     return value in METRICS or (isinstance(value, str) and re.fullmatch(r"recall@[1-9]\d{0,3}", value) is not None)
 
 
 def is_year(value: Any) -> bool:
-    """Whether it is a year or a date."""
+    """Whether a value is a year or a date."""
     try:
         as_year(value)
     except (TypeError, ValueError):

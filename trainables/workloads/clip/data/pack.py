@@ -1,8 +1,8 @@
-"""A pack: a manifest made ready for one model, once, in the cache: captions as tokens, images as places to read from.
+"""A pack: a manifest made ready for one model and kept in the cache: captions as tokens, images as places to read.
 
 Rows stand in the order test, adapt, pool, data sets by name. All arrays are mapped, so that workers of a machine share
-them, and none of them holds the table. A pack is named by the manifest's content and by what the model makes of it, and
-put in its place at once, so several processes may make one.
+them, and no worker holds the table. A pack is named by the manifest's content and by the model's view of images and
+texts. It is put in its place whole, so several processes may make the same one.
 """
 
 import hashlib
@@ -56,7 +56,7 @@ class TrainSet:
 
 
 class Pack:
-    """What a pack's folder holds."""
+    """The contents of a pack's folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -94,12 +94,12 @@ class Pack:
 
     @property
     def years(self) -> tuple[float | None, ...]:
-        """When each of them appeared."""
+        """The year in which each concept of the stream appeared."""
         return tuple(self._said["years"])
 
     @property
     def cut(self) -> Mapping[str, tuple[int, int]]:
-        """How many distinct captions, and how many prompts, lose their ends to the model's context, and of how many."""
+        """Numbers of distinct captions and of prompts that are too long for the model, each with the number of all."""
         return {kind: (int(cut), int(of)) for kind, (cut, of) in self._said["cut"].items()}
 
     def array(self, name: str) -> NDArray[Any]:
@@ -116,18 +116,18 @@ class Pack:
         return int(self._said["rows"])
 
     def source(self, row: int) -> Source:
-        """Where the image of a row is."""
+        """The place of the image of a row."""
         said = {name: column[row].as_py() for name, column in self._sources.items()}
         return Source(**{**said, "path": self.folder / said["path"]})
 
     def sources_in(self, files: Collection[str]) -> list[Source]:
-        """Where all images are that lie in some files."""
+        """The places of all images that lie in some files."""
         paths = self._sources["path"].to_pylist()
         return [self.source(i) for i, path in enumerate(paths) if path in files] if files else []
 
     @cached_property
     def _sources(self) -> Mapping[str, Any]:
-        """Mapped, so that a million of places takes no memory of a worker."""
+        """The table of places, mapped so that a million of them takes no memory of a worker."""
         table = feather.read_table(self.folder / "sources.arrow", memory_map=True)
         return {name: table[name] for name in table.column_names}
 
@@ -142,7 +142,7 @@ def pack(path: Path, *, seen_as: Mapping[str, object], tokenize: Tokenize, cut: 
 
     Args:
         path: the manifest.
-        seen_as: what the model makes of images and texts: size, resizing, tokenizer; it enters the digests.
+        seen_as: the model's view of images and texts (size, resizing, tokenizer); it enters the digests.
         tokenize: texts as tokens [n, L].
         cut: counts the texts that are longer than that.
         cache: the cache folder.
@@ -249,7 +249,7 @@ class _Maker:
         yield {"name": "", "concepts": []}, list(train.index[train["group"] == "pool"])
 
     def _sources(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Where images are: files, or parts of files; bytes of the table go to a file of the pack."""
+        """The places of images: files, or parts of files; bytes of the table go to a file of the pack."""
         found: list[tuple[str, str | None, int | None, int | None, str]] = []
         with (self._folder / _HELD).open("wb") as blob:
             for row in _each(rows):
@@ -272,7 +272,10 @@ class _Maker:
             raise ConfigError(f"{self._path}: {error}; see `retune data check {self._path}`") from error
 
     def _save_captions(self, rows: pd.DataFrame) -> tuple[int, int]:
-        """Each distinct text is tokenised once; then a row for each caption of each image. Returns what is cut."""
+        """Save tokens, a row for each caption of each image; return how many texts are cut, and of how many.
+
+        Each distinct text is tokenised once.
+        """
         texts = [text for some in rows["caption"] for text in some or ()]
         unique = {text: i for i, text in enumerate(dict.fromkeys(texts))}
         table = _in_parts(self._tokenize, list(unique))
@@ -283,7 +286,7 @@ class _Maker:
         return self._cut(read, table[[unique[text] for text in read]]), len(read)
 
     def _save_prompts(self, tests: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
-        """Prompts of all classes. Returns how many are cut, and of how many."""
+        """Save the prompts of all classes; return how many are cut, and of how many."""
         cut, count = 0, 0
         for one in tests:
             texts = [template.replace("{}", name) for name in one["classes"] for template in one["templates"]]
@@ -304,7 +307,7 @@ class _Maker:
         np.save(self._folder / "concept.npy", concept)
 
     def _years(self, train: Sequence[tuple[Mapping[str, Any], list[int]]]) -> Iterator[float | None]:
-        """Of each streamed concept the first year that a row of it names, or that its data set does."""
+        """The first year that a row of each streamed concept names, or else a row of its data set."""
         for one, rows in train:
             years = {
                 concept: [manifest.as_year(year) for year in some["year"].dropna()]
@@ -314,7 +317,7 @@ class _Maker:
 
 
 def _first(rows: pd.DataFrame, column: str) -> Any:
-    """The first value of a column that has the same in all rows that have one."""
+    """The first value of a column in which all rows with a value have the same."""
     return next(iter(rows[column].dropna()), None)
 
 
@@ -323,12 +326,12 @@ def _each(rows: pd.DataFrame) -> Iterator[Any]:
 
 
 def _is_read(row: Any) -> Any:
-    """Whether captions of a row, or of each of some, are used; test images of classes are scored without them."""
+    """Whether the captions of a row, or of each of several rows, are used; test images of classes need none."""
     return (row.split == "train") | (row.kind == "retrieval")
 
 
 def _row_digest(row: Any, sha256: str) -> str:
-    """Hash of what is used of a row."""
+    """Hash of the values of a row that are used."""
     return digest([sha256, list(row.caption or ()) if _is_read(row) else None, row.concept, row.dataset])
 
 

@@ -1,4 +1,4 @@
-"""Pixels: images decoded once to bytes in a file that all processes of a machine map, and to nowhere where it is full.
+"""Pixels: images decoded once to bytes in a file that all processes of a machine map, as long as the cache has room.
 
 A row is decoded when it is first asked for, so nothing waits for a whole data set, and what a killed process decoded
 stays. Beside the pixels stands a checksum of each row: 0 says that it is missing, and a row that does not match its own
@@ -27,7 +27,7 @@ class Images(Protocol):
     """Images [N, H, W, 3] that are read by their numbers; a numpy array is one."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of images."""
 
     def __getitem__(self, rows: NDArray[np.int64], /) -> Bytes:
         """Images [n, H, W, 3] of some rows [n], as a copy."""
@@ -81,11 +81,11 @@ class Pixels:
 
     @property
     def cached_bytes(self) -> int:
-        """What the cache takes of the disk now."""
+        """The space that the cache takes of the disk now."""
         return os.fstat(self._file).st_blocks * 512
 
     def missing(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Of some rows those that the cache could hold and does not."""
+        """The rows among some that the cache has room for and does not hold."""
         cacheable = rows[rows < self._cached]
         found: NDArray[np.int64] = cacheable[self._sums[cacheable] == 0]
         return found
@@ -116,7 +116,7 @@ class Pixels:
         return pixels
 
     def _free_bytes(self) -> int:
-        """Half of what the disk could still take, with what the cache has taken already."""
+        """Half of the free space of the disk, where the space of the cache itself counts as free."""
         return self.cached_bytes + int(_SHARE_OF_DISK * shutil.disk_usage(self._path.parent).free)
 
 
@@ -134,12 +134,12 @@ class Rows:
 
 
 def _checksum(pixels: Bytes) -> int:
-    """Never 0, which says that a row is missing."""
+    """The checksum of a row, which is never 0: that stands for a missing row."""
     return zlib.crc32(pixels.tobytes()) or 1
 
 
 def _grow(file: int, size: int) -> None:
-    """Make a file at least this long; what it does not hold yet takes no space."""
+    """Make a file at least this long; the added part takes no space until it is written."""
     if os.fstat(file).st_size < size:
         os.ftruncate(file, size)
 

@@ -19,20 +19,20 @@ _UNKNOWN = (-1, -1)
 
 
 class Doubts(NamedTuple):
-    """Files that are not there, and those whose stamp is another one."""
+    """Doubtful files: those that are not there, and those whose stamp has changed."""
 
     missing: tuple[str, ...]
     others: tuple[str, ...]
 
 
 def keep(folder: Path, files: Iterable[str], *, known_at: int) -> None:
-    """Write the stamps of files; one that is younger than `known_at`, in ns, gets none, and has to be looked at."""
+    """Write the stamps of files; a file that is younger than `known_at`, in ns, gets none and has to be read again."""
     stamps = {name: _stamp(name) for name in dict.fromkeys(files)}
     _write(folder, {name: one if one is not None and one[1] <= known_at else _UNKNOWN for name, one in stamps.items()})
 
 
 def doubts(folder: Path) -> Doubts:
-    """Files that have to be looked at, by one `stat` of each."""
+    """The files that have to be read again, found by one `stat` of each."""
     missing, others = [], []
     for name, then in _read(folder).items():
         now = _stamp(name)
@@ -44,7 +44,7 @@ def doubts(folder: Path) -> Doubts:
 
 
 def settle(folder: Path, files: Iterable[str]) -> None:
-    """Keep the stamps that files have now: they were looked at."""
+    """Keep the stamps that files have now, after the files were read and found right."""
     _write(folder, _read(folder) | {name: _stamp(name) or _UNKNOWN for name in files})
 
 
