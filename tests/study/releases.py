@@ -59,9 +59,11 @@ def later_release(folder: Path) -> Iterator[Release]:
     """The later release, whose source is written into a folder."""
     for package in _PACKAGES:
         shutil.copytree(_ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("tests/__init__.py", "tests/study/__init__.py", "tests/study/command.py"):
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(_ROOT / file, folder / file)
+    # `command` and whatever it imports.
+    for path in (_ROOT / "tests" / "__init__.py", *(_ROOT / "tests" / "study").glob("*.py")):
+        made = folder / path.relative_to(_ROOT)
+        made.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, made)
     _edit(folder, r"^NUMERICS_VERSION = \d+$", f"NUMERICS_VERSION = {VERSION}")
     _edit(folder, r"^class Recipe\(Frozen\):\n", r'\g<0>    later = frozenset({"crops"})\n    crops: str = "none"\n')
     process = subprocess.Popen(
