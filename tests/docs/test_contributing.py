@@ -33,6 +33,7 @@ from tests.analysis.worlds import Kind, World, method_frames
 from tests.docs.pages import ROOT, code_spans
 from tests.study import quick
 from tests.test_layering import FLOORS, SOURCES
+from tests.trainables.workloads import tokens
 from trainables.frozen import parse
 from trainables.merging.merge import MergeInputs, merge
 from trainables.merging.rule import ROWS, MergeRule
@@ -40,9 +41,11 @@ from trainables.methods.adapters import rehearse
 from trainables.methods.method import named
 from trainables.methods.parts import LowRank
 from trainables.methods.penalties import Penalised
+from trainables.runtime import Runtime
 from trainables.schedules import Schedule, factor
 from trainables.streams.orderings import Stream, ordered
 from trainables.workloads.anatomy import Projection
+from trainables.workloads.catalogue import identify, open_workload
 
 PAGE = ROOT / "CONTRIBUTING.md"
 PACKAGES = "|".join(("tests", *FLOORS, "search_spaces"))
@@ -79,15 +82,19 @@ def examples() -> dict[str, list[Example]]:
 EXAMPLES = examples()
 
 
-def pasted(heading: str, patch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """All that the examples under a heading define; their rows are in the tables until the test ends."""
-    made: dict[str, Any] = {}
+def pasted(heading: str, patch: pytest.MonkeyPatch, **known: Any) -> dict[str, Any]:
+    """All that the examples under a heading define; their rows are in the tables until the test ends.
+
+    What they use and the page leaves out is `known`.
+    """
+    made: dict[str, Any] = {**known}
     for file, inside, new, code in EXAMPLES[heading]:
         name = file.removesuffix(".py").replace("/", ".")
         if new:
             module = ModuleType(name)
             exec(code, vars(module))
             patch.setitem(sys.modules, name, module)
+            made |= {key: value for key, value in vars(module).items() if getattr(value, "__module__", None) == name}
             continue
         module = importlib.import_module(name)
         names = {**vars(module), **made}
@@ -222,6 +229,19 @@ def test_an_ordering_orders(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(sorted(one) == sorted(concepts) for one in found)
     assert found[0] != found[1]
     assert [name[0] for name in found[0]] == list("abc" * 4)
+
+
+def test_a_workload_is_opened_by_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, module in (("tokens", ModuleType("tokens")), ("tokens.workload", tokens)):
+        monkeypatch.setitem(sys.modules, f"trainables.workloads.{name}", module)
+    made = pasted("A workload", monkeypatch, identify_tokens=tokens.ROW.identify)
+    settings = made["Tokens"](length=5)
+    workload = open_workload(settings, Runtime())
+    assert workload.identity == identify(settings) == tokens.ROW.identify(settings, Path())
+    batch = workload.batch(workload.samples(workload.identity.concepts[:1]), np.random.default_rng(0))
+    assert isinstance(batch, dict)
+    assert batch["inputs"].shape[1] == 4
+    assert workload.loss(workload.architecture(), batch) > 0
 
 
 def test_a_finding_is_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
