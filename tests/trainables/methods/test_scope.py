@@ -3,7 +3,8 @@
 import pytest
 
 from trainables.frozen import ConfigError
-from trainables.methods.method import METHODS, named
+from trainables.methods.method import METHODS, Method, named
+from trainables.methods.parts import Selection
 from trainables.methods.scope import adapted, check, trained
 from trainables.workloads.anatomy import Anatomy, Parameter, Projection
 from trainables.workloads.catalogue import identify
@@ -76,6 +77,27 @@ def test_selections_of_a_clip() -> None:
     assert frozen == {
         n for n in everything if n.startswith(("visual.transformer.resblocks.2.", "transformer.resblocks.1."))
     }
+
+
+@pytest.mark.parametrize("kind", ["attention", "biases", "embeddings", "heads", "mlp", "norms"])
+@pytest.mark.parametrize("anatomy", [MODEL, POCKET], ids=["language model", "pocket"])
+def test_a_kind_of_parameters_alone_and_all_but_it_are_the_whole(anatomy: Anatomy, kind: str) -> None:
+    """Words that no named method uses yet, too; the temperature is said apart."""
+    alone, others = (
+        trained(Method.model_construct(trains=Selection.model_validate({"train": train}), logit_scale=False), anatomy)
+        for train in (kind, f"all_but_{kind}")
+    )
+    assert alone
+    assert not alone & others
+    assert alone | others == trained(named("full", logit_scale=False), anatomy)
+
+
+def test_embeddings_and_heads() -> None:
+    def alone(train: str) -> frozenset[str]:
+        return trained(Method.model_construct(trains=Selection.model_validate({"train": train})), MODEL)
+
+    assert alone("embeddings") == {"embed.weight"}
+    assert alone("heads") == {"head.weight"}
 
 
 def test_scope_of_an_adapter() -> None:
