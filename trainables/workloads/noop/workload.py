@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from trainables.workloads.workload import Workload
 
 
+NoopBatch = dict[str, Tensor]
+"""Numbers `asked` for [B, 1], and the `samples` [B] and `concepts` [B] that ask: labels, as those of real data."""
+
+
 class NoopWorkload:
     """One weight, and for each sample a number that the weight should have."""
 
@@ -58,18 +62,21 @@ class NoopWorkload:
         places = np.array(sorted(self._places[name] for name in concepts), dtype=np.int64)
         return (SAMPLES * places[:, None] + np.arange(SAMPLES)).reshape(-1)
 
-    def batch(self, ids: NDArray[np.int64], rng: np.random.Generator) -> Tensor:  # noqa: ARG002 (nothing is drawn)
-        """The numbers that the samples ask for [B, 1]."""
-        return self._targets[torch.from_numpy(ids)].unsqueeze(1)
+    def batch(self, ids: NDArray[np.int64], rng: np.random.Generator) -> NoopBatch:  # noqa: ARG002 (nothing is drawn)
+        """The samples with what they ask for."""
+        samples_B = torch.from_numpy(ids)
+        asked_B1 = self._targets[samples_B].unsqueeze(1)
+        return {"asked": asked_B1, "samples": samples_B, "concepts": samples_B // SAMPLES}
 
-    def example(self, batch_size: int) -> Tensor:
+    def example(self, batch_size: int) -> NoopBatch:
         """Samples that ask for 0."""
-        return torch.zeros(batch_size, 1)
+        nothing_B = torch.zeros(batch_size, dtype=torch.long)
+        return {"asked": torch.zeros(batch_size, 1), "samples": nothing_B, "concepts": nothing_B.clone()}
 
-    def loss(self, model: nn.Module, batch: Tensor) -> Tensor:
+    def loss(self, model: nn.Module, batch: NoopBatch) -> Tensor:
         """Mean squared distance of the weight from the numbers asked for."""
-        predicted: Tensor = model(torch.ones_like(batch))
-        return F.mse_loss(predicted.float(), batch)
+        predicted: Tensor = model(torch.ones_like(batch["asked"]))
+        return F.mse_loss(predicted.float(), batch["asked"])
 
     def after_step(self, model: nn.Module) -> None:
         """Do nothing: every weight is allowed."""
