@@ -1,6 +1,7 @@
 """The catalogue of workloads: a row for each, from which the settings that users may write follow.
 
-A new workload is a folder and a row. Plans do without torch, so a row imports files that need torch when it is called.
+A new workload is a folder and a row. A row imports what reads data, draws or trains when it is called: to name a
+workload takes none of that.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,9 +17,7 @@ from pydantic_core import CoreSchema
 from trainables.runtime import Runtime, cache_folder
 from trainables.workloads.clip.settings import Clip
 from trainables.workloads.identity import Identity
-from trainables.workloads.noop.identity import identify_noop
 from trainables.workloads.noop.settings import Noop
-from trainables.workloads.pocket.identity import identify_pocket
 from trainables.workloads.pocket.settings import Pocket
 from trainables.workloads.prepared import Prepared
 from trainables.workloads.settings import WorkloadSettings
@@ -61,6 +60,12 @@ class Row(Generic[_Settings]):
     require_data: Callable[[_Settings, Path], None] = _has_no_files
 
 
+def _identify_pocket(settings: Pocket, cache: Path) -> Identity:
+    from trainables.workloads.pocket.identity import identify_pocket
+
+    return identify_pocket(settings, cache)
+
+
 def _open_pocket(settings: Pocket, identity: Identity, runtime: Runtime) -> "Workload":
     from trainables.workloads.pocket.workload import open_pocket
 
@@ -97,6 +102,12 @@ def _require_images(settings: Clip, cache: Path) -> None:
     require_images(settings, cache)
 
 
+def _identify_noop(settings: Noop, cache: Path) -> Identity:
+    from trainables.workloads.noop.identity import identify_noop
+
+    return identify_noop(settings, cache)
+
+
 def _open_noop(settings: Noop, identity: Identity, runtime: Runtime) -> "Workload":  # noqa: ARG001
     from trainables.workloads.noop.workload import NoopWorkload
 
@@ -104,7 +115,7 @@ def _open_noop(settings: Noop, identity: Identity, runtime: Runtime) -> "Workloa
 
 
 WORKLOADS: dict[str, Row[Any]] = {
-    "pocket": Row(settings=Pocket, identify=identify_pocket, open=_open_pocket, prepare=_prepare_pocket),
+    "pocket": Row(settings=Pocket, identify=_identify_pocket, open=_open_pocket, prepare=_prepare_pocket),
     "clip": Row(
         settings=Clip,
         identify=_identify_clip,
@@ -112,7 +123,7 @@ WORKLOADS: dict[str, Row[Any]] = {
         prepare=_prepare_clip,
         require_data=_require_images,
     ),
-    "noop": Row(settings=Noop, identify=identify_noop, open=_open_noop),
+    "noop": Row(settings=Noop, identify=_identify_noop, open=_open_noop),
 }
 """All workloads by name."""
 

@@ -80,7 +80,9 @@ def test_a_trainer_that_fails_leaves_the_lease_to_the_next() -> None:
 
 _HOLDER = """
 import sys, time
+from pathlib import Path
 from trainables.store.leases import lease
+from trainables.store.local import LocalStore
 with lease(LocalStore(Path(sys.argv[1])), sys.argv[2], lambda: False):
     print("held", flush=True)
     time.sleep(600)

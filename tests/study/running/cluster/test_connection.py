@@ -45,5 +45,5 @@ def test_variables_of_stores_and_caches_travel_and_no_others() -> None:
 def test_what_travels_are_the_sources_of_the_packages(tmp_path: Path) -> None:
     folder = copied(tmp_path / "packages")
     assert {path.name for path in folder.iterdir()} == set(PACKAGES)
-    assert (folder / "study" / "cli.py").exists()
+    assert (folder / "study" / "commands" / "app.py").exists()
     assert not list(folder.rglob("__pycache__"))

@@ -56,7 +56,8 @@ class Meter:
 
     def line(self) -> str:
         """The line to show: how many images are done, the rate, and the time left."""
-        rate = self._done / self.elapsed if self.elapsed > 0 else 0.0
+        elapsed = self.elapsed
+        rate = self._done / elapsed if elapsed > 0 else 0.0
         left = clock_time((self._total - self._done) / rate) if rate > 0 else "?"
         return f"{self._done}/{self._total} images {self._word}, {rate:.0f} images/s, {left} left"
 
