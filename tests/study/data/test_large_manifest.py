@@ -62,7 +62,7 @@ def _imports() -> Iterator[list[str]]:
     yield ["webdataset", "web", "--group", "pool"]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_study_of_20_000_images_runs_to_a_report(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = home / "m.parquet"
     began = time.monotonic()

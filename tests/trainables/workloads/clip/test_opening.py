@@ -230,7 +230,7 @@ def test_an_image_that_is_gone_ends_a_trial_and_says_where_to_look(folder: Path,
         images_of(found, runtime)[rows]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_vit_b_32_with_random_weights_runs_two_tasks(folder: Path, tmp_path: Path) -> None:
     found = Clip(model=Model(name="ViT-B-32", pretrained="random"), data=str(folder / "m.parquet"))
     scores = run(found, Runtime(cache=tmp_path), MemoryStore(), steps=2, batch_size=8, lr=1e-5)
