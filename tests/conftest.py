@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.s3 import Server, serve
+
+# A script that runs the tests beside something else lets them ignore Ctrl-C, and so would all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test is about time: a loaded machine must not fail one, and a fresh clone first makes tables of characters.
 for _name, _examples in (("ci", 25), ("thorough", 200)):
@@ -35,6 +39,7 @@ def cache(request: pytest.FixtureRequest) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RETUNE_CACHE", str(folder))
         patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("RAY_worker_niceness", "0")  # beside other tests, Ray's 15 would starve them
         yield folder
 
 

@@ -1,7 +1,7 @@
 """The process beside a study: `python -m study.tracking DIR TRACKER...`, started by `retune run`.
 
 It ends when its standard input does, after a last look: a short one if the study's process has died, and did not say
-"end".
+how many seconds it may take.
 """
 
 import contextlib
@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 from study.folder.folder import Folder
-from study.tracking.companion import END, PATIENCE_SECONDS
 from study.tracking.feed import Feed
 from study.tracking.points import Source, Trials
 
@@ -56,7 +55,7 @@ def main(folder: Path, trackers: list[str]) -> None:
     feeds = [Feed(name, Source(home, trials), place / name, study=trials.now.study, off=off) for name in trackers]
     for feed in feeds:
         feed.start()
-    patience = PATIENCE_SECONDS if sys.stdin.readline().strip() == END else _ORPHAN_SECONDS
+    patience = float(sys.stdin.readline() or _ORPHAN_SECONDS)
     for feed in feeds:
         feed.end()
     until = time.monotonic() + patience

@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterator
 from study.definition.study import StudyDefinition
 from study.folder.folder import Folder
 
-END = "end"
-"""What the process is told."""
-
 PATIENCE_SECONDS = 20.0
-"""How long it may take for its last look when all trials have ended; it says what it could not do by then, and ends."""
+"""How long the process may take for its last look when all trials have ended, which it is then told; it says what it
+could not do by then, and ends."""
 
 _GRACE_SECONDS = 5.0
 """For that; then it is killed."""
@@ -52,7 +50,7 @@ def _end(process: "subprocess.Popen[bytes]", folder: Folder, warn: Callable[[str
     """End the process: it may write the rest, and processes that its libraries started end with it."""
     assert process.stdin is not None
     with contextlib.suppress(OSError):
-        process.stdin.write(END.encode() + b"\n")
+        process.stdin.write(f"{PATIENCE_SECONDS}\n".encode())
         process.stdin.flush()
     try:
         if process.wait(PATIENCE_SECONDS + _GRACE_SECONDS):

@@ -113,7 +113,7 @@ def test_a_trial_that_fails_is_named_and_the_others_go_on(run: Run, executor: li
 
 _DIVERGES = """
 name: diverges
-workload: {name: pocket, pool: 512}
+workload: {name: noop}
 fixed: {tasks: 1, steps: 6, batch_size: 16}
 grid: [{lr: [1e-3, 1e30]}]
 joint: null

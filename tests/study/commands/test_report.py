@@ -12,19 +12,16 @@ from study.planning.trials import trials
 from tests.analysis.worlds import World, frames, write_study
 from tests.study import command, quick
 
-TWO_BLOCKS = command.STUDY.replace("blocks: 1", "blocks: 2").replace(
-    "{method: lora, rank: [2]}", "{method: lora, rank: [2], lr: [1e-3, 3e-3]}"
-)
+WIDER = quick.STUDY.replace("name: quick", "name: second").replace("lr: [0.01, 0.3]", "lr: [0.01, 0.1, 0.3]")
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two finished studies on the same blocks, of which the second has a config more."""
+    """Two finished studies on the same blocks, of which the second has two configs more."""
     folder = tmp_path_factory.mktemp("studies")
-    first = command.write_study(folder, command.STUDY.replace("blocks: 1", "blocks: 2"))
-    command.ok("run", first, "--dir", folder / "first", "--inline")
-    (folder / "second.yaml").write_text(TWO_BLOCKS.replace("name: tiny", "name: second"))
-    command.ok("run", folder / "second.yaml", "--dir", folder / "second", "--inline")
+    for name, text in (("first", quick.STUDY), ("second", WIDER)):
+        (folder / f"{name}.yaml").write_text(text)
+        command.ok_here("run", folder / f"{name}.yaml", "--dir", folder / name, "--inline")
     return folder
 
 
@@ -34,7 +31,7 @@ def record(page: str) -> dict[str, object]:
 
 
 def test_a_report_at_a_task_is_of_that_task(home: Path) -> None:
-    page = command.ok("report", home / "first", "--at", "2")
+    page = command.ok_here("report", home / "first", "--at", "2")
     assert Path(page.strip()) == home / "first" / "report-at-2" / "index.html"
     tasks = pd.read_parquet(home / "first" / "tables" / "tasks.parquet")
     rows = pd.read_parquet(home / "first" / "tables" / "trials.parquet")
@@ -47,7 +44,7 @@ def test_a_report_at_a_task_is_of_that_task(home: Path) -> None:
 def test_a_report_within_a_budget_reads_trials_at_their_last_task_that_fits(home: Path) -> None:
     tasks = pd.read_parquet(home / "first" / "tables" / "tasks.parquet")
     budget = float(tasks.loc[tasks["task"] == 2, "cost_flops"].max())
-    page = command.ok("report", home / "first", "--budget", str(budget), "--unit", "flops")
+    page = command.ok_here("report", home / "first", "--budget", str(budget), "--unit", "flops")
     fitting = tasks[tasks["cost_flops"] <= budget].groupby("trial")["task"].max()
     assert fitting.max() == 2
     paths = record(page)["trajectories"]
@@ -55,10 +52,10 @@ def test_a_report_within_a_budget_reads_trials_at_their_last_task_that_fits(home
 
 
 def test_two_studies_are_compared_in_one_plane(home: Path) -> None:
-    page = command.ok("report", home / "first", "--compare", home / "second")
+    page = command.ok_here("report", home / "first", "--compare", home / "second")
     configs = record(page)["configs"]
     assert {config["study"] for config in configs} == {"first", "second"}  # type: ignore[attr-defined]
-    assert len(configs) == 5 + 6  # type: ignore[arg-type]
+    assert len(configs) == quick.CONFIGS + quick.CONFIGS + 2  # type: ignore[arg-type]
 
 
 def test_tables_of_others_have_the_same_report(tmp_path: Path) -> None:
@@ -75,7 +72,7 @@ def test_tables_of_others_have_the_same_report(tmp_path: Path) -> None:
             ]
     pd.DataFrame(rows).to_csv(tmp_path / "trials.csv", index=False)
     pd.DataFrame(frames).to_csv(tmp_path / "tasks.csv", index=False)
-    page = command.ok("analyse", tmp_path, "--out", tmp_path / "out")
+    page = command.ok_here("analyse", tmp_path, "--out", tmp_path / "out")
     found = {config["method"]: config for config in record(page)["configs"]}  # type: ignore[attr-defined]
     slope = (0.6 - 0.7) / (0.601 - 0.3)
     assert found["a"]["gain"] == pytest.approx(0.7 - (0.7 + slope * (0.401 - 0.3)))
@@ -97,18 +94,18 @@ def test_a_file_says_what_tables_of_others_hold(tmp_path: Path) -> None:
 
 
 def test_findings_are_told_and_counted(home: Path) -> None:
-    found = json.loads(command.ok("findings", home / "first", "--json"))
+    found = json.loads(command.ok_here("findings", home / "first", "--json"))
     assert [finding["number"] for finding in found] == list(range(1, 26))
     assert {finding["verdict"] for finding in found} <= {"held", "did not hold", "undecided", "not tested"}
-    said = command.ok("findings", home / "first")
+    said = command.ok_here("findings", home / "first")
     for finding in found:
         assert finding["claim"] in said
 
 
 def test_recommended_trials_are_a_study_that_runs(home: Path, tmp_path: Path) -> None:
     out = tmp_path / "next.yaml"
-    command.ok("recommend", home / "second", "--only", "--out", out)
-    advice = json.loads(command.ok("recommend", home / "second", "--json"))
+    command.ok_here("recommend", home / "second", "--only", "--out", out)
+    advice = json.loads(command.ok_here("recommend", home / "second", "--json"))
     text = out.read_text()
     assert all(item["label"] in text for item in advice["items"])
     wanted = [item for item in advice["items"] if item["trials"]]
@@ -139,7 +136,7 @@ def test_recommended_trials_are_a_study_that_runs(home: Path, tmp_path: Path) ->
 def test_wrong_input_is_told_once(home: Path, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
     places = {"first": home / "first", "nothing": tmp_path, "out": tmp_path / "out", "axes": tmp_path / "axes.yaml"}
     places["axes"].write_text("columns: {stepz: training}\n")
-    ended = command.retune(*[argument.format(**places) for argument in arguments])
+    ended = command.here(*[argument.format(**places) for argument in arguments])
     assert ended.returncode == 2
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -1,6 +1,7 @@
 """Every fault, then the same command again: tables equal to those of an undisturbed run, and nothing trained twice.
 
 Real processes, a real S3 server behind a proxy that fails, a real small disk; what fails and when is drawn from a seed.
+The noop workload stands in for the pocket model, on which `make test-all` does the same.
 """
 
 import collections
@@ -10,7 +11,7 @@ import random
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import psutil
 import pytest
@@ -29,16 +30,38 @@ KILLED = -9
 
 STUDY = """
 name: chaos
-workload: {name: pocket, pool: 512}
-fixed: {tasks: 3, steps: 2, batch_size: 32, lr: 1e-3}
+workload: {workload}
+fixed: {{tasks: 3, steps: {steps}, batch_size: 32, lr: 1e-3}}
 grid:
-  - {method: full, timeline: [finetune, ema], w: [0.5]}
-  - {method: full, timeline: zs, w: [0.5, 0.8]}
-  - {method: lora, rank: [2]}
+  - {{method: full, timeline: [finetune, ema], w: [0.5]}}
+  - {{method: full, timeline: zs, w: [0.5, 0.8]}}
+  - {other}
 blocks: 2
-joint: {lr: 1e-3}
+joint: {{lr: 1e-3}}
 retries: 2
 """
+
+
+class Case(NamedTuple):
+    """A study, and amounts of bytes that are small for it: a part of what it sends, and two parts of its store."""
+
+    study: str
+    sent: tuple[int, int]
+    disks: tuple[str, str]
+
+
+CASES = {
+    "noop": Case(
+        STUDY.format(workload="{name: noop}", steps=80, other="{method: ewc, strength: 10.0}"),
+        sent=(20, 400),
+        disks=("80k", "160k"),
+    ),
+    "pocket": Case(
+        STUDY.format(workload="{name: pocket, pool: 512}", steps=2, other="{method: lora, rank: 2}"),
+        sent=(200, 60_000),
+        disks=("1500k", "3m"),
+    ),
+}
 
 survived: collections.Counter[str] = collections.Counter()
 
@@ -55,11 +78,16 @@ def dice() -> random.Random:
     return random.Random(SEED)
 
 
+@pytest.fixture(scope="module", params=["noop", pytest.param("pocket", marks=pytest.mark.thorough)])
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing disturbs."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    command.ok("run", command.write_study(folder, STUDY), "--dir", folder / "run", "--inline")
+    command.ok_here("run", command.write_study(folder, case.study), "--dir", folder / "run", "--inline")
     return folder / "run"
 
 
@@ -70,9 +98,9 @@ def server() -> Iterator[s3.Server]:
 
 
 def test_a_storage_that_fails_in_every_way_while_drivers_are_killed(
-    undisturbed: Path, server: s3.Server, tmp_path: Path, dice: random.Random
+    undisturbed: Path, case: Case, server: s3.Server, tmp_path: Path, dice: random.Random
 ) -> None:
-    study = command.write_study(tmp_path, f"store: {server.make_bucket('fails')}/study\n{STUDY}")
+    study = command.write_study(tmp_path, f"store: {server.make_bucket('fails')}/study\n{case.study}")
     folder = tmp_path / "run"
     faults: list[s3.Fault] = ["refuse", "500", "503", "slow", "cut upload", "cut answer"]
     dice.shuffle(faults)
@@ -80,7 +108,7 @@ def test_a_storage_that_fails_in_every_way_while_drivers_are_killed(
         driver = command.start("run", study, "--dir", folder, "--inline", **proxy.variables)
         for number, fault in enumerate(faults):
             wait_for(2 + 3 * number, driver, lambda: len(server.names("fails", "study/updates")))
-            proxy.fail(fault, count=dice.randint(4, 12), after=dice.randint(200, 60_000), seconds=0.02)
+            proxy.fail(fault, count=dice.randint(4, 12), after=dice.randint(*case.sent), seconds=0.02)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 driver.wait(timeout=1 + dice.random())
             if number % 3 == 2:
@@ -99,8 +127,8 @@ def test_a_storage_that_fails_in_every_way_while_drivers_are_killed(
     assert not server.names("fails", "study/leases")
 
 
-def test_damaged_files_of_every_kind(undisturbed: Path, tmp_path: Path, dice: random.Random) -> None:
-    study, folder = command.write_study(tmp_path, STUDY), tmp_path / "run"
+def test_damaged_files_of_every_kind(undisturbed: Path, case: Case, tmp_path: Path, dice: random.Random) -> None:
+    study, folder = command.write_study(tmp_path, case.study), tmp_path / "run"
     command.ok("run", study, "--dir", folder, "--inline")
     before = trained(folder)
     damaged = 0
@@ -134,18 +162,19 @@ def test_damaged_files_of_every_kind(undisturbed: Path, tmp_path: Path, dice: ra
     assert len(list((folder / "store" / "damaged").iterdir())) <= damaged
 
 
-def test_a_full_disk(undisturbed: Path, tmp_path: Path) -> None:
+def test_a_full_disk(undisturbed: Path, case: Case, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     disk = folder / "store"
     disk.mkdir(parents=True)
+    first, second = case.disks
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", disk], capture_output=True, text=True
+        ["mount", "-t", "tmpfs", "-o", f"size={first}", "tmpfs", disk], capture_output=True, text=True
     )
     if mounted.returncode:
         pytest.skip(f"a disk of its own cannot be mounted here: {mounted.stderr.strip()}")
     try:
-        study = command.write_study(tmp_path, STUDY)
-        for size in ("3m", "64m"):
+        study = command.write_study(tmp_path, case.study)
+        for size in (second, "64m"):
             done = command.retune("run", study, "--dir", folder, "--inline")
             assert done.returncode == 1
             assert "no space left" in done.stderr
@@ -169,12 +198,12 @@ time.time_ns = lambda: int(1e9 * time.time())
 
 
 def test_two_drivers_at_once_and_two_studies_on_one_store_with_clocks_that_jump(
-    undisturbed: Path, tmp_path: Path
+    undisturbed: Path, case: Case, tmp_path: Path
 ) -> None:
     jumping = tmp_path / "jumping"
     jumping.mkdir()
     (jumping / "sitecustomize.py").write_text(JUMPS)
-    study = command.write_study(tmp_path, f"store: {tmp_path / 'shared'}\n{STUDY}")
+    study = command.write_study(tmp_path, f"store: {tmp_path / 'shared'}\n{case.study}")
     one, two = tmp_path / "one", tmp_path / "two"
     variables = {"PYTHONPATH": str(jumping)}
     drivers = [
@@ -196,8 +225,10 @@ def test_two_drivers_at_once_and_two_studies_on_one_store_with_clocks_that_jump(
     assert both.keys() == open_store(str(tmp_path / "shared")).keys("updates") == set(command.updates(undisturbed))
 
 
-def test_killed_at_any_moment_without_a_scheduler(undisturbed: Path, tmp_path: Path, dice: random.Random) -> None:
-    study, folder = command.write_study(tmp_path, STUDY), tmp_path / "run"
+def test_killed_at_any_moment_without_a_scheduler(
+    undisturbed: Path, case: Case, tmp_path: Path, dice: random.Random
+) -> None:
+    study, folder = command.write_study(tmp_path, case.study), tmp_path / "run"
     total = len(command.updates(undisturbed))
     for moment in sorted(dice.sample(range(1, total - 2), 3)):
         driver = command.start("run", study, "--dir", folder, "--inline")

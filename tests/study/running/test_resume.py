@@ -25,9 +25,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that nothing interrupts."""
+    """A run without Ray that nothing interrupts."""
     folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    command.ok("run", study, "--dir", folder)
+    command.ok_here("run", study, "--dir", folder, "--inline")
     return folder
 
 
@@ -38,45 +38,78 @@ def test_the_store_holds_exactly_the_unique_updates_of_the_plan(undisturbed: Pat
     assert planned["trials"] == 5
 
 
-def test_killed_at_many_moments_and_resumed_equals_undisturbed(undisturbed: Path, study: Path, tmp_path: Path) -> None:
+def test_a_worker_is_killed_on_ray_and_the_numbers_are_the_same(undisturbed: Path, study: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    total = len(command.updates(undisturbed))
-    trained: dict[str, int] = {}
-    for moment in (0, 4):
-        driver = command.start("run", study, "--dir", folder)
-        command.wait_until(_reached(folder, moment, driver), what=f"{moment} updates")
-        command.kill(driver)
-        trained = _nothing_trained_again(trained, folder)
     driver = command.start("run", study, "--dir", folder)
-    command.wait_until(_reached(folder, min(7, total - 3), driver), what="work before a worker dies")
+    command.wait_until(_reached(folder, 4, driver), what="work before a worker dies")
     _kill_a_worker(driver)
     _, errors = driver.communicate(timeout=300)
     assert driver.returncode == 0, errors
-    _nothing_trained_again(trained, folder)
-    assert len(command.updates(folder)) == total
+    assert len(command.updates(folder)) == len(command.updates(undisturbed))
     command.assert_same_tables(undisturbed, folder)
 
 
+@pytest.mark.thorough
+def test_undisturbed_on_ray_the_numbers_are_the_same(undisturbed: Path, study: Path, tmp_path: Path) -> None:
+    command.ok("run", study, "--dir", tmp_path / "run")
+    command.assert_same_tables(undisturbed, tmp_path / "run")
+
+
+LONG = """
+name: long
+workload: {name: noop}
+fixed: {tasks: 20, steps: 80, batch_size: 32, lr: 1e-3}
+grid: [{timeline: finetune}]
+blocks: 2
+joint: null
+"""
+
+
+@pytest.fixture(scope="module")
+def undisturbed_long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("long")
+    command.ok_here("run", command.write_study(folder, LONG), "--dir", folder / "run", "--inline")
+    return folder / "run"
+
+
+def test_killed_on_ray_and_resumed_equals_undisturbed(undisturbed_long: Path, tmp_path: Path) -> None:
+    _kill_at((4,), command.write_study(tmp_path, LONG), tmp_path / "run", undisturbed_long)
+
+
+@pytest.mark.thorough
+def test_killed_at_many_moments(undisturbed: Path, study: Path, tmp_path: Path) -> None:
+    _kill_at((0, 2, 5), study, tmp_path / "run", undisturbed)
+
+
+@pytest.mark.parametrize(
+    "signals",
+    [
+        pytest.param((signal.SIGINT,), marks=pytest.mark.thorough),  # what SIGTERM becomes
+        (signal.SIGTERM,),
+        (signal.SIGINT, signal.SIGINT),
+    ],
+)
 def test_ctrl_c_and_sigterm_end_gently_and_a_second_ctrl_c_at_once(
-    undisturbed: Path, study: Path, tmp_path: Path
+    undisturbed_long: Path, tmp_path: Path, signals: tuple[signal.Signals, ...]
 ) -> None:
-    folder = tmp_path / "run"
-    for moment, signals in ((1, (signal.SIGINT,)), (4, (signal.SIGTERM,)), (6, (signal.SIGINT, signal.SIGINT))):
-        driver = command.start("run", study, "--dir", folder)
-        command.wait_until(_reached(folder, moment, driver), what=f"{moment} updates")
-        children = psutil.Process(driver.pid).children(recursive=True)
-        for number in signals:
-            driver.send_signal(number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                driver.wait(timeout=0.3)
-        _, errors = driver.communicate(timeout=60)
-        assert driver.returncode == 130, errors
-        assert "Traceback" not in errors
-        assert "same command" in errors
-        _, alive = psutil.wait_procs(children, timeout=10)
-        assert not alive
+    study, folder = command.write_study(tmp_path, LONG), tmp_path / "run"
+    driver = command.start("run", study, "--dir", folder)
+    command.wait_until(_reached(folder, 4, driver), what="some updates")
+    children = psutil.Process(driver.pid).children(recursive=True)
+    for number in signals:
+        driver.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            driver.wait(timeout=0.3)
+    _, errors = driver.communicate(timeout=60)
+    assert driver.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "same command" in errors
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+    trained = command.updates(folder)
     command.ok_here("run", study, "--dir", folder, "--inline")  # a study does not mind where it is continued
-    command.assert_same_tables(undisturbed, folder)
+    _nothing_trained_again(trained, folder)
+    command.assert_same_tables(undisturbed_long, folder)
 
 
 def test_tables_and_ray_files_may_be_deleted(undisturbed: Path, study: Path, tmp_path: Path) -> None:
@@ -90,9 +123,18 @@ def test_tables_and_ray_files_may_be_deleted(undisturbed: Path, study: Path, tmp
         assert command.updates(folder) == before
 
 
-def test_without_ray_the_numbers_are_the_same(undisturbed: Path, study: Path, tmp_path: Path) -> None:
-    command.ok_here("run", study, "--dir", tmp_path / "run", "--inline")
-    command.assert_same_tables(undisturbed, tmp_path / "run")
+def _kill_at(moments: tuple[int, ...], study: Path, folder: Path, undisturbed: Path) -> None:
+    """Kill a run at numbers of updates, and then let it end."""
+    trained: dict[str, int] = {}
+    for moment in moments:
+        driver = command.start("run", study, "--dir", folder)
+        command.wait_until(_reached(folder, moment, driver), what=f"{moment} updates")
+        command.kill(driver)
+        trained = _nothing_trained_again(trained, folder)
+    command.ok("run", study, "--dir", folder)
+    _nothing_trained_again(trained, folder)
+    assert len(command.updates(folder)) == len(command.updates(undisturbed))
+    command.assert_same_tables(undisturbed, folder)
 
 
 def _reached(folder: Path, count: int, driver: Command) -> Callable[[], bool]:

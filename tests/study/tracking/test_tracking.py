@@ -20,6 +20,7 @@ from wandb.proto import wandb_internal_pb2
 
 from study.folder.folder import Folder
 from study.status.observer import status
+from study.tracking import companion
 from tests.study import command, quick
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the trackers' libraries, which we only call
@@ -163,6 +164,7 @@ def silent() -> Iterator[int]:
 def test_trackers_that_fail_and_hang_cost_a_study_nothing_but_a_warning_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(companion, "PATIENCE_SECONDS", 10.0)
     study, folder = quick.write(tmp_path, quick.STUDY + "tracking: [mlflow, wandb, tensorboard]\n"), tmp_path / "run"
     with silent() as port:
         for name, value in {

@@ -24,13 +24,13 @@ pytestmark = pytest.mark.slow
 
 _STUDY = """
 name: cluster
-workload: {name: pocket, pool: 512}
-fixed: {tasks: 2, steps: 2, batch_size: 32, lr: 1e-3}
+workload: {name: noop}
+fixed: {tasks: 6, steps: 300, batch_size: 32, lr: 1e-3}
 grid:
   - {method: full}
-  - {method: lora, rank: [1, 2]}
+  - {method: ewc, strength: [1.0, 2.0]}
 joint: null
-resources: {gpus: 1, device: cpu, by_method: {lora: {gpus: 0.5}}}
+resources: {gpus: 1, device: cpu, by_method: {ewc: {gpus: 0.5}}}
 retries: 0
 """
 
@@ -86,7 +86,7 @@ def test_a_node_needs_to_see_the_store_and_not_the_folder(cluster: Raylets, s3: 
 def test_a_study_outlives_its_nodes(cluster: Raylets, tmp_path: Path) -> None:
     study = command.write_study(tmp_path, _STUDY)
     reference, folder = tmp_path / "inline", tmp_path / "run"
-    command.ok("run", study, "--dir", reference, "--inline")
+    command.ok_here("run", study, "--dir", reference, "--inline")
     first = cluster.add("first", num_cpus=2, num_gpus=1)
     driver = command.start("run", study, "--dir", folder, "--address", cluster.address, **cluster.variables)
     command.wait_until(_true_while(driver, lambda: bool(command.updates(folder))), what="the first update")

@@ -15,7 +15,7 @@ def test_what_comes_late_is_waited_for(tmp_path: Path) -> None:
     ) as needs:
         assert needs.missing_now() == [f"has no file {late}"]
         threading.Timer(0.3, late.touch).start()
-        assert needs.missing_after(patience=60) == []
+        assert needs.missing_after(patience=10) == []
 
 
 def test_what_does_not_come_is_told_after_a_while(tmp_path: Path) -> None:
