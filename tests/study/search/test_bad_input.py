@@ -6,8 +6,20 @@ import pytest
 
 from tests.study import command
 from tests.study.commands.test_bad_input import invoke
-from tests.study.search.test_commands import SEARCH
 
+SEARCH = """
+name: found
+workload: {name: pocket, pool: 512}
+fixed: {tasks: 2, steps: 1, batch_size: 16}
+search:
+  spaces:
+    - {method: full, timeline: [finetune, ema], w: {low: 0.3, high: 0.9}, lr: {low: 1e-4, high: 1e-2}}
+    - {method: lora, rank: [2, 4, 8], lr: {low: 1e-3, high: 3e-2}}
+  stop: {trials: 7}
+early_stopping: {at: [1], least: 2}
+blocks: 2
+joint: {lr: 1e-3}
+"""
 TRIALS = "stop: {trials: 7}"
 
 
