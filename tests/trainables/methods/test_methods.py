@@ -1,9 +1,10 @@
 """What every method must do: change nothing at first, move all that it trains, fold exactly, learn, and resume.
 
-All on the pocket model and on a smaller one whose towers differ in width, heads and depth, by the real training loop.
+All on a small model whose towers differ in width, heads and depth, by the real training loop; the first method of each
+group also on the pocket model, and every other one in `make test-all`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -35,8 +36,15 @@ from trainables.workloads.workload import Workload
 
 TRAINED = [name for name in METHODS if name != "zeroshot"]
 ADAPTERS = [name for name in TRAINED if METHODS[name].part == "adapter"]
-CASES = [(workload, name) for workload in ("toy", "pocket") for name in TRAINED]
-ADAPTER_CASES = [case for case in CASES if case[1] in ADAPTERS]
+FIRST = {METHODS[name].group: name for name in reversed(TRAINED)}.values()
+
+
+def cases(names: Sequence[str]) -> list[object]:
+    """These methods on each workload."""
+    toy: list[object] = [("toy", name) for name in names]
+    return toy + [pytest.param("pocket", name, marks=() if name in FIRST else pytest.mark.thorough) for name in names]
+
+
 SMALL: dict[str, dict[str, Scalar]] = {
     "galore": {"rank": 2, "gap": 2},
     "oft": {"block_size": 8},
@@ -120,7 +128,7 @@ def moved(workload: str, name: str) -> Trained:
     return trained(workload, name, warmup=0.0)
 
 
-@pytest.mark.parametrize(("workload", "name"), CASES, scope="class")
+@pytest.mark.parametrize(("workload", "name"), cases(TRAINED), scope="class")
 class TestEveryMethod:
     """All tests of a method in a row, so that they share what it has learnt."""
 
@@ -173,7 +181,7 @@ class TestEveryMethod:
         assert names == scope.trained(chain[0].recipe.method, own.identity.anatomy)
 
 
-@pytest.mark.parametrize(("workload", "name"), ADAPTER_CASES)
+@pytest.mark.parametrize(("workload", "name"), cases(ADAPTERS))
 def test_folded_weights_are_the_adapted_function(workload: str, name: str) -> None:
     """After three updates of an adapter that continues, taken from the store."""
     store, chain = MemoryStore(), updates(workload, name, lr=rate(workload, name))
@@ -225,7 +233,7 @@ def test_strength_zero_is_full_fine_tuning(workload: str, name: str) -> None:
     assert all(torch.equal(states[1][key], tensor) for key, tensor in states[0].items())
 
 
-@pytest.mark.parametrize("workload", ["toy", "pocket"])
+@pytest.mark.parametrize("workload", ["toy", pytest.param("pocket", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("name", ["ewc", "si"])
 def test_penalty_acts_from_the_second_task_on_and_pulls_to_its_start(workload: str, name: str) -> None:
     """Over three seeds: how far a pull holds back an update depends on the batches that it sees."""
