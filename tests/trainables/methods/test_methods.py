@@ -133,25 +133,25 @@ class TestEveryMethod:
     """All tests of a method in a row, so that they share what it has learnt."""
 
     def test_step_zero_is_the_base_model(self, workload: str, name: str) -> None:
-        own = workload_named(workload)
-        expected = outputs(workload, plain(workload, own.base()))
+        base = workload_named(workload).base()
+        expected = outputs(workload, plain(workload, base))
         what = attached(workload, name)
         atol = ROUNDING.get(name, 2e-6)
         torch.testing.assert_close(outputs(workload, what.model.train()), expected, atol=atol, rtol=0.0)
         for key, tensor in what.fold(what.model).items():
-            torch.testing.assert_close(tensor, own.base()[key], atol=atol, rtol=0.0)
+            torch.testing.assert_close(tensor, base[key], atol=atol, rtol=0.0)
 
     def test_two_steps_move_all_that_trains_and_nothing_else(self, workload: str, name: str, moved: Trained) -> None:
         """Two: half of an adapter's factors start at zero, so that the others have no gradient at the first step."""
         own, method = workload_named(workload), updates(workload, name)[0].recipe.method
-        before = attached(workload, name)
+        before, base = attached(workload, name), own.base()
         first = before.own()
         after = {key.removeprefix(ADAPTER): t for key, t in moved.carry.items() if key.startswith(ADAPTER)}
         adapter = {key for key, tensor in after.items() if not torch.equal(tensor, first[key])}
         selected = scope.trained(method, own.identity.anatomy)
         assert adapter | selected == before.trainable.keys()
         projections = scope.adapted(method.adapter, own.identity.anatomy) if method.adapter else ()
-        changed = {key for key, tensor in moved.state.items() if not torch.equal(tensor, own.base()[key])}
+        changed = {key for key, tensor in moved.state.items() if not torch.equal(tensor, base[key])}
         weights = {p.parameter for p in projections}
         biases = {name.replace("weight", "bias") for name in weights}
         assert selected | weights <= changed <= selected | weights | biases
