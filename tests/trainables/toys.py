@@ -53,7 +53,7 @@ def architecture() -> CLIP:
 @cache
 def _base() -> dict[str, torch.Tensor]:
     """The weights of a new model, drawn once."""
-    return architecture().state_dict()
+    return dict(architecture().state_dict())
 
 
 IDENTITY = Identity(

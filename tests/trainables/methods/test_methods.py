@@ -39,6 +39,10 @@ ADAPTERS = [name for name in TRAINED if METHODS[name].part == "adapter"]
 FIRST = {METHODS[name].group: name for name in reversed(TRAINED)}.values()
 
 
+KINDS = ("lora", "pissa", "vera", "fourierft")
+"""Adapters that begin with nothing, with the weights, with what layers share, and with chosen places."""
+
+
 def cases(names: Sequence[str]) -> list[object]:
     """These methods on each workload."""
     toy: list[object] = [("toy", name) for name in names]
@@ -196,7 +200,9 @@ def test_folded_weights_are_the_adapted_function(workload: str, name: str) -> No
     torch.testing.assert_close(outputs(workload, plain(workload, state)), got, atol=5e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ADAPTERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in KINDS else pytest.mark.thorough) for name in ADAPTERS]
+)
 class TestLifetime:
     def test_fold_begins_a_fresh_adapter_on_the_last_weights(self, name: str) -> None:
         chain = updates("toy", name, lifetime="fold", lr=rate("toy", name))

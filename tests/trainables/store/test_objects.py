@@ -7,7 +7,6 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 
 import pytest
-from s3fs import S3FileSystem
 
 from tests.s3 import Fault, Proxy, Server, proxy
 from trainables.frozen import ConfigError, digest
@@ -34,7 +33,7 @@ def address(s3: Server) -> str:
 def failing(s3: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """A proxy before the server, to which the environment leads; what the client tries itself takes seconds."""
     monkeypatch.setattr(outages, "_PAUSES", (0.01, 0.05))
-    monkeypatch.setattr(S3FileSystem, "retries", 1)
+    monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
     once = {**objects._S3["config_kwargs"], "retries": {"total_max_attempts": 1}}
     monkeypatch.setitem(objects._OPTIONS, "s3", {**objects._S3, "config_kwargs": once})
     with proxy(s3) as made:
