@@ -8,7 +8,7 @@ its allocation to its end.
 
 import math
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -50,11 +50,26 @@ def step_cost(
     that weights, batch, activations and gradients take at once, with attention by a fused kernel, as on a GPU, plus the
     optimiser state of the trained parameters and the memory of a penalty.
     """
+    alone = method.model_copy(update={"penalty": None, "projection": None})
+    flops, peak, trained = _passes_of(alone, workload, batch_size, precision)
+    return StepCost(flops, peak + _kept_over_steps(trained, method, averages=averages))
+
+
+class _Passes(NamedTuple):
+    """FLOPs and peak bytes of a forward and a backward pass, and the parameters that train, on the meta device."""
+
+    flops: int
+    peak_bytes: int
+    trained: Sequence[Tensor]
+
+
+@lru_cache(maxsize=256)
+def _passes_of(method: Method, workload: Workload, batch_size: int, precision: Precision) -> _Passes:
+    """The passes of a method without penalty and projection, which have none of their own: counted once for all."""
     with torch.device("meta"):
         model = adapt(method, workload, workload.architecture()).train()
-    kept = _kept_over_steps(model, method, averages=averages)
-    flops, peak = _passes(model, workload, batch_size, precision)
-    return StepCost(flops, peak + kept)
+    trained = [parameter.detach() for parameter in _trained(model)]
+    return _Passes(*_passes(model, workload, batch_size, precision), trained)
 
 
 @lru_cache(maxsize=256)
@@ -71,9 +86,7 @@ def paper_step_cost(method: Method, workload: Workload, batch_size: int, *, prec
         return own
     dense = _dense_adapter_cost(workload, batch_size, precision)
     with torch.device("meta"):
-        factors = sum(
-            p.numel() for p in adapt(method, workload, workload.architecture()).parameters() if p.requires_grad
-        )
+        factors = sum(p.numel() for p in _trained(adapt(method, workload, workload.architecture())))
     return dense._replace(peak_bytes=dense.peak_bytes + 2 * 4 * factors)
 
 
@@ -85,7 +98,7 @@ def _dense_adapter_cost(workload: Workload, batch_size: int, precision: Precisio
         model = workload.architecture().train()
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in adapted)
-    updates = sum(p.element_size() * p.numel() for p in model.parameters() if p.requires_grad)
+    updates = _bytes(_trained(model))
     flops, peak = _passes(model, workload, batch_size, precision)
     return StepCost(flops, peak + updates)
 
@@ -173,7 +186,8 @@ def measured_peak(
         torch.OutOfMemoryError: it does not fit.
     """
     model = adapt(method, workload, workload.architecture()).to(device).train()
-    optimiser = GaloreAdamW([p for p in model.parameters() if p.requires_grad], method.projection, Optimiser())
+    trained = _trained(model)
+    optimiser = GaloreAdamW(trained, method.projection, Optimiser())
     batch = to_device(workload.example(batch_size), device)
     for _ in range(2):  # from the second step on the optimiser has its state
         torch.cuda.reset_peak_memory_stats(device)
@@ -182,23 +196,25 @@ def measured_peak(
             loss = workload.loss(model, batch)
         loss.backward()
         optimiser.step()
-    return torch.cuda.max_memory_allocated(device) + _remembered(model, method)
+    return torch.cuda.max_memory_allocated(device) + _remembered(trained, method)
 
 
-def _kept_over_steps(model: nn.Module, method: Method, *, averages: bool) -> int:
+def _kept_over_steps(trained: Sequence[Tensor], method: Method, *, averages: bool) -> int:
     """The bytes of the optimiser's moments, of the memory of a penalty, and of an average over steps."""
-    moments = sum(
-        p.element_size() * state_numbers(p.shape, method.projection) for p in model.parameters() if p.requires_grad
-    )
-    return moments + _remembered(model, method) + averages * _trained_bytes(model)
+    moments = sum(p.element_size() * state_numbers(p.shape, method.projection) for p in trained)
+    return moments + _remembered(trained, method) + averages * _bytes(trained)
 
 
-def _remembered(model: nn.Module, method: Method) -> int:
-    return 0 if method.penalty is None else method.penalty.copies * _trained_bytes(model)
+def _remembered(trained: Sequence[Tensor], method: Method) -> int:
+    return 0 if method.penalty is None else method.penalty.copies * _bytes(trained)
 
 
-def _trained_bytes(model: nn.Module) -> int:
-    return sum(p.element_size() * p.numel() for p in model.parameters() if p.requires_grad)
+def _trained(model: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def _bytes(tensors: Sequence[Tensor]) -> int:
+    return sum(tensor.element_size() * tensor.numel() for tensor in tensors)
 
 
 def cost_per_step(recipe: Recipe, workload: Workload, accounting: Accounting = "ours") -> Cost:
@@ -222,4 +238,4 @@ def update_bytes(method: Method, workload: Workload) -> int:
     with torch.device("meta"):
         model = adapt(method, workload, workload.architecture())
     keeps = method.penalty is not None and method.penalty.keeps
-    return (2 if keeps else 1) * _trained_bytes(model)
+    return (2 if keeps else 1) * _bytes(_trained(model))

@@ -28,5 +28,5 @@ def torch_seed(*labels: int | str) -> Iterator[None]:
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(entropy(*labels) % 2**63)
+        torch.default_generator.manual_seed(entropy(*labels) % 2**63)
         yield

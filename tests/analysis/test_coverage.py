@@ -32,6 +32,8 @@ from tests.analysis.array_worlds import (
 FloatArray = npt.NDArray[np.float64]
 Area = Callable[[FloatArray, FloatArray], float]
 POINT = 0.01
+TEN = pytest.param(10, marks=pytest.mark.thorough)
+"""So many blocks are what a study seldom has; fewer are harder."""
 
 
 def hull(x: FloatArray, y: FloatArray) -> float:
@@ -64,7 +66,7 @@ def mild(blocks: int, *, tails: Tails = "normal", runs: int = 400) -> ArrayWorld
 
 
 @pytest.mark.parametrize("tails", ["normal", "t3"])
-@pytest.mark.parametrize("blocks", [3, 5, 10])
+@pytest.mark.parametrize("blocks", [3, 5, TEN])
 def test_jackknife_covers_areas(blocks: int, tails: Tails) -> None:
     """At 3/5/10 blocks: hull .941/.955/.942, staircase .940/.954/.949; with t3 .956/.957/.951 and .957/.960/.959."""
     seen = mild(blocks, tails=tails)
@@ -76,7 +78,7 @@ def test_jackknife_covers_areas(blocks: int, tails: Tails) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("blocks", [3, 5, 10])
+@pytest.mark.parametrize("blocks", [3, 5, TEN])
 def test_jackknife_covers_less_where_every_config_is_on_the_frontier(blocks: int) -> None:
     """The worst case found: 30 configs on one curve, .6 points of noise. Hull .883/.845/.849, staircase .924/.931/.923.
 
@@ -164,7 +166,7 @@ def paired_p(pseudo: FloatArray) -> float:
     return p
 
 
-@pytest.mark.parametrize("blocks", [3, 5, 6, 10])
+@pytest.mark.parametrize("blocks", [3, 5, 6, TEN])
 def test_equal_methods_are_rarely_told_apart(blocks: int) -> None:
     """Rejected at p < .05: .064/.058/.054/.068 at 3/5/6/10 blocks; unpaired < .002, as block noise is shared."""
     rejected = np.mean([paired_p(pseudo) < 0.05 for pseudo in two_methods(lead=0.0, blocks=blocks, runs=400)])

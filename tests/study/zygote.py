@@ -15,8 +15,9 @@ import subprocess
 import sys
 import tempfile
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
@@ -78,6 +79,23 @@ class Command:
     def kill(self) -> None:
         """Send SIGKILL."""
         self.send_signal(signal.SIGKILL)
+
+
+barrier = _FORKING.Barrier
+"""Where so many forked processes wait for each other."""
+
+
+def forked(function: Callable[..., None], *arguments: object) -> BaseProcess:
+    """A started process that calls a function of a module, with this environment and the modules loaded above."""
+    process = _FORKING.Process(target=_call, args=(dict(os.environ), function, arguments))
+    with contextlib.chdir(_ROOT):
+        process.start()
+    return process
+
+
+def _call(variables: dict[str, str], function: Callable[..., None], arguments: Sequence[object]) -> None:
+    os.environ.update(variables)
+    function(*arguments)
 
 
 def _run(arguments: list[str], variables: dict[str, str], folder: str, output: str) -> None:

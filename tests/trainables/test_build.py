@@ -1,6 +1,6 @@
 """The three promises: resumed equals uninterrupted, shared work is done once, only what may change numbers does."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -47,6 +47,10 @@ CYCLES: dict[str, dict[str, Scalar]] = {
 }
 
 
+SOME = ("ema", "lora continued", "offline")
+"""A chain of merges, an adapter that goes on, and a merge of all: at every moment; the others at the hardest."""
+
+
 class KilledError(Exception):
     """Stands for a kill after a report."""
 
@@ -76,8 +80,15 @@ def updates(config: TrialConfig) -> list[Update]:
     return [step.update for step in Lineages(toys.IDENTITY).of(config) if step.update is not None]
 
 
-@pytest.mark.parametrize("name", CYCLES)
-@pytest.mark.parametrize("moment", ["after training", "after the report"])
+def cases(hardest: object, others: Sequence[object]) -> list[object]:
+    """All cycles at the hardest moment, and at the others some, the rest of them by `make test-all` alone."""
+    more = [(name, other) for name in CYCLES for other in others]
+    return [(name, hardest) for name in CYCLES] + [
+        pytest.param(*one, marks=() if one[0] in SOME else pytest.mark.thorough) for one in more
+    ]
+
+
+@pytest.mark.parametrize(("name", "moment"), cases("after training", ["after the report"]))
 def test_interrupted_after_each_task_equals_uninterrupted(name: str, moment: str, tmp_path: Path) -> None:
     config = toys.trial(tasks=3, steps=2, **CYCLES[name])
     expected, undisturbed = whole(name)
@@ -114,8 +125,7 @@ def test_second_run_computes_nothing(tmp_path: Path) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("name", CYCLES)
-@pytest.mark.parametrize("task", [1, 2, 3])
+@pytest.mark.parametrize(("name", "task"), cases(2, [1, 3]))
 def test_damaged_update_in_a_chain_heals_to_the_same_bytes(name: str, task: int, tmp_path: Path) -> None:
     config = toys.trial(tasks=3, steps=2, **CYCLES[name])
     told: list[str] = []

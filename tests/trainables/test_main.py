@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -73,7 +74,7 @@ def test_a_line_of_json_after_every_task(fresh: tuple[str, Path]) -> None:
 
 def test_same_bits_after_another_trial_in_this_process(fresh: tuple[str, Path], cache: Path, tmp_path: Path) -> None:
     """And with the pictures in another folder: neither a worker's past nor its paths enter the numbers."""
-    shutil.copytree(cache, tmp_path / "cache")
+    shutil.copytree(cache, tmp_path / "cache", copy_function=os.symlink)
     runtime = Runtime(cache=tmp_path / "cache")
     config, other = (parse(TrialConfig, value, source="test") for value in (CONFIG, OTHER))
     builder = Builder(open_workload(config.workload, runtime), LocalStore(tmp_path / "store"), runtime)

@@ -30,7 +30,7 @@ def workload() -> ClipWorkload:
     return ClipWorkload(
         identity=IDENTITY,
         architecture=architecture,
-        base=lambda: {name: tensor.clone() for name, tensor in architecture().state_dict().items()},
+        base=lambda: {name: tensor.clone() for name, tensor in _base().items()},
         corpus=corpus,
         mean=(0.5, 0.5, 0.5),
         std=(0.25, 0.25, 0.25),
@@ -42,12 +42,18 @@ def workload() -> ClipWorkload:
 def architecture() -> CLIP:
     """A CLIP whose towers differ in width, heads and depth."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         return CLIP(
             embed_dim=12,
             vision_cfg=CLIPVisionCfg(image_size=SIDE, patch_size=8, width=32, layers=2, head_width=8, mlp_ratio=2.0),
             text_cfg=CLIPTextCfg(context_length=CONTEXT_LENGTH, vocab_size=END + 1, width=16, heads=2, layers=2),
         )
+
+
+@cache
+def _base() -> dict[str, torch.Tensor]:
+    """The weights of a new model, drawn once."""
+    return dict(architecture().state_dict())
 
 
 IDENTITY = Identity(

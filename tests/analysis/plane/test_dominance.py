@@ -50,7 +50,9 @@ def by_quadrature(difference: FloatArray) -> float:
     return float(integrate.quad(density, -np.inf, h, epsabs=1e-11, epsrel=1e-11, limit=200)[0])
 
 
-@pytest.mark.parametrize("blocks", [3, 4, 5, 6, 9, 12])
+@pytest.mark.parametrize(
+    "blocks", [3, 4, 5, 12, *(pytest.param(blocks, marks=pytest.mark.thorough) for blocks in (6, 9))]
+)
 @pytest.mark.parametrize("centre", [(0.002, 0.001), (0.004, -0.003), (-0.001, -0.002), (0.0, 0.002), (0.03, 0.03)])
 @pytest.mark.parametrize("r", [-0.95, -0.4, 0.0, 0.7])
 def test_the_posterior_is_the_bivariate_t(blocks: int, centre: tuple[float, float], r: float) -> None:

@@ -1,17 +1,16 @@
 """Wrong input gets one clear message (what, where, what is allowed) and status 2; a failure gets status 1."""
 
 import fcntl
-import os
+import json
+import resource
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from study.commands import app
-from tests.study import command
+from tests.study import command, zygote
 
 STUDY = command.STUDY
 
@@ -263,19 +262,22 @@ def test_a_folder_without_write_permission(
     assert "cannot be written" in errors
 
 
+def run_limited(study: Path, folder: Path, said: Path) -> None:
+    """Run a study in a process that may write no file above 200 kB."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200 << 10, 200 << 10))
+    done = command.here("run", study, "--dir", folder, "--inline")
+    said.write_text(json.dumps([done.returncode, done.stderr]))
+
+
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     """A file-size limit stands for the full disk: the kernel refuses the write of the weights in the same place."""
     study = command.write_study(tmp_path, _ONE_TRIAL)
-    folder = tmp_path / "run"
-    limited = subprocess.run(
-        ["bash", "-c", f"ulimit -f 200; exec python -m study run {study} --dir {folder} --inline"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
-    )
-    assert limited.returncode == 1, limited.stderr
-    assert "Traceback" not in limited.stderr
-    assert "trial" in limited.stderr
+    folder, said = tmp_path / "run", tmp_path / "said.json"
+    zygote.forked(run_limited, study, folder, said).join(300)
+    status, errors = json.loads(said.read_text())
+    assert status == 1, errors
+    assert "Traceback" not in errors
+    assert "trial" in errors
     assert not list(folder.glob("store/**/.*"))
     command.ok_here("run", study, "--dir", folder, "--inline")
 

@@ -1,13 +1,16 @@
 """The table of budgets: against the one that arXiv 2408.14471 published, and what it refuses."""
 
 import json
+from pathlib import Path
 
+import open_clip
 import pytest
 import torch
 
 from study.commands import app
 from study.planning import budget_table
 from tests.study import command
+from tests.trainables.workloads.clip.families import FAMILIES, written
 from trainables.workloads.clip.zoo import without_data
 
 PUBLISHED = {
@@ -39,9 +42,20 @@ def test_published_table_is_met() -> None:
     assert {row["rank"] for row in rows.values()} == {None, 4}
 
 
-def test_our_adapters_make_no_dense_update() -> None:
+@pytest.fixture(scope="module")
+def shallow(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A config file of ViT-B-32 with two layers in each tower, for what does not depend on its depth."""
+    config = open_clip.get_model_config("ViT-B-32")
+    for tower in ("vision_cfg", "text_cfg"):
+        config[tower]["layers"] = 2
+    path = tmp_path_factory.mktemp("shallow") / "shallow.json"
+    path.write_text(json.dumps(config))
+    return str(path)
+
+
+def test_our_adapters_make_no_dense_update(shallow: str) -> None:
     found = budget_table.rows(
-        without_data("ViT-B-32"),
+        without_data(shallow),
         batch_size=64,
         total=1e9,
         tasks=[10],
@@ -86,9 +100,9 @@ def test_our_adapters_make_no_dense_update() -> None:
     ],
 )
 def test_wrong_input_is_one_message_and_status_2(
-    options: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    options: list[str], said: str, shallow: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["retune", "budget", "--model", "ViT-B-32", *options])
+    monkeypatch.setattr("sys.argv", ["retune", "budget", "--model", shallow, *options])
     with pytest.raises(SystemExit) as ended:
         app.main()
     err = capsys.readouterr().err
@@ -107,11 +121,30 @@ def test_by_default_what_a_model_cannot_have_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "methods"), [("RN50", ["full", "lnfit", "locked_image"]), ("ViT-B-32-SigLIP2-256", ["full", "lora"])]
+    ("model", "methods"),
+    [
+        ("resnet", ["full", "lnfit", "locked_image"]),
+        ("siglip", ["full", "lora"]),
+        pytest.param("RN50", ["full", "lnfit", "locked_image"], marks=pytest.mark.thorough),
+        pytest.param("ViT-B-32-SigLIP2-256", ["full", "lora"], marks=pytest.mark.thorough),
+    ],
 )
-def test_other_families_have_a_table(model: str, methods: list[str]) -> None:
+def test_other_families_have_a_table(model: str, methods: list[str], tmp_path: Path) -> None:
+    """A small member of each family, and those by name only in `make test-all`."""
+    name = written(model, tmp_path).name if model in FAMILIES else model
     said = command.ok_here(
-        "budget", "--model", model, "--batch-size", "8", "--tasks", "20", "--methods", *methods, "--json"
+        "budget",
+        "--model",
+        name,
+        "--batch-size",
+        "8",
+        "--total",
+        "1e6",
+        "--tasks",
+        "20",
+        "--methods",
+        *methods,
+        "--json",
     )
     rows = json.loads(said)
     assert [row["method"] for row in rows] == methods

@@ -105,9 +105,9 @@ def test_estimate_says_who_shares() -> None:
 
 
 def test_preset_of_the_time_table_shows_its_sharing(tmp_path: Path) -> None:
-    said = command.ok("plan", "time_axes", "--dir", tmp_path / "none")
+    said = command.ok_here("plan", "time_axes", "--dir", tmp_path / "none")
     assert "start base:    69 trials need 414 updates, 18 unique" in said
-    counts = json.loads(command.ok("plan", "time_axes", "--dir", tmp_path / "none", "--json"))
+    counts = json.loads(command.ok_here("plan", "time_axes", "--dir", tmp_path / "none", "--json"))
     assert counts["by_start"]["last"]["updates_unique"] == 36  # 18, and 18 of the average over steps
     assert counts["updates_unique"] < counts["updates_total"] / 5
 
@@ -181,7 +181,7 @@ def test_steps_of_tasks_that_differ_are_a_range(tmp_path: Path) -> None:
         "name: some\nworkload: {pool: 512}\nfixed: {tasks: 3, batch_size: 32, lr: 1e-3}\njoint: null\n"
         'budget: {steps_per_task: 4}\ngrid: [{steps_factors: [none, "2, 1, 0.5"]}]\n',
     )
-    lines = [line.split()[:3] for line in command.ok("plan", study).splitlines()]
+    lines = [line.split()[:3] for line in command.ok_here("plan", study).splitlines()]
     assert ["full", "4", "steps;"] in lines
     assert ["full", "2-8", "steps;"] in lines
 
@@ -219,10 +219,10 @@ def test_work_of_a_plan_grows_with_its_nodes_alone(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("trainables.frozen.hashlib.sha256", counting)
     grid = {"timeline": ["finetune", "ema", "ft", "zs"], "w": [n / 10 for n in range(1, 9)], "lr": [1e-3, 1e-2]}
     value = {"name": "p", "workload": {"name": "noop"}, "fixed": {"steps": 1, "tasks": 20}, "grid": [grid]}
-    found = make_plan(parse(StudyDefinition, {**value, "blocks": 20}, source="p"), "p")
+    found = make_plan(parse(StudyDefinition, {**value, "blocks": 5}, source="p"), "p")
     steps = sum(len(one.steps) for one in found.trials)
-    assert len(found.trials) == 20 * (2 * (1 + 3 * 8) + 1)
-    assert steps <= hashed[0] <= 3 * steps + 3 * len(found.trials) + 20 * 21 + 100  # ids, prices, tasks of each order
+    assert len(found.trials) == 5 * (2 * (1 + 3 * 8) + 1)
+    assert steps <= hashed[0] <= 3 * steps + 3 * len(found.trials) + 5 * 21 + 100  # ids, prices, tasks of each order
 
 
 def test_what_is_done_is_known_by_one_listing_a_kind() -> None:

@@ -301,13 +301,19 @@ print(peak() - before)
 """
 
 
-@pytest.mark.parametrize(("rule", "tensors"), [("lerp", 4), ("ties", 14)])
-def test_memory_is_that_of_a_few_tensors(rule: str, tensors: int, tmp_path: Path) -> None:
-    """Two files of 24 tensors of 8 MB: less than a quarter of one file for lerp, whatever the number of tensors."""
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two small files and of two with 24 tensors of 8 MB."""
+    folder = tmp_path_factory.mktemp("large")
     for i in (0, 1):
-        write(tmp_path, f"s{i}.safetensors", {"w": torch.randn(1000)})
-        write(tmp_path, f"l{i}.safetensors", {f"w{j}": torch.randn(1 << 21) for j in range(24)})
-    done = subprocess.run(
-        [sys.executable, "-c", MEMORY, str(tmp_path), rule], capture_output=True, text=True, check=True
-    )
+        values = torch.randn(1 << 21)
+        write(folder, f"s{i}.safetensors", {"w": values[:1000].clone()})
+        write(folder, f"l{i}.safetensors", {f"w{j}": values.roll(j) for j in range(24)})
+    return folder
+
+
+@pytest.mark.parametrize(("rule", "tensors"), [("lerp", 4), ("ties", 14)])
+def test_memory_is_that_of_a_few_tensors(rule: str, tensors: int, large: Path) -> None:
+    """Less than a quarter of one file for lerp, whatever the number of tensors."""
+    done = subprocess.run([sys.executable, "-c", MEMORY, str(large), rule], capture_output=True, text=True, check=True)
     assert int(done.stdout) < tensors * (1 << 23) + (1 << 24)

@@ -54,9 +54,15 @@ ADAPTERS = {**NAMED, **PEFT}
 MODELS = ("two widths", "pocket")
 
 PAIRS = pytest.mark.parametrize(
-    ("model", "name"), [(model, name) for model in MODELS for name in ADAPTERS], scope="class"
+    ("model", "name"),
+    [
+        pytest.param(model, name, marks=pytest.mark.thorough if model == "pocket" and name != "lora" else ())
+        for model in MODELS
+        for name in ADAPTERS
+    ],
+    scope="class",
 )
-"""All tests of a pair in a row, so that they share its models."""
+"""All tests of a pair in a row, so that they share its models; most on the pocket model in `make test-all` alone."""
 
 
 @cache

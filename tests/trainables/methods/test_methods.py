@@ -1,9 +1,10 @@
 """What every method must do: change nothing at first, move all that it trains, fold exactly, learn, and resume.
 
-All on the pocket model and on a smaller one whose towers differ in width, heads and depth, by the real training loop.
+All on a small model whose towers differ in width, heads and depth, by the real training loop; the first method of each
+group also on the pocket model, and every other one in `make test-all`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -35,8 +36,19 @@ from trainables.workloads.workload import Workload
 
 TRAINED = [name for name in METHODS if name != "zeroshot"]
 ADAPTERS = [name for name in TRAINED if METHODS[name].part == "adapter"]
-CASES = [(workload, name) for workload in ("toy", "pocket") for name in TRAINED]
-ADAPTER_CASES = [case for case in CASES if case[1] in ADAPTERS]
+FIRST = {METHODS[name].group: name for name in reversed(TRAINED)}.values()
+
+
+KINDS = ("lora", "pissa", "vera", "fourierft")
+"""Adapters that begin with nothing, with the weights, with what layers share, and with chosen places."""
+
+
+def cases(names: Sequence[str]) -> list[object]:
+    """These methods on each workload."""
+    toy: list[object] = [("toy", name) for name in names]
+    return toy + [pytest.param("pocket", name, marks=() if name in FIRST else pytest.mark.thorough) for name in names]
+
+
 SMALL: dict[str, dict[str, Scalar]] = {
     "galore": {"rank": 2, "gap": 2},
     "oft": {"block_size": 8},
@@ -120,30 +132,30 @@ def moved(workload: str, name: str) -> Trained:
     return trained(workload, name, warmup=0.0)
 
 
-@pytest.mark.parametrize(("workload", "name"), CASES, scope="class")
+@pytest.mark.parametrize(("workload", "name"), cases(TRAINED), scope="class")
 class TestEveryMethod:
     """All tests of a method in a row, so that they share what it has learnt."""
 
     def test_step_zero_is_the_base_model(self, workload: str, name: str) -> None:
-        own = workload_named(workload)
-        expected = outputs(workload, plain(workload, own.base()))
+        base = workload_named(workload).base()
+        expected = outputs(workload, plain(workload, base))
         what = attached(workload, name)
         atol = ROUNDING.get(name, 2e-6)
         torch.testing.assert_close(outputs(workload, what.model.train()), expected, atol=atol, rtol=0.0)
         for key, tensor in what.fold(what.model).items():
-            torch.testing.assert_close(tensor, own.base()[key], atol=atol, rtol=0.0)
+            torch.testing.assert_close(tensor, base[key], atol=atol, rtol=0.0)
 
     def test_two_steps_move_all_that_trains_and_nothing_else(self, workload: str, name: str, moved: Trained) -> None:
         """Two: half of an adapter's factors start at zero, so that the others have no gradient at the first step."""
         own, method = workload_named(workload), updates(workload, name)[0].recipe.method
-        before = attached(workload, name)
+        before, base = attached(workload, name), own.base()
         first = before.own()
         after = {key.removeprefix(ADAPTER): t for key, t in moved.carry.items() if key.startswith(ADAPTER)}
         adapter = {key for key, tensor in after.items() if not torch.equal(tensor, first[key])}
         selected = scope.trained(method, own.identity.anatomy)
         assert adapter | selected == before.trainable.keys()
         projections = scope.adapted(method.adapter, own.identity.anatomy) if method.adapter else ()
-        changed = {key for key, tensor in moved.state.items() if not torch.equal(tensor, own.base()[key])}
+        changed = {key for key, tensor in moved.state.items() if not torch.equal(tensor, base[key])}
         weights = {p.parameter for p in projections}
         biases = {name.replace("weight", "bias") for name in weights}
         assert selected | weights <= changed <= selected | weights | biases
@@ -173,7 +185,7 @@ class TestEveryMethod:
         assert names == scope.trained(chain[0].recipe.method, own.identity.anatomy)
 
 
-@pytest.mark.parametrize(("workload", "name"), ADAPTER_CASES)
+@pytest.mark.parametrize(("workload", "name"), cases(ADAPTERS))
 def test_folded_weights_are_the_adapted_function(workload: str, name: str) -> None:
     """After three updates of an adapter that continues, taken from the store."""
     store, chain = MemoryStore(), updates(workload, name, lr=rate(workload, name))
@@ -188,7 +200,9 @@ def test_folded_weights_are_the_adapted_function(workload: str, name: str) -> No
     torch.testing.assert_close(outputs(workload, plain(workload, state)), got, atol=5e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ADAPTERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in KINDS else pytest.mark.thorough) for name in ADAPTERS]
+)
 class TestLifetime:
     def test_fold_begins_a_fresh_adapter_on_the_last_weights(self, name: str) -> None:
         chain = updates("toy", name, lifetime="fold", lr=rate("toy", name))
@@ -225,7 +239,7 @@ def test_strength_zero_is_full_fine_tuning(workload: str, name: str) -> None:
     assert all(torch.equal(states[1][key], tensor) for key, tensor in states[0].items())
 
 
-@pytest.mark.parametrize("workload", ["toy", "pocket"])
+@pytest.mark.parametrize("workload", ["toy", pytest.param("pocket", marks=pytest.mark.thorough)])
 @pytest.mark.parametrize("name", ["ewc", "si"])
 def test_penalty_acts_from_the_second_task_on_and_pulls_to_its_start(workload: str, name: str) -> None:
     """Over three seeds: how far a pull holds back an update depends on the batches that it sees."""

@@ -8,17 +8,26 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
 
+from search_spaces.space import Scalar, build
 from tests.s3 import Server
+from tests.study import zygote
+from trainables import cycle
+from trainables.build import Builder
 from trainables.frozen import digest
+from trainables.runtime import Runtime
 from trainables.store import leases
 from trainables.store.leases import Lease, LeaseLostError
 from trainables.store.local import LocalStore
 from trainables.store.memory import MemoryStore
+from trainables.store.opening import open_store
 from trainables.store.store import Store
+from trainables.workloads.catalogue import open_workload
+from trainables.workloads.noop.settings import Noop
 
 KEY = digest("update")
 
@@ -208,45 +217,26 @@ def test_beats_outlive_a_store_that_is_away_for_a_while(tmp_path: Path) -> None:
         lease.check()
 
 
-_DRIVER = """
-import sys
-
-from search_spaces.space import build
-from trainables import cycle
-from trainables.build import Builder
-from trainables.workloads.noop.settings import Noop
-from trainables.runtime import Runtime
-from trainables.store.opening import open_store
-from trainables.workloads.catalogue import open_workload
-
-builder = Builder(open_workload(Noop(), Runtime()), open_store(sys.argv[1]), Runtime())
-print("ready", flush=True)
-sys.stdin.readline()
-for w in (0.5, 0.9):
-    axes = {"method": "full", "tasks": 3, "steps": 500, "batch_size": 8, "lr": 1e-2, "timeline": "ema", "w": w}
-    cycle.run(build(axes, workload=Noop(), source="driver")[0], builder, lambda *_: None)
-print(len(builder.trained))
-"""
+def drive(location: str, start: Barrier, trained: Path) -> None:
+    """Run two trials that share their first update, and write how many were trained here."""
+    builder = Builder(open_workload(Noop(), Runtime()), open_store(location), Runtime())
+    start.wait(120)
+    for w in (0.5, 0.9):
+        axes: dict[str, Scalar] = {"method": "full", "tasks": 3, "steps": 200, "batch_size": 8, "lr": 1e-2}
+        config, _ = build({**axes, "timeline": "ema", "w": w}, workload=Noop(), source="driver")
+        cycle.run(config, builder, lambda *_: None)
+    trained.write_text(str(len(builder.trained)))
 
 
 @pytest.mark.slow
-def test_two_drivers_at_once_on_one_bucket_train_each_update_once(s3: Server) -> None:
+def test_two_drivers_at_once_on_one_bucket_train_each_update_once(s3: Server, tmp_path: Path) -> None:
     """Two trials of three tasks, which share the first update: five."""
-    location = s3.make_bucket("drivers")
-    drivers = [
-        subprocess.Popen(
-            [sys.executable, "-c", _DRIVER, location], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(2)
-    ]
+    location, start = s3.make_bucket("drivers"), zygote.barrier(2)
+    said = [tmp_path / "one", tmp_path / "other"]
+    drivers = [zygote.forked(drive, location, start, trained) for trained in said]
     for driver in drivers:
-        assert driver.stdout is not None
-        assert driver.stdout.readline() == "ready\n"
-    for driver in drivers:
-        assert driver.stdin is not None
-        driver.stdin.write("\n")
-        driver.stdin.flush()
-    trained = [int(driver.communicate(timeout=120)[0]) for driver in drivers]
+        driver.join(120)
+    trained = [int(path.read_text()) for path in said]
     assert sum(trained) == 5
     assert len(s3.names("drivers", "updates/")) == 5
     assert s3.names("drivers", "leases/") == []

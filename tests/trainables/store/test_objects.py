@@ -32,7 +32,8 @@ def address(s3: Server) -> str:
 @pytest.fixture
 def failing(s3: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """A proxy before the server, to which the environment leads; what the client tries itself takes seconds."""
-    monkeypatch.setattr(outages, "_PAUSES", (0.02, 0.1))
+    monkeypatch.setattr(outages, "_PAUSES", (0.01, 0.05))
+    monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
     once = {**objects._S3["config_kwargs"], "retries": {"total_max_attempts": 1}}
     monkeypatch.setitem(objects._OPTIONS, "s3", {**objects._S3, "config_kwargs": once})
     with proxy(s3) as made:
@@ -101,16 +102,16 @@ def test_an_upload_that_is_cut_is_never_seen_and_sent_again(s3: Server, address:
 
 def refuse_for_a_while(failing: Proxy) -> None:
     failing.fail("refuse")
-    threading.Timer(0.3, failing.heal).start()
+    threading.Timer(0.15, failing.heal).start()
 
 
 FAULTS: dict[Fault, Callable[[Proxy], None]] = {
     "refuse": refuse_for_a_while,
-    "500": lambda failing: failing.fail("500", count=7),
-    "503": lambda failing: failing.fail("503", count=7),
+    "500": lambda failing: failing.fail("500", count=2),
+    "503": lambda failing: failing.fail("503", count=2),
     "slow": lambda failing: failing.fail("slow", seconds=0.05),
-    "cut upload": lambda failing: failing.fail("cut upload", after=100, count=7),
-    "cut answer": lambda failing: failing.fail("cut answer", after=100, count=7),
+    "cut upload": lambda failing: failing.fail("cut upload", after=100, count=2),
+    "cut answer": lambda failing: failing.fail("cut answer", after=100, count=2),
 }
 
 

@@ -47,7 +47,7 @@ POCKET_CONFIG: dict[str, Any] = {
 def build(seed: int) -> CLIP:
     """The pocket model with random weights; the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return CLIP(
             embed_dim=POCKET_CONFIG["embed_dim"],
             vision_cfg=CLIPVisionCfg(**POCKET_CONFIG["vision_cfg"]),

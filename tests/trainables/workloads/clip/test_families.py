@@ -34,9 +34,14 @@ METHODS = ("lnfit", "bitfit", "locked_image", "locked_text")
 """Beside `full` and `lora`, which are trained to see whether they give the same bits again."""
 
 LARGE = ("eva", "fastvit")
-"""Families without a small member, of which fewer methods are tried."""
+"""Families without a small member, of which fewer methods are tried, and these by `make test-all` alone."""
 
 CASES = [(f, m) for f in FAMILIES for m in METHODS if f not in LARGE]
+
+
+def families(*thorough: str) -> list[object]:
+    """All of them; these by `make test-all` alone."""
+    return [pytest.param(name, marks=pytest.mark.thorough if name in thorough else ()) for name in FAMILIES]
 
 
 def model_of(own: ClipWorkload) -> Any:
@@ -131,38 +136,6 @@ class TestFamily:
         assert fused.keys() == plain.state_dict().keys()
         assert all(torch.equal(fused[name], tensor) for name, tensor in plain.state_dict().items())
 
-    @pytest.mark.parametrize("method", ["full", "lora"])
-    def test_training_again_and_reading_the_store_give_the_same_bits(
-        self, family: str, method: str, cache: Path
-    ) -> None:
-        """Whatever torch's global generator has drawn in between: no tower of any library may ask it."""
-        own, store = workload(family, cache), MemoryStore()
-        update = update_of(own, method, **axes_of(family, method))
-        first = Builder(own, store, Runtime()).weights(update)
-        read = Builder(own, store, Runtime()).weights(update)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(1)
-            again = Builder(own, MemoryStore(), Runtime()).weights(update)
-        for other in (read, again):
-            assert other.keys() == first.keys()
-            assert all(torch.equal(other[name], tensor) for name, tensor in first.items())
-        assert_all_that_trains_has_moved_and_nothing_else(own, update, first)
-
-    def test_folded_adapter_is_the_adapted_model(self, family: str, cache: Path) -> None:
-        own = workload(family, cache)
-        method = named("lora", rank=2, towers=FAMILIES[family].adapts)
-        attached = attach(method, own, own.base(), seed=0, task=1)
-        rng = torch.Generator().manual_seed(0)
-        with torch.no_grad():
-            for parameter in attached.trainable.values():
-                parameter.add_(0.1 * torch.randn(parameter.shape, generator=rng))
-        adapted = features(own, attached.model.train())
-        folded = own.architecture()
-        folded.load_state_dict(attached.fold(attached.model))
-        moved = features(own, model_of(own).train())
-        assert not torch.allclose(adapted, moved, atol=1e-4)
-        torch.testing.assert_close(features(own, folded.train()), adapted, atol=1e-4, rtol=1e-4)
-
     def test_text_at_its_length_is_text_at_the_full_context(self, family: str, cache: Path) -> None:
         own = workload(family, cache)
         model = model_of(own).train()
@@ -200,12 +173,49 @@ class TestFamily:
         loaded.context_length = ours.context_length  # that of its tokenizer; the tower says how much it could take
         torch.testing.assert_close(features(own, loaded), features(own, ours), atol=2e-6, rtol=1e-5)
 
-    def test_a_step_is_counted_on_the_meta_device(self, family: str, cache: Path) -> None:
+
+@pytest.mark.parametrize("family", families(*LARGE))
+class TestTraining:
+    @pytest.mark.parametrize("method", ["full", "lora"])
+    def test_training_again_and_reading_the_store_give_the_same_bits(
+        self, family: str, method: str, cache: Path
+    ) -> None:
+        """Whatever torch's global generator has drawn in between: no tower of any library may ask it."""
+        own, store = workload(family, cache), MemoryStore()
+        update = update_of(own, method, **axes_of(family, method))
+        first = Builder(own, store, Runtime()).weights(update)
+        read = Builder(own, store, Runtime()).weights(update)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1)
+            again = Builder(own, MemoryStore(), Runtime()).weights(update)
+        for other in (read, again):
+            assert other.keys() == first.keys()
+            assert all(torch.equal(other[name], tensor) for name, tensor in first.items())
+        assert_all_that_trains_has_moved_and_nothing_else(own, update, first)
+
+    def test_folded_adapter_is_the_adapted_model(self, family: str, cache: Path) -> None:
         own = workload(family, cache)
-        example = own.example(3)
-        assert example.tokens_UL.shape == (3, LENGTH)
-        cost = Builder(own, MemoryStore(), Runtime()).cost(update_of(own, "full").recipe)
-        assert cost.flops > 0
+        method = named("lora", rank=2, towers=FAMILIES[family].adapts)
+        attached = attach(method, own, own.base(), seed=0, task=1)
+        rng = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for parameter in attached.trainable.values():
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=rng))
+        adapted = features(own, attached.model.train())
+        folded = own.architecture()
+        folded.load_state_dict(attached.fold(attached.model))
+        moved = features(own, model_of(own).train())
+        assert not torch.allclose(adapted, moved, atol=1e-4)
+        torch.testing.assert_close(features(own, folded.train()), adapted, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", families(*LARGE, "convnext", "timm relative"))
+def test_a_step_is_counted_on_the_meta_device(family: str, cache: Path) -> None:
+    own = workload(family, cache)
+    example = own.example(3)
+    assert example.tokens_UL.shape == (3, LENGTH)
+    cost = Builder(own, MemoryStore(), Runtime()).cost(update_of(own, "full").recipe)
+    assert cost.flops > 0
 
 
 @pytest.mark.parametrize(("family", "method"), CASES)
@@ -307,7 +317,8 @@ def test_statistics_of_batch_norm_are_those_of_the_base(cache: Path) -> None:
         together = model.encode_image(own.pixels(batch))
         alone = torch.cat([model.encode_image(own.pixels(batch)[i : i + 1]) for i in range(8)])
     torch.testing.assert_close(alone, together, atol=1e-5, rtol=1e-5)
-    assert all(torch.equal(tensor, own.base()[name]) for name, tensor in model.state_dict().items())
+    base = own.base()
+    assert all(torch.equal(tensor, base[name]) for name, tensor in model.state_dict().items())
 
 
 class TestFusedAttentionOfTimm:

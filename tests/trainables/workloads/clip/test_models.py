@@ -5,11 +5,10 @@ import json
 import logging
 import logging.handlers
 import pickle
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from tests.study import zygote
 from tests.trainables.workloads.clip.families import OWN_TEXT, VIT, WORDS
 from trainables.frozen import ConfigError
 from trainables.runtime import Runtime
@@ -29,7 +29,6 @@ from trainables.workloads.clip.settings import Model
 from trainables.workloads.pocket.export import tokenizer_files
 
 CONFIG: dict[str, Any] = {"embed_dim": 10, "vision_cfg": VIT, "text_cfg": OWN_TEXT}
-ROOT = Path(__file__).parents[4]
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +126,12 @@ class TestRandom:
         load_file(file)
 
 
+def convert(name: Path, cache: Path, start: Barrier, digest: Path) -> None:
+    """Open a model of random weights when the other process does, and write its digest."""
+    start.wait(120)
+    digest.write_text(open_model(Model(name=str(name), pretrained="random"), cache).base_digest)
+
+
 class TestDigest:
     def test_it_is_that_of_the_file(self, tmp_path: Path) -> None:
         from hashlib import sha256
@@ -146,20 +151,16 @@ class TestDigest:
             open_model.cache_clear()
         assert len(set(digests)) == 2
 
-    def test_two_processes_that_convert_at_once_agree(self, tmp_path: Path) -> None:
+    def test_two_processes_that_convert_at_once_agree(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.undo()  # what makes processes is asked over a socket
         name = config(tmp_path)
-        code = (
-            "from pathlib import Path; from trainables.workloads.clip.settings import Model; "
-            "from trainables.workloads.clip.models import open_model; "
-            f"model = Model(name={str(name)!r}, pretrained='random'); "
-            f"print(open_model(model, Path({str(tmp_path / 'cache')!r})).base_digest)"
-        )
-        processes = [
-            subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-            for _ in range(2)
-        ]
-        digests = {process.communicate(timeout=300)[0].strip() for process in processes}
-        assert [process.returncode for process in processes] == [0, 0]
+        said = [tmp_path / "one", tmp_path / "other"]
+        start = zygote.barrier(2)
+        processes = [zygote.forked(convert, name, tmp_path / "cache", start, digest) for digest in said]
+        for process in processes:
+            process.join(300)
+        digests = {path.read_text() for path in said}
+        assert [process.exitcode for process in processes] == [0, 0]
         assert digests == {random(tmp_path).base_digest}
         assert not list((tmp_path / "cache" / "models").glob(".making-*"))
 

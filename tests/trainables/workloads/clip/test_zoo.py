@@ -14,7 +14,7 @@ CHUNK = 12
 
 
 def test_some_models() -> None:
-    check(NAMES[::CHUNK])
+    check(NAMES[:: 2 * CHUNK])
 
 
 @pytest.mark.thorough
