@@ -219,6 +219,7 @@ def test_beats_outlive_a_store_that_is_away_for_a_while(tmp_path: Path) -> None:
 
 def drive(location: str, start: Barrier, trained: Path) -> None:
     """Run two trials that share their first update, and write how many were trained here."""
+    leases._PAUSES = (0.02, 0.2)  # of this process, which ends
     builder = Builder(open_workload(Noop(), Runtime()), open_store(location), Runtime())
     start.wait(120)
     for w in (0.5, 0.9):
