@@ -36,7 +36,7 @@ grid:
   - {{method: full, timeline: [finetune, ema], w: [0.5]}}
   - {{method: full, timeline: zs, w: [0.5, 0.8]}}
   - {other}
-blocks: 2
+blocks: 1
 joint: {{lr: 1e-3}}
 retries: 2
 """
@@ -107,10 +107,10 @@ def test_a_storage_that_fails_in_every_way_while_drivers_are_killed(
     with s3.proxy(server) as proxy:
         driver = command.start("run", study, "--dir", folder, "--inline", **proxy.variables)
         for number, fault in enumerate(faults):
-            wait_for(2 + 3 * number, driver, lambda: len(server.names("fails", "study/updates")))
+            wait_for(1 + 3 * number // 2, driver, lambda: len(server.names("fails", "study/updates")))
             proxy.fail(fault, count=dice.randint(4, 12), after=dice.randint(*case.sent), seconds=0.02)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                driver.wait(timeout=1 + dice.random())
+                driver.wait(timeout=0.5 + dice.random() / 2)
             if number % 3 == 2:
                 command.kill(driver)
                 survived["kill -9 of a driver while its storage fails"] += 1
@@ -271,5 +271,5 @@ def trained(folder: Path) -> collections.Counter[str]:
 
 def assert_trained_once(folder: Path) -> None:
     counts = trained(folder)
-    assert len(counts) > 10
+    assert len(counts) > 7  # a kill may come between an update and its line
     assert set(counts.values()) == {1}

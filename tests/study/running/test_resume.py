@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -40,8 +39,7 @@ def test_the_store_holds_exactly_the_unique_updates_of_the_plan(undisturbed: Pat
 
 def test_a_worker_is_killed_on_ray_and_the_numbers_are_the_same(undisturbed: Path, study: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    driver = command.start("run", study, "--dir", folder)
-    command.wait_until(_reached(folder, 4, driver), what="work before a worker dies")
+    driver = _begun(study, folder, updates=4)
     _kill_a_worker(driver)
     _, errors = driver.communicate(timeout=300)
     assert driver.returncode == 0, errors
@@ -72,44 +70,39 @@ def undisturbed_long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-def test_killed_on_ray_and_resumed_equals_undisturbed(undisturbed_long: Path, tmp_path: Path) -> None:
-    _kill_at((4,), command.write_study(tmp_path, LONG), tmp_path / "run", undisturbed_long)
+def test_ended_gently_and_killed_on_ray_and_resumed_equals_undisturbed(undisturbed_long: Path, tmp_path: Path) -> None:
+    study, folder = command.write_study(tmp_path, LONG), tmp_path / "run"
+    _end_by((signal.SIGTERM,), _begun(study, folder, updates=4))
+    trained = command.updates(folder)
+    command.kill(_begun(study, folder, updates=len(trained) + 4))
+    trained = _nothing_trained_again(trained, folder)
+    command.ok_here("run", study, "--dir", folder, "--inline")  # a study does not mind where it is continued
+    _nothing_trained_again(trained, folder)
+    command.assert_same_tables(undisturbed_long, folder)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("signals", [(signal.SIGINT,), (signal.SIGINT, signal.SIGINT)])
+def test_ctrl_c_ends_gently_and_a_second_one_at_once(
+    undisturbed_long: Path, tmp_path: Path, signals: tuple[signal.Signals, ...]
+) -> None:
+    study, folder = command.write_study(tmp_path, LONG), tmp_path / "run"
+    _end_by(signals, _begun(study, folder, updates=4))
+    command.ok_here("run", study, "--dir", folder, "--inline")
+    command.assert_same_tables(undisturbed_long, folder)
 
 
 @pytest.mark.thorough
 def test_killed_at_many_moments(undisturbed: Path, study: Path, tmp_path: Path) -> None:
-    _kill_at((0, 2, 5), study, tmp_path / "run", undisturbed)
-
-
-@pytest.mark.parametrize(
-    "signals",
-    [
-        pytest.param((signal.SIGINT,), marks=pytest.mark.thorough),  # what SIGTERM becomes
-        (signal.SIGTERM,),
-        (signal.SIGINT, signal.SIGINT),
-    ],
-)
-def test_ctrl_c_and_sigterm_end_gently_and_a_second_ctrl_c_at_once(
-    undisturbed_long: Path, tmp_path: Path, signals: tuple[signal.Signals, ...]
-) -> None:
-    study, folder = command.write_study(tmp_path, LONG), tmp_path / "run"
-    driver = command.start("run", study, "--dir", folder)
-    command.wait_until(_reached(folder, 4, driver), what="some updates")
-    children = psutil.Process(driver.pid).children(recursive=True)
-    for number in signals:
-        driver.send_signal(number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            driver.wait(timeout=0.3)
-    _, errors = driver.communicate(timeout=60)
-    assert driver.returncode == 130, errors
-    assert "Traceback" not in errors
-    assert "same command" in errors
-    _, alive = psutil.wait_procs(children, timeout=10)
-    assert not alive
-    trained = command.updates(folder)
-    command.ok_here("run", study, "--dir", folder, "--inline")  # a study does not mind where it is continued
+    folder = tmp_path / "run"
+    trained: dict[str, int] = {}
+    for moment in (0, 2, 5):
+        command.kill(_begun(study, folder, updates=moment))
+        trained = _nothing_trained_again(trained, folder)
+    command.ok("run", study, "--dir", folder)
     _nothing_trained_again(trained, folder)
-    command.assert_same_tables(undisturbed_long, folder)
+    assert len(command.updates(folder)) == len(command.updates(undisturbed))
+    command.assert_same_tables(undisturbed, folder)
 
 
 def test_tables_and_ray_files_may_be_deleted(undisturbed: Path, study: Path, tmp_path: Path) -> None:
@@ -123,28 +116,31 @@ def test_tables_and_ray_files_may_be_deleted(undisturbed: Path, study: Path, tmp
         assert command.updates(folder) == before
 
 
-def _kill_at(moments: tuple[int, ...], study: Path, folder: Path, undisturbed: Path) -> None:
-    """Kill a run at numbers of updates, and then let it end."""
-    trained: dict[str, int] = {}
-    for moment in moments:
-        driver = command.start("run", study, "--dir", folder)
-        command.wait_until(_reached(folder, moment, driver), what=f"{moment} updates")
-        command.kill(driver)
-        trained = _nothing_trained_again(trained, folder)
-    command.ok("run", study, "--dir", folder)
-    _nothing_trained_again(trained, folder)
-    assert len(command.updates(folder)) == len(command.updates(undisturbed))
-    command.assert_same_tables(undisturbed, folder)
-
-
-def _reached(folder: Path, count: int, driver: Command) -> Callable[[], bool]:
-    """Whether the store holds `count` updates; 0: whether the run has begun."""
+def _begun(study: Path, folder: Path, *, updates: int) -> Command:
+    """A run on Ray that has come to a number of updates; 0: that has begun."""
+    driver = command.start("run", study, "--dir", folder)
 
     def reached() -> bool:
         assert driver.poll() is None, driver.communicate()[1]
-        return len(command.updates(folder)) >= count if count else (folder / "log.jsonl").is_file()
+        return len(command.updates(folder)) >= updates if updates else (folder / "log.jsonl").is_file()
 
-    return reached
+    command.wait_until(reached, what=f"{updates} updates")
+    return driver
+
+
+def _end_by(signals: tuple[signal.Signals, ...], driver: Command) -> None:
+    """End a run by signals: it says how to go on, and leaves no process behind."""
+    children = psutil.Process(driver.pid).children(recursive=True)
+    for number in signals:
+        driver.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            driver.wait(timeout=0.3)
+    _, errors = driver.communicate(timeout=60)
+    assert driver.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "same command" in errors
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
 
 
 def _nothing_trained_again(before: dict[str, int], folder: Path) -> dict[str, int]:

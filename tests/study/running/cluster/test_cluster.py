@@ -65,6 +65,7 @@ def test_other_versions_a_wrong_token_and_no_address_at_all_are_told_at_once(clu
     assert time.monotonic() - began < 90
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(not may_hide(), reason="this machine lets nobody mount a folder for one process alone")
 def test_a_node_needs_to_see_the_store_and_not_the_folder(cluster: Raylets, s3: Server, tmp_path: Path) -> None:
     folder, before = tmp_path / "run", cluster.nodes()

@@ -98,6 +98,7 @@ def test_all_examples_are_of_the_ray_that_they_were_tried_with() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_slurm_script_runs_a_study_on_its_nodes_and_is_queued_again(tmp_path: Path) -> None:
     """Slurm is two commands of ours that do what it would; Ray, the study and the signal are real."""
     assert os.access(_FOLDER / "slurm.sh", os.X_OK)

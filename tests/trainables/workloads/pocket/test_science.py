@@ -63,6 +63,7 @@ def test_fine_tuning_on_one_data_set_raises_its_score(
     assert after[name] > before[name] + 0.03
 
 
+@pytest.mark.thorough
 def test_joint_training_within_a_cycle_learns_much_and_forgets_little(
     builder: Builder, zero_shot: tuple[Score, ...]
 ) -> None:
