@@ -33,6 +33,8 @@ FOUND = Estimate(
     bytes_to_do=2_000_000,
     bytes_peak={"needed": 3_000_000, "final": 4_000_000, "all": 5_000_000},
     workers=2,
+    training_precision=("bf16",),
+    evaluation_precision="tf32",
     by_start={"base": Group(trials=4, updates_total=8, updates_unique=6)},
     by_method=(PRICE, replace(PRICE, method="full", steps=(5, 5), seconds_per_trial=None)),
     warnings=(),
@@ -43,6 +45,7 @@ def test_an_estimate_in_lines() -> None:
     assert list(lines(FOUND, keep="needed")) == [
         "trials    4 = 2 configs x 2 blocks, 2 tasks each; 1 anchors",
         "updates   7 unique of 9 (2 shared), 3 in the store; 40 steps",
+        "precision training bf16, evaluation tf32",
         "steps     a task; FLOPs and MAFs of one; MAFs and training time of a trial",
         "          lora r4   4-6 steps; 1.5e+09, 1e+09; 1e+10, about 1:01",
         "          full        5 steps; 1.5e+09, 1e+09; 1e+10, ? (too little memory)",
