@@ -181,15 +181,24 @@ def lines(found: Estimate, *, keep: Keep) -> Iterator[str]:
     yield f"FLOPs     {found.flops:.3g}, memory-adjusted {found.mafs:.3g}; to do {found.flops_to_do:.3g}"
     yield f"time      {time_in_words(found.seconds_to_do)} on {found.workers} workers here"
     yield (
-        f"bytes     about {found.bytes_to_do / 1e6:.0f} MB more in the store; of updates at once at the most "
-        f"{found.bytes_peak[keep] / 1e6:.0f} MB (keep: {keep}), {found.bytes_peak['all'] / 1e6:.0f} MB if nothing is "
-        "freed"
+        f"bytes     about {size_in_words(found.bytes_to_do)} more in the store; of updates at once at the most "
+        f"{size_in_words(found.bytes_peak[keep])} (keep: {keep}), {size_in_words(found.bytes_peak['all'])} if nothing "
+        "is freed"
     )
 
 
 def precision_in_words(training: Sequence[str], evaluation: str) -> str:
     """The line that says in which precisions trials train and are scored."""
     return f"precision training {' and '.join(training)}, evaluation {evaluation}"
+
+
+def size_in_words(size: float) -> str:
+    """A number of bytes in a unit of which there are few."""
+    unit = next(unit for unit in _UNITS if size < 1000 * _UNITS[unit] or unit == "TB")
+    return f"{size / _UNITS[unit]:.3g} {unit}"
+
+
+_UNITS = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 
 
 def time_in_words(seconds: float | None) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 from study.definition.study import StudyDefinition
-from study.planning.estimate import MethodPrice, estimate, precision_in_words, time_in_words
+from study.planning.estimate import MethodPrice, estimate, precision_in_words, size_in_words, time_in_words
 from study.planning.plan import Known, Plan
 from study.planning.searched import space_of
 from study.search.check import probing
@@ -149,13 +149,13 @@ def lines(found: Outlook) -> Iterator[str]:
     yield f"ends      with {', or '.join(found.ends)}"
     yield (
         f"a trial   at most {found.flops_per_trial:.3g} FLOPs, {found.mafs_per_trial:.3g} MAFs, "
-        f"{time_in_words(found.seconds_per_trial)} of training, {found.bytes_per_trial / 1e6:.1f} MB of updates"
+        f"{time_in_words(found.seconds_per_trial)} of training, {size_in_words(found.bytes_per_trial)} of updates"
     )
     if found.trials is None:
         bound = "" if found.mafs is None else f", but {found.mafs:.3g} MAFs"
         yield f"in all    no bound{bound}"
         return
-    size = "" if found.bytes is None else f", {found.bytes / 1e6:.0f} MB if nothing is freed"
+    size = "" if found.bytes is None else f", {size_in_words(found.bytes)} if nothing is freed"
     yield (
         f"in all    at most {found.flops:.3g} FLOPs, {found.mafs:.3g} MAFs, "
         f"{time_in_words(found.seconds)} of training on {found.workers} workers here{size}; anchors come on top"

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from study.planning.estimate import Estimate, Group, MethodPrice, lines
+from study.planning.estimate import Estimate, Group, MethodPrice, lines, size_in_words
 
 PRICE = MethodPrice(
     method="lora r4",
@@ -52,8 +52,8 @@ def test_an_estimate_in_lines() -> None:
         "scores    8 evaluations, 5 in the store",
         "FLOPs     6e+10, memory-adjusted 4e+10; to do 3e+10",
         "time      about 1:00:00 on 2 workers here",
-        "bytes     about 2 MB more in the store; of updates at once at the most 3 MB (keep: needed), 5 MB if nothing "
-        "is freed",
+        "bytes     about 2 MB more in the store; of updates at once at the most 3 MB (keep: needed), 5 MB if "
+        "nothing is freed",
     ]
 
 
@@ -65,4 +65,10 @@ def test_starts_are_told_apart_when_there_are_several() -> None:
     assert list(lines(replace(FOUND, by_start=starts), keep="all"))[2:4] == [
         "          start base:    3 trials need 6 updates, 4 unique",
         "          start ema:     1 trials need 2 updates, 2 unique",
+    ]
+
+
+def test_sizes_have_a_unit_of_which_there_are_few() -> None:
+    assert [size_in_words(size) for size in (20, 2e6, 5.07e9, 3.15654e11, 2.5e15)] == [
+        *("0.02 kB", "2 MB", "5.07 GB", "316 GB", "2.5e+03 TB"),
     ]
