@@ -38,7 +38,7 @@ from trainables.runtime import Runtime
 from trainables.store import leases
 from trainables.store.store import Store
 from trainables.train import Carry, Start, folded, train
-from trainables.workloads.settings import Subset
+from trainables.workloads.settings import PLAIN, Evaluation
 from trainables.workloads.workload import State, Workload
 
 _RECENT = 4
@@ -101,31 +101,31 @@ class Builder:
             self._recent.popitem(last=False)
         return built
 
-    def make_sure(self, node: Update, inside: Sequence[MidTask] = (), subset: Subset | None = None) -> None:
+    def make_sure(self, node: Update, inside: Sequence[MidTask] = (), evaluation: Evaluation = PLAIN) -> None:
         """Train an update unless the store has it; unscored weights in the middle of a task are scored as they pass."""
-        unscored = [one for one in inside if not self.has_scores(one, subset)]
+        unscored = [one for one in inside if not self.has_scores(one, evaluation)]
         if unscored:
-            self._recent[node.key] = self._train_or_wait(node, unscored, subset)
+            self._recent[node.key] = self._train_or_wait(node, unscored, evaluation)
         elif not self.store.has("updates", node.key):
             self.weights(node)
 
-    def has_scores(self, node: Weights | MidTask, subset: Subset | None = None) -> bool:
+    def has_scores(self, node: Weights | MidTask, evaluation: Evaluation = PLAIN) -> bool:
         """Whether the store has the scores of a node."""
-        return self.store.has("scores", self._scores_key(node, subset))
+        return self.store.has("scores", self._scores_key(node, evaluation))
 
-    def scores(self, node: Weights, subset: Subset | None = None) -> tuple[Score, ...]:
-        """The scores of a node on the workload's suite, or a subset of it: from the store, or evaluated and stored."""
-        payload = self.store.get("scores", self._scores_key(node, subset))
-        return decode(payload) if payload is not None else self._score(node, subset, self.weights(node))
+    def scores(self, node: Weights, evaluation: Evaluation = PLAIN) -> tuple[Score, ...]:
+        """The scores of a node on the workload's suite: from the store, or evaluated and stored."""
+        payload = self.store.get("scores", self._scores_key(node, evaluation))
+        return decode(payload) if payload is not None else self._score(node, evaluation, self.weights(node))
 
-    def _scores_key(self, node: Weights | MidTask, subset: Subset | None) -> str:
-        return scores_key(node, self.workload.identity.suite_of(subset))
+    def _scores_key(self, node: Weights | MidTask, evaluation: Evaluation) -> str:
+        return scores_key(node, self.workload.identity.suite_of(evaluation))
 
-    def _score(self, node: Weights | MidTask, subset: Subset | None, state: State) -> tuple[Score, ...]:
+    def _score(self, node: Weights | MidTask, evaluation: Evaluation, state: State) -> tuple[Score, ...]:
         _require_own(node.numerics, "scores")
         self._evaluator.load_state_dict(state)
-        scores = self.workload.evaluate(self._evaluator, subset)
-        self.store.put("scores", self._scores_key(node, subset), encode(scores))
+        scores = self.workload.evaluate(self._evaluator, evaluation)
+        self.store.put("scores", self._scores_key(node, evaluation), encode(scores))
         return scores
 
     def cost(self, recipe: Recipe, numerics: int = NUMERICS_VERSION) -> Cost:
@@ -205,30 +205,30 @@ class Builder:
             state = {**self.weights(first_of(node).start), **{name: state[name] for name in trained}}
         return Start(state=state, carry=carry)
 
-    def _train_or_wait(self, node: Update, inside: Sequence[MidTask] = (), subset: Subset | None = None) -> Built:
+    def _train_or_wait(self, node: Update, inside: Sequence[MidTask] = (), evaluation: Evaluation = PLAIN) -> Built:
         """Train an update, or wait for the process that trains it now and read what that process left."""
         _require_own(node.numerics, "updates")
         start = self._start(node)  # before the lease, since it may have to be trained, too
 
         def is_done() -> bool:
-            return self.store.has("updates", node.key) and all(self.has_scores(one, subset) for one in inside)
+            return self.store.has("updates", node.key) and all(self.has_scores(one, evaluation) for one in inside)
 
         while True:
             with leases.lease(self.store, node.key, is_done) as lease:
                 if lease is not None:
-                    return self._train(node, start, lease, inside, subset)
+                    return self._train(node, start, lease, inside, evaluation)
             if (built := self._read(node)) is not None:
                 return built
 
     def _train(
-        self, node: Update, start: Start, lease: leases.Lease, inside: Sequence[MidTask], subset: Subset | None
+        self, node: Update, start: Start, lease: leases.Lease, inside: Sequence[MidTask], evaluation: Evaluation
     ) -> Built:
         """Train an update and store it; an update that was there already keeps its bytes, which are the same.
 
         Raises:
             LeaseLostError: another process has taken the update over.
         """
-        watch = {one.step: partial(self._score, one, subset) for one in inside}
+        watch = {one.step: partial(self._score, one, evaluation) for one in inside}
         result = train(node, start, self.workload, self.runtime, watch=watch)
         record = {
             "losses": result.losses,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from trainables.config import TrialConfig
 from trainables.lineages import Lineages, Step
 from trainables.metrics import Score
-from trainables.workloads.settings import Subset
+from trainables.workloads.settings import PLAIN, Evaluation
 
 if TYPE_CHECKING:
     from trainables.build import Builder
@@ -23,7 +23,7 @@ def run(
     builder: "Builder",
     report: Report,
     evaluate_at: Sequence[float] = (),
-    subset: Subset | None = None,
+    evaluation: Evaluation = PLAIN,
 ) -> None:
     """Run a trial: train and evaluate where the store has no scores yet, and report after every task.
 
@@ -32,15 +32,15 @@ def run(
         builder: trains, merges and scores over a store.
         report: called after every task, from task 0 (the zero-shot point).
         evaluate_at: fractions of every task after which the weights in training are scored, too.
-        subset: the part of the test images that is scored after each task; the zero-shot point and the last task are
-            also scored on all of them. None scores all of them after each task.
+        evaluation: how weights are scored after each task; where that is on a subset of the test images, the zero-shot
+            point and the last task are also scored on all of them.
     """
     builder.cost(config.recipe)
     # All names come first, so that a wrong stream fails before anything is trained.
     for step in tuple(Lineages(builder.workload.identity).of(config, evaluate_at)):
-        scored = all(builder.has_scores(weights, subset) for weights in (step.served, *step.inside))
+        scored = all(builder.has_scores(weights, evaluation) for weights in (step.served, *step.inside))
         if step.update is not None and not scored:
-            builder.make_sure(step.update, step.inside, subset)
+            builder.make_sure(step.update, step.inside, evaluation)
         if step.task in (0, config.stream.tasks):
-            builder.scores(step.served)
-        report(step, builder.scores(step.served, subset))
+            builder.scores(step.served, evaluation.of_all)
+        report(step, builder.scores(step.served, evaluation))

@@ -56,3 +56,4 @@ class Runtime:
         torch.set_num_threads(self.threads)
         torch.use_deterministic_algorithms(mode=True)
         torch.backends.cudnn.benchmark = False
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # fp32 is fp32

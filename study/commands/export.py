@@ -77,8 +77,8 @@ def export(
     served = list(Lineages(identity, numerics).of(planned.trial.config))[after].served
     train = needs_of([served], store.keys("updates"), identity.anatomy).train
     if home.is_of_another_version:
-        known = scores_key(served, identity.suite_of(definition.subset)) == planned.steps[after].scores
-        is_scored = scores_key(served, identity.suite) in store.keys("scores")
+        known = scores_key(served, identity.suite_of(definition.evaluation)) == planned.steps[after].scores
+        is_scored = scores_key(served, identity.suite_of(definition.evaluation.of_all)) in store.keys("scores")
         _require_there(home, planned, known=known, is_scored=is_scored, train=train)
     elif train:
         warn(f"{len(train)} updates of this trial are not in the store and are trained now")

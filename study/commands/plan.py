@@ -45,6 +45,7 @@ def plan(
     check_search(definition, source)
     path = folder_of(definition, folder)
     home = Folder(path=path)
+    definition = home.settled(definition)
     full = plan_in(home, definition, source)
     if home.is_of_another_version:
         warn(

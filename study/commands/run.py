@@ -80,6 +80,7 @@ def run(
     require_libraries(definition.tracking, source)
     check_search(definition, source)
     path = folder_of(definition, folder)
+    definition = Folder(path=path).settled(definition)
     full = plan_in(Folder(path=path), definition, source)
     if definition.store is not None:
         open_store(definition.store, warn).check(writable=True)

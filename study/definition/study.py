@@ -13,7 +13,7 @@ from trainables.frozen import FieldError, Frozen, OneOf
 from trainables.metrics import Accounting
 from trainables.workloads.catalogue import AnyWorkload
 from trainables.workloads.pocket.settings import Pocket
-from trainables.workloads.settings import Subset
+from trainables.workloads.settings import Evaluation, EvaluationPrecision, Subset
 
 
 class Block(Frozen):
@@ -84,6 +84,8 @@ class StudyDefinition(Frozen):
         blocks: a number n, for seeds and orders (0, 0) .. (n-1, n-1), or a list of {seed, order}.
         evaluate_at: fractions of every task, above 0 and below 1, after which what is being trained is scored, too.
         subset: {share, seed} of the test images that are scored during the stream; null scores all of them.
+        evaluation_precision: type of the matrix products in scoring: fp32, tf32 or bf16. By default it is settled when
+            the study's folder is made (`study.definition.precision`).
         lr_scaling: how `lr` follows the batch size; null leaves it as it is.
         budget: what all tasks together may cost, in place of the axis `steps`.
         early_stopping: when a trial ends before its stream does; null runs all to their ends.
@@ -108,6 +110,7 @@ class StudyDefinition(Frozen):
     lr_scaling: LrScaling | None = None
     evaluate_at: list[float] = Field(default_factory=list)
     subset: Subset | None = None
+    evaluation_precision: EvaluationPrecision | None = None
     budget: Budget | None = None
     early_stopping: EarlyStopping | None = None
     joint: dict[str, Scalar] | None = Field(default_factory=dict)
@@ -116,6 +119,11 @@ class StudyDefinition(Frozen):
     resources: Resources = Resources()
     retries: int = Field(default=1, ge=0)
     tracking: list[Annotated[str, OneOf(TRACKERS)]] = Field(default_factory=list)
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """How weights are scored during the stream."""
+        return Evaluation(subset=self.subset, precision=self.evaluation_precision or "fp32")
 
     @field_validator("fixed", "joint", mode="before")
     @classmethod

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from study.definition.files import differences, dump, read, recovery
+from study.definition.precision import settled
 from study.definition.study import StudyDefinition
 from study.folder.ledger import Head, Ledger
 from study.planning.decisions import DecisionFile, Decisions
@@ -139,6 +140,11 @@ class Folder:
         if not self.definition_file.is_file():
             raise ConfigError(f"{self.path}: not a study's folder (it has no study.yaml); make one with `retune run`")
         return read(self.definition_file)
+
+    def settled(self, definition: StudyDefinition) -> StudyDefinition:
+        """A definition with what this folder was made with where that is open (`study.definition.precision`)."""
+        has_made = self.definition_file.is_file() and not self.is_of_another_version
+        return settled(definition, self.definition() if has_made else None)
 
     def plan(self) -> Plan:
         """The plan of this study as it is now: a search and early stopping change it while the study runs.

@@ -23,8 +23,9 @@ from search_spaces.space import AXES
 from study.planning.plan import PlannedMidTask, PlannedStep, PlannedTrial
 from study.planning.trials import Recorded
 from trainables.files import whole
-from trainables.frozen import ConfigError
+from trainables.frozen import ConfigError, parse
 from trainables.store.store import StoreError
+from trainables.workloads.settings import PLAIN, Evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +122,7 @@ def _line(planned: PlannedTrial) -> str:
         "tasks": trial.tasks,
         "cost": planned.cost,
         "steps": [dict(_written(step)) for step in planned.steps],
+        **({} if planned.evaluation == PLAIN else {"evaluation": planned.evaluation.canonical()}),
         "config": trial.written if isinstance(trial, Recorded) else trial.config.canonical(),
     }
     return json.dumps(said, separators=(",", ":")) + "\n"
@@ -142,6 +144,7 @@ def _read(said: dict[str, Any]) -> PlannedTrial:
         trial=Recorded(row=row, tasks=said["tasks"], written=said["config"]),
         steps=tuple(_step(one) for one in said["steps"]),
         cost=said["cost"],
+        evaluation=parse(Evaluation, said.get("evaluation", {}), source="ledger"),
     )
 
 

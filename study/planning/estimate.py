@@ -67,6 +67,7 @@ class Estimate:
         seconds_to_do: estimated time on this machine; None where a step takes more memory than it has.
         bytes_to_do: estimated growth of the store, if nothing is freed.
         bytes_peak: most bytes of updates at once, by what is kept of them while others are freed (`peak`).
+        training_precision: of the trials, each once; `evaluation_precision`: of their scores.
         by_start: for each place that tasks start from, who shares what among the trials of the grid.
         by_method: prices of the methods.
         warnings: what is allowed and will hardly be meant.
@@ -91,6 +92,8 @@ class Estimate:
     bytes_to_do: int
     bytes_peak: dict[Keep, int]
     workers: int
+    training_precision: tuple[str, ...]
+    evaluation_precision: str
     by_start: dict[str, Group]
     by_method: tuple[MethodPrice, ...]
     warnings: tuple[str, ...]
@@ -142,6 +145,8 @@ def estimate(
         bytes_to_do=sum(sizes[key] for key in missing) + evaluations_missing * 4096,
         bytes_peak=peak_bytes(plan, sizes.__getitem__, identity=workload.identity, workers=workers),
         workers=workers,
+        training_precision=tuple(sorted({planned.trial.config.recipe.precision for planned in own})),
+        evaluation_precision=own[0].evaluation.precision,
         by_start=_by_start(own),
         by_method=by_method,
         warnings=(*plan.warnings, *_large_batches(own, workload), *calibration.too_large),
@@ -164,6 +169,7 @@ def lines(found: Estimate, *, keep: Keep) -> Iterator[str]:
             f"          start {start + ':':8} {group.trials} trials need {group.updates_total} updates, "
             f"{group.updates_unique} unique"
         )
+    yield precision_in_words(found.training_precision, found.evaluation_precision)
     yield "steps     a task; FLOPs and MAFs of one; MAFs and training time of a trial"
     width = max(len(row.method) for row in found.by_method)
     for row in found.by_method:
@@ -175,10 +181,24 @@ def lines(found: Estimate, *, keep: Keep) -> Iterator[str]:
     yield f"FLOPs     {found.flops:.3g}, memory-adjusted {found.mafs:.3g}; to do {found.flops_to_do:.3g}"
     yield f"time      {time_in_words(found.seconds_to_do)} on {found.workers} workers here"
     yield (
-        f"bytes     about {found.bytes_to_do / 1e6:.0f} MB more in the store; of updates at once at the most "
-        f"{found.bytes_peak[keep] / 1e6:.0f} MB (keep: {keep}), {found.bytes_peak['all'] / 1e6:.0f} MB if nothing is "
-        "freed"
+        f"bytes     about {size_in_words(found.bytes_to_do)} more in the store; of updates at once at the most "
+        f"{size_in_words(found.bytes_peak[keep])} (keep: {keep}), {size_in_words(found.bytes_peak['all'])} if nothing "
+        "is freed"
     )
+
+
+def precision_in_words(training: Sequence[str], evaluation: str) -> str:
+    """The line that says in which precisions trials train and are scored."""
+    return f"precision training {' and '.join(training)}, evaluation {evaluation}"
+
+
+def size_in_words(size: float) -> str:
+    """A number of bytes in a unit of which there are few."""
+    unit = next(unit for unit in _UNITS if size < 1000 * _UNITS[unit] or unit == "TB")
+    return f"{size / _UNITS[unit]:.3g} {unit}"
+
+
+_UNITS = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 
 
 def time_in_words(seconds: float | None) -> str:

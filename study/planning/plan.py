@@ -17,7 +17,7 @@ from trainables.lineages import Lineages, require_no_pool_share
 from trainables.nodes import NUMERICS_VERSION, cost_key, scores_key
 from trainables.store.store import Store
 from trainables.workloads.catalogue import identify
-from trainables.workloads.settings import Subset
+from trainables.workloads.settings import PLAIN, Evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +63,14 @@ class PlannedStep:
 class PlannedTrial:
     """A trial and everything it will build, in order.
 
-    `evaluate_at` are the fractions of a task scored within it, `subset` what is scored of the test images.
+    `evaluate_at` are the fractions of a task scored within it, `evaluation` says how the others are.
     """
 
     trial: Trial | Recorded
     steps: tuple[PlannedStep, ...]
     cost: str
     evaluate_at: tuple[float, ...] = ()
-    subset: Subset | None = None
+    evaluation: Evaluation = PLAIN
 
     @property
     def is_stopped(self) -> bool:
@@ -261,7 +261,7 @@ def plan_trials(
         with _said_of(source):
             require_no_pool_share(trial.config)
     identity = identify(of)
-    suite, lineages = identity.suite_of(definition.subset), Lineages(identity, numerics)
+    suite, lineages = identity.suite_of(definition.evaluation), Lineages(identity, numerics)
     for trial in found:
         evaluate_at = tuple(definition.evaluate_at) if trial.kind == "trial" else ()
         with _said_of(source):
@@ -278,7 +278,7 @@ def plan_trials(
                 inside=tuple(PlannedMidTask(step=one.step, scores=scores_key(one, suite)) for one in step.inside),
                 full=None
                 if definition.subset is None or step.task not in (0, last)
-                else scores_key(step.served, identity.suite),
+                else scores_key(step.served, identity.suite_of(definition.evaluation.of_all)),
             )
             for step in built
         )
@@ -287,7 +287,7 @@ def plan_trials(
             steps=tuple(steps),
             cost=cost_key(trial.config.recipe, identity.base, numerics),
             evaluate_at=evaluate_at,
-            subset=definition.subset,
+            evaluation=definition.evaluation,
         )
 
 

@@ -28,7 +28,10 @@ def space_of(definition: StudyDefinition, source: str) -> SearchSpace:
 def search_digest(definition: StudyDefinition) -> str:
     """A digest of what a search was asked for; while it is the same, a search that has ended stays ended."""
     whole = definition.canonical()
-    return digest({name: whole[name] for name in _ASKED})[:12]
+    asked = {name: whole[name] for name in _ASKED}
+    if definition.evaluation.precision != "fp32":  # what was asked for before there was a choice keeps its name
+        asked["evaluation_precision"] = definition.evaluation_precision
+    return digest(asked)[:12]
 
 
 _ASKED = ("search", "early_stopping", "blocks", "fixed", "subset", "lr_scaling", "budget", "joint")

@@ -38,6 +38,7 @@ TRIALS = pa.schema(
         ("seed", pa.int64()),
         ("order", pa.int64()),
         *(_axis_field(name, axis) for name, axis in AXES.items()),
+        pa.field("evaluation_precision", pa.string(), metadata={"retune.role": "training"}),
         ("status", pa.string()),
     ],
     metadata={
@@ -227,7 +228,7 @@ def done_in(folder: Path) -> int:
 
 def trial_row(planned: PlannedTrial, status: str) -> Row:
     """A trial's row: what it is, its value on every axis (null where one does not apply), and how far it is."""
-    return {**planned.trial.row, "status": status}
+    return {**planned.trial.row, "evaluation_precision": planned.evaluation.precision, "status": status}
 
 
 def _task_rows(planned: PlannedTrial, name: str, reader: "_Reader", scores: list[Scored]) -> Iterator[Values]:

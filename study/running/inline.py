@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from study.definition.precision import slow_on_gpus
 from study.definition.study import StudyDefinition
 from study.folder.folder import Folder
 from study.planning.plan import PlannedTrial
@@ -35,6 +36,8 @@ def run_inline(source: TrialSource, *, definition: StudyDefinition, folder: Fold
             "resources: gpus, or device: cuda, given, and this process has no GPU; run where there is one, or set "
             "device: cpu in `resources`"
         )
+    if runtime.kind == "cuda" and (slow := slow_on_gpus(definition)) is not None:
+        progress.say(f"warning: {slow}")
     store = location_of(folder.store())
     tries = Retries(definition.retries)
     while isinstance(planned := source.next(), PlannedTrial):
@@ -46,7 +49,7 @@ def run_inline(source: TrialSource, *, definition: StudyDefinition, folder: Fold
                 say_worker(name, runtime, gpus=float(runtime.kind == "cuda"))
                 _log_events(folder)
                 report = partial(_report, source, progress, folder, name)
-                cycle.run(planned.trial.config, build, report, planned.evaluate_at, planned.subset)
+                cycle.run(planned.trial.config, build, report, planned.evaluate_at, planned.evaluation)
             except _Stops:
                 break
             except Exception as error:

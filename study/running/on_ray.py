@@ -17,6 +17,7 @@ from ray import tune
 from ray.air._internal import usage
 from ray.tune.search import ConcurrencyLimiter
 
+from study.definition.precision import slow_on_gpus
 from study.definition.resources import Bundle
 from study.definition.study import StudyDefinition
 from study.folder.folder import Folder
@@ -89,6 +90,8 @@ def run_on_ray(
     gpus = sum(node.total.get("GPU", 0.0) for node in nodes())
     if not gpus and definition.resources.gpus is None and grows():
         progress.say("warning: no node has a GPU now, so trials compute on CPUs; `resources: {gpus: 1}` waits for GPUs")
+    if definition.resources.is_on_gpu(gpus=gpus) and (slow := slow_on_gpus(definition)) is not None:
+        progress.say(f"warning: {slow}")
     bundles = {method: definition.resources.bundle(method, gpus=gpus) for method in sorted(source.methods)}
     _require_room(bundles, progress, patience=0 if address is None else _PATIENCE_SECONDS)
 

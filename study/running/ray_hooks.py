@@ -61,7 +61,7 @@ class SourceSearcher(Searcher):  # type: ignore[misc]
         asked = {
             "trial": trial.config.canonical(),
             "evaluate_at": list(planned.evaluate_at),
-            "subset": None if planned.subset is None else planned.subset.canonical(),
+            "evaluation": planned.evaluation.canonical(),
         }
         # As text: Ray copies a config, and takes it apart again with every report.
         return {"id": trial.id, "method": trial.config.recipe.method.name, "asked": json.dumps(asked)}

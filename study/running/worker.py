@@ -23,7 +23,7 @@ from trainables.runtime import Runtime, TrainingError, cache_folder
 from trainables.store.leases import LeaseLostError
 from trainables.store.opening import open_store
 from trainables.store.store import Store
-from trainables.workloads.settings import Subset, WorkloadSettings
+from trainables.workloads.settings import Evaluation, WorkloadSettings
 
 if TYPE_CHECKING:
     from trainables.build import Builder
@@ -54,8 +54,8 @@ def run_trial(config: dict[str, Any], *, needs: WorkerNeeds, runtime: Runtime) -
     if lacks := needs.missing_after():
         raise RuntimeError(f"node {platform.node()} {'; '.join(lacks)}")  # no failure of the trial, so none is reported
     try:
-        subset = None if asked["subset"] is None else parse(Subset, asked["subset"], source="trial")
-        cycle.run(trial, builder(trial.workload, needs.store, runtime), report, asked["evaluate_at"], subset)
+        evaluation = parse(Evaluation, asked["evaluation"], source="trial")
+        cycle.run(trial, builder(trial.workload, needs.store, runtime), report, asked["evaluate_at"], evaluation)
     except LeaseLostError:
         raise  # this process was away for too long; the trial is fine
     except Exception as error:

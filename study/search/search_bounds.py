@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 from study.definition.study import StudyDefinition
-from study.planning.estimate import MethodPrice, estimate, time_in_words
+from study.planning.estimate import MethodPrice, estimate, precision_in_words, size_in_words, time_in_words
 from study.planning.plan import Known, Plan
 from study.planning.searched import space_of
 from study.search.check import probing
@@ -31,6 +31,7 @@ class Outlook:
         mafs_per_trial: of the dearest config that was looked at, and so on.
         flops: of the most trials, if all were the dearest, and so on.
         seconds: of training on all workers here.
+        training_precision: of the trials, each once; `evaluation_precision`: of their scores.
         by_method: prices of the methods, at the ends of their ranges.
         warnings: what is allowed and will hardly be meant.
     """
@@ -56,6 +57,8 @@ class Outlook:
     seconds: float | None
     bytes: int | None
     workers: int
+    training_precision: tuple[str, ...]
+    evaluation_precision: str
     by_method: tuple[MethodPrice, ...]
     warnings: tuple[str, ...]
 
@@ -116,6 +119,8 @@ def outlook(
         seconds=None if most is None or seconds is None else most * seconds / workers,
         bytes=None if most is None else most * size,
         workers=workers,
+        training_precision=counts.training_precision,
+        evaluation_precision=counts.evaluation_precision,
         by_method=counts.by_method,
         warnings=counts.warnings,
     )
@@ -140,16 +145,17 @@ def lines(found: Outlook) -> Iterator[str]:
         f"trials    {most} of {found.tasks} tasks each, on {found.first_blocks} of {found.blocks} blocks first; "
         f"{found.suggested} configs and {found.done} trials so far; {found.anchors} anchors at least"
     )
+    yield precision_in_words(found.training_precision, found.evaluation_precision)
     yield f"ends      with {', or '.join(found.ends)}"
     yield (
         f"a trial   at most {found.flops_per_trial:.3g} FLOPs, {found.mafs_per_trial:.3g} MAFs, "
-        f"{time_in_words(found.seconds_per_trial)} of training, {found.bytes_per_trial / 1e6:.1f} MB of updates"
+        f"{time_in_words(found.seconds_per_trial)} of training, {size_in_words(found.bytes_per_trial)} of updates"
     )
     if found.trials is None:
         bound = "" if found.mafs is None else f", but {found.mafs:.3g} MAFs"
         yield f"in all    no bound{bound}"
         return
-    size = "" if found.bytes is None else f", {found.bytes / 1e6:.0f} MB if nothing is freed"
+    size = "" if found.bytes is None else f", {size_in_words(found.bytes)} if nothing is freed"
     yield (
         f"in all    at most {found.flops:.3g} FLOPs, {found.mafs:.3g} MAFs, "
         f"{time_in_words(found.seconds)} of training on {found.workers} workers here{size}; anchors come on top"

@@ -63,7 +63,7 @@ def _require_alike(folder: Path, definition: StudyDefinition, where: str) -> Non
     if not (folder / "study.yaml").is_file():
         raise ConfigError(f"{where}: {folder} is no study's folder (it has no study.yaml)")
     earlier = read(folder / "study.yaml")
-    for key in ("workload", "subset"):
+    for key in ("workload", "evaluation"):
         theirs, ours = getattr(earlier, key), getattr(definition, key)
         if theirs != ours:
             raise ConfigError(

@@ -39,7 +39,7 @@ from trainables.workloads.noop.identity import identify_noop
 from trainables.workloads.noop.settings import Noop
 from trainables.workloads.pocket.identity import identify_pocket
 from trainables.workloads.pocket.settings import Pocket
-from trainables.workloads.settings import Subset
+from trainables.workloads.settings import Evaluation, Subset
 
 FILE = Path(__file__).with_suffix(".json")
 COMMAND = "python -m tests.trainables.golden_keys"
@@ -252,7 +252,7 @@ def _clip() -> list[object]:
 
 
 def _subset(subset: Subset) -> list[object]:
-    return [subset.text, IDENTITY.suite_of(subset), subset.size(1000, 10)]
+    return [subset.text, IDENTITY.suite_of(Evaluation(subset=subset)), subset.size(1000, 10)]
 
 
 # -- the record --------------------------------------------------------------------------------------------------------

@@ -48,7 +48,9 @@ class ProgressLine:
 
 
 def clock_time(seconds: float) -> str:
-    """A duration as 1:02:03 or 2:03."""
+    """A duration as 1:02:03 or 2:03, and from 100 hours on as 4.2 days."""
+    if seconds >= 100 * 3600:
+        return f"{seconds / 86400:,.1f} days"
     minutes, rest = divmod(round(max(0.0, seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

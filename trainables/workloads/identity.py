@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trainables.frozen import ConfigError, digest
 from trainables.workloads.anatomy import Anatomy
-from trainables.workloads.settings import Subset
+from trainables.workloads.settings import Evaluation, Subset
 
 
 class Scored(NamedTuple):
@@ -62,6 +62,9 @@ class Identity:
         """Whether a subset leaves out test samples of some data set."""
         return any(test.classes and subset.size(*test) < test.samples for test in self.tests)
 
-    def suite_of(self, subset: Subset | None) -> str:
-        """Digest of a subset of the test data, which is a suite of its own; without a subset, of all test data."""
-        return self.suite if subset is None else digest({"suite": self.suite, "subset": subset})
+    def suite_of(self, evaluation: Evaluation) -> str:
+        """Digest of the test data and how they are scored: each subset and precision makes a suite of its own."""
+        own: dict[str, object] = {} if evaluation.subset is None else {"subset": evaluation.subset}
+        if evaluation.precision != "fp32":
+            own["precision"] = evaluation.precision
+        return digest({"suite": self.suite, **own}) if own else self.suite

@@ -4,7 +4,7 @@ Each workload has a class of its own in its folder, and `catalogue` lists them.
 """
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -47,3 +47,23 @@ class Subset(Frozen):
     def size(self, samples: int, classes: int) -> int:
         """The number of a data set's test samples that are scored, as in the code of arXiv 2408.14471; of a few all."""
         return min(samples, max(2 * classes, 300, int(self.share * samples)))
+
+
+EvaluationPrecision = Literal["fp32", "tf32", "bf16"]
+"""The type of the matrix products in scoring: tf32 is fp32 with inputs of 10 bits on GPUs, and fp32 on CPUs."""
+
+
+class Evaluation(Frozen):
+    """How weights are scored; every part of it moves scores, so each enters their names."""
+
+    subset: Subset | None = Field(default=None, description="the test samples that are scored; null: all")
+    precision: EvaluationPrecision = Field(default="fp32", description="type of the matrix products")
+
+    @property
+    def of_all(self) -> "Evaluation":
+        """The same on all test samples."""
+        return self.model_copy(update={"subset": None})
+
+
+PLAIN = Evaluation()
+"""All test samples, in fp32."""

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map_only
 
 from trainables.metrics import Score
 from trainables.workloads.identity import Identity
-from trainables.workloads.settings import Subset
+from trainables.workloads.settings import PLAIN, Evaluation
 
 State = Mapping[str, Tensor]
 """Weights by name, in the workload's own layout, on the CPU. Never changed in place."""
@@ -91,8 +91,8 @@ class Workload(Protocol):
     def after_step(self, model: nn.Module) -> None:
         """Project the parameters onto the allowed set, in place, after each optimiser step."""
 
-    def evaluate(self, model: nn.Module, subset: Subset | None = None) -> tuple[Score, ...]:
-        """Scores on every data set of the suite, over its full label set, of all test samples or a subset of them."""
+    def evaluate(self, model: nn.Module, evaluation: Evaluation = PLAIN) -> tuple[Score, ...]:
+        """Scores on every data set of the suite, over its full label set, in the way that is asked for."""
 
     def split(self, model: nn.Module) -> nn.Module:
         """The same function with each projection of the anatomy an `nn.Linear` of its own; changes `model` in place."""

@@ -176,7 +176,8 @@ def test_every_axis_says_its_role_and_every_method_its_name_and_group(plan: Plan
     write(make_tables(plan, filled(plan), {}), tmp_path)
     found = load_tables(tmp_path).roles
     assert found.seen == {}
-    assert {name: column.role for name, column in found.said.items()} == {name: one.role for name, one in AXES.items()}
+    expected = {name: one.role for name, one in AXES.items()} | {"evaluation_precision": "training"}
+    assert {name: column.role for name, column in found.said.items()} == expected
     for name, standard in STANDARD_COLUMNS.items():
         assert name not in AXES or standard.role == found.column(name).role
     assert {name: (one.name, one.group) for name, one in found.methods.items()} == {

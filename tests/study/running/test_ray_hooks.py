@@ -37,7 +37,7 @@ def test_a_trial_is_suggested_as_a_worker_reads_it(grid: GridSource) -> None:
     suggestion = SourceSearcher(grid, Retries(0)).suggest("ray-0")
     asked = json.loads(suggestion["asked"])
     assert asked["trial"]["recipe"]["optimiser"]["lr"] == 1e-3
-    assert (asked["evaluate_at"], asked["subset"]) == ([], None)
+    assert (asked["evaluate_at"], asked["evaluation"]) == ([], {"subset": None, "precision": "fp32"})
     assert (suggestion["id"], suggestion["method"]) == (parse(TrialConfig, asked["trial"], source="t").trial_id, "full")
 
 

@@ -46,3 +46,4 @@ def test_a_closed_pipe_does_not_end_the_work() -> None:
 
 def test_clock_time() -> None:
     assert [clock_time(s) for s in (0, 59.6, 61, 3600, 36061)] == ["0:00", "1:00", "1:01", "1:00:00", "10:01:01"]
+    assert [clock_time(s) for s in (359_000, 12_145_148)] == ["99:43:20", "140.6 days"]

@@ -22,7 +22,7 @@ from trainables.workloads.anatomy import Anatomy, Parameter, Projection
 from trainables.workloads.catalogue import Row
 from trainables.workloads.identity import Identity, Scored
 from trainables.workloads.prepared import Prepared
-from trainables.workloads.settings import Subset, WorkloadSettings
+from trainables.workloads.settings import PLAIN, Evaluation, WorkloadSettings
 from trainables.workloads.workload import Checkpoint, Layout, State
 
 WORDS, WIDTH, OF_EACH = 11, 8, 12
@@ -93,8 +93,8 @@ class TokensWorkload:
     def after_step(self, model: nn.Module) -> None:
         pass
 
-    def evaluate(self, model: nn.Module, subset: Subset | None = None) -> tuple[Score, ...]:
-        assert subset is None
+    def evaluate(self, model: nn.Module, evaluation: Evaluation = PLAIN) -> tuple[Score, ...]:
+        assert evaluation == PLAIN
         return (
             self._score(model, "new", "adapt", self.samples(CONCEPTS)),
             self._score(model, "old", "holdout", self.pool()),

@@ -6,6 +6,7 @@ a caption is among the K nearest captions.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,7 +19,7 @@ from torch import Tensor
 from trainables.metrics import Score
 from trainables.randomness import generator
 from trainables.workloads.clip.data.pixels import Images, Rows
-from trainables.workloads.settings import Subset
+from trainables.workloads.settings import EvaluationPrecision, Subset
 
 _CHUNK = 1024
 
@@ -64,6 +65,19 @@ class Retrieval:
 
 
 TestSet = Classification | Retrieval
+
+
+@contextmanager
+def products_in(precision: EvaluationPrecision, kind: str) -> Iterator[None]:
+    """Let matrix products and convolutions on a kind of device be of a type."""
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, convolutions.allow_tf32
+    try:
+        products.allow_tf32 = convolutions.allow_tf32 = precision == "tf32"
+        with torch.autocast(kind, dtype=torch.bfloat16, enabled=precision == "bf16"):
+            yield
+    finally:
+        products.allow_tf32, convolutions.allow_tf32 = before
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,11 +24,11 @@ from trainables.workloads.clip.batch import WHOLE_IMAGES, ClipBatch
 from trainables.workloads.clip.data.corpus import Corpus, Segment
 from trainables.workloads.clip.data.crops import cropped, random_crops
 from trainables.workloads.clip.data.pixels import Images
-from trainables.workloads.clip.evaluation import Classification, Encoders, evaluate, mean_of_prompts, part
+from trainables.workloads.clip.evaluation import Classification, Encoders, evaluate, mean_of_prompts, part, products_in
 from trainables.workloads.clip.export import checkpoint
 from trainables.workloads.clip.losses import contrastive_loss
 from trainables.workloads.identity import Identity
-from trainables.workloads.settings import Subset
+from trainables.workloads.settings import PLAIN, Evaluation, EvaluationPrecision
 from trainables.workloads.workload import Checkpoint, Layout, State
 
 if TYPE_CHECKING:
@@ -134,12 +134,13 @@ class ClipWorkload:
             with torch.no_grad():
                 scale.clamp_(0, MAX_LOGIT_SCALE)
 
-    def evaluate(self, model: nn.Module, subset: Subset | None = None) -> tuple[Score, ...]:
+    def evaluate(self, model: nn.Module, evaluation: Evaluation = PLAIN) -> tuple[Score, ...]:
         """Zero-shot scores on every test set, or on a subset of each (`evaluation`)."""
         model.eval()
+        subset = evaluation.subset
         suite = self._corpus.suite if subset is None else tuple(part(test, subset) for test in self._corpus.suite)
         with torch.inference_mode():
-            return evaluate(suite, self._encoders(model))
+            return evaluate(suite, self._encoders(model, evaluation.precision))
 
     def scored_on(self, dataset: str) -> "ClipWorkload":
         """The same model and training data with a suite of one data set."""
@@ -203,18 +204,22 @@ class ClipWorkload:
         """Embeddings [N, D] of a concept's training images, of length 1."""
         return F.normalize(torch.cat([*encoders.images(self._corpus.images(self._corpus.by_concept[concept]))]), dim=-1)
 
-    def _encoders(self, model: nn.Module) -> Encoders:
-        """The towers of a model, on the device that it is on."""
+    def _encoders(self, model: nn.Module, precision: EvaluationPrecision = "fp32") -> Encoders:
+        """The towers of a model, on the device that it is on; embeddings are fp32 whatever they are products of."""
         clip, device = _towers(model), next(model.parameters()).device
+
+        def encoded(tower: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
+            with products_in(precision, device.type):
+                return tower(inputs).float()
 
         def images(some: Images) -> Iterator[Tensor]:
             for begin in range(0, len(some), _EVALUATION_BATCH):
                 rows = np.arange(begin, min(begin + _EVALUATION_BATCH, len(some)))
-                yield clip.encode_image(self._normalised(_channels_first(some[rows]).to(device)))
+                yield encoded(clip.encode_image, self._normalised(_channels_first(some[rows]).to(device)))
 
         def texts(tokens: NDArray[np.integer]) -> Tensor:
             rows = torch.from_numpy(text.trimmed(tokens).astype(np.int64)).to(device)
-            parts = [text.encode_text(clip, part) for part in rows.split(_EVALUATION_BATCH)]
+            parts = [encoded(partial(text.encode_text, clip), part) for part in rows.split(_EVALUATION_BATCH)]
             return F.normalize(torch.cat(parts), dim=-1)
 
         return Encoders(images=images, texts=texts)

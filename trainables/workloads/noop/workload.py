@@ -24,7 +24,7 @@ from trainables.workloads.noop.identity import (
     targets,
 )
 from trainables.workloads.noop.settings import Noop
-from trainables.workloads.settings import Subset
+from trainables.workloads.settings import PLAIN, Evaluation
 from trainables.workloads.workload import Checkpoint, Layout, State
 
 if TYPE_CHECKING:
@@ -81,9 +81,10 @@ class NoopWorkload:
     def after_step(self, model: nn.Module) -> None:
         """Do nothing: every weight is allowed."""
 
-    def evaluate(self, model: nn.Module, subset: Subset | None = None) -> tuple[Score, ...]:
-        """Scores 1 / (1 + squared distance of the weight from the data set's number), also for a subset."""
+    def evaluate(self, model: nn.Module, evaluation: Evaluation = PLAIN) -> tuple[Score, ...]:
+        """Scores 1 / (1 + squared distance of the weight from the data set's number), alike for every subset."""
         weight = float(model.get_parameter(WEIGHT).detach())
+        subset = evaluation.subset
         tests = TESTS if subset is None else subset.size(TESTS, CLASSES)
         return tuple(
             Score(

@@ -15,9 +15,17 @@ from trainables.build import Builder
 from trainables.runtime import Runtime
 from trainables.store.memory import MemoryStore
 from trainables.workloads.clip.data.corpus import Corpus
-from trainables.workloads.clip.evaluation import Classification, Retrieval, accuracy, mean_of_prompts, part, recall
+from trainables.workloads.clip.evaluation import (
+    Classification,
+    Retrieval,
+    accuracy,
+    mean_of_prompts,
+    part,
+    products_in,
+    recall,
+)
 from trainables.workloads.clip.workload import ClipWorkload
-from trainables.workloads.settings import Subset
+from trainables.workloads.settings import Evaluation, Subset
 from trainables.workloads.workload import Workload
 
 NAMES = [str(i) for i in range(toys.NEW)]
@@ -161,11 +169,11 @@ def test_a_subset_is_scored_under_a_name_of_its_own() -> None:
     store = MemoryStore()
     reported: list[int] = []
     builder = Builder(toys.workload(), store, Runtime())
-    subset = Subset(share=0.1)
-    cycle.run(toys.trial(tasks=3), builder, lambda step, _: reported.append(step.task), subset=subset)
+    subset = Evaluation(subset=Subset(share=0.1))
+    cycle.run(toys.trial(tasks=3), builder, lambda step, _: reported.append(step.task), evaluation=subset)
     assert reported == [0, 1, 2, 3]
     assert len(store.keys("scores")) == 4 + 2
-    assert toys.IDENTITY.suite_of(subset) != toys.IDENTITY.suite_of(None) == toys.IDENTITY.suite
+    assert toys.IDENTITY.suite_of(subset) != toys.IDENTITY.suite_of(Evaluation()) == toys.IDENTITY.suite
 
 
 def test_retrieval_sets_are_scored_beside_others() -> None:
@@ -184,3 +192,35 @@ def test_retrieval_sets_are_scored_beside_others() -> None:
     assert (first.dataset, first.metric, first.n) == ("found", "recall@3", 8)
     assert second.dataset == "new"
     assert 0 <= first.value <= 1
+
+
+def test_bf16_is_near_fp32_and_scores_come_from_embeddings_in_fp32() -> None:
+    made = workload(classification())
+    model = made.architecture().eval()
+    images = np.asarray(classification().images)
+    with torch.inference_mode():
+        exact, near = (torch.cat([*made._encoders(model, one).images(images)]) for one in ("fp32", "bf16"))
+    assert exact.dtype == near.dtype == torch.float32
+    assert not torch.equal(exact, near)
+    torch.testing.assert_close(exact, near, rtol=0.05, atol=0.05)
+    (score,) = made.evaluate(model, Evaluation(precision="bf16"))
+    assert 0 <= score.value <= 1
+
+
+def test_tf32_is_allowed_while_it_is_asked_for_and_is_fp32_on_a_cpu() -> None:
+    made = workload(classification())
+    model = made.architecture().eval()
+    assert made.evaluate(model, Evaluation(precision="tf32")) == made.evaluate(model)
+    with products_in("tf32", "cpu"):
+        assert torch.backends.cuda.matmul.allow_tf32
+        assert torch.backends.cudnn.allow_tf32
+    Runtime().apply()
+    with products_in("bf16", "cpu"):
+        assert not torch.backends.cuda.matmul.allow_tf32
+    assert not torch.backends.cudnn.allow_tf32
+
+
+def test_a_precision_is_scored_under_a_name_of_its_own() -> None:
+    names = {toys.IDENTITY.suite_of(Evaluation(precision=one)) for one in ("fp32", "tf32", "bf16")}
+    assert len(names) == 3
+    assert toys.IDENTITY.suite in names

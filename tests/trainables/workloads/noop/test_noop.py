@@ -20,7 +20,7 @@ from trainables.runtime import Runtime
 from trainables.store.memory import MemoryStore
 from trainables.workloads.catalogue import identify, open_workload
 from trainables.workloads.noop.settings import Noop
-from trainables.workloads.settings import Subset
+from trainables.workloads.settings import PLAIN, Evaluation, Subset
 
 WORKLOAD = Noop()
 IDENTITY = identify(WORKLOAD)
@@ -31,7 +31,7 @@ def trial(**axes: Scalar) -> TrialConfig:
     return build(values, workload=WORKLOAD, source="noop")[0]
 
 
-def run(config: TrialConfig, subset: Subset | None = None) -> tuple[list[tuple[Score, ...]], Builder]:
+def run(config: TrialConfig, evaluation: Evaluation = PLAIN) -> tuple[list[tuple[Score, ...]], Builder]:
     """Scores after each task, and the builder that made them."""
     found: list[tuple[Score, ...]] = []
 
@@ -39,7 +39,7 @@ def run(config: TrialConfig, subset: Subset | None = None) -> tuple[list[tuple[S
         found.append(scores)
 
     builder = Builder(open_workload(config.workload, Runtime()), MemoryStore(), Runtime())
-    cycle.run(config, builder, report, subset=subset)
+    cycle.run(config, builder, report, evaluation=evaluation)
     return found, builder
 
 
@@ -100,7 +100,7 @@ def test_suite_has_as_many_data_sets_as_asked_for() -> None:
         assert {score.group for score in scores} == {"adapt", "holdout"}
     whole, part = identify(Noop()), Subset(share=0.5)
     assert whole.is_cut_by(part)
-    assert {score.n for score in run(trial(), part)[0][1]} == {500}
+    assert {score.n for score in run(trial(), Evaluation(subset=part))[0][1]} == {500}
 
 
 def test_costs_are_those_of_one_product_each_way() -> None:
