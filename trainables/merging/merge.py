@@ -6,7 +6,6 @@ of each. The formulas stand at their functions, the settings are in `rule`.
 """
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from trainables.merging.depth import Place, places
 from trainables.merging.rule import LINES, MergeRule
 from trainables.merging.sparsify import Large, crumbs, dropped, pieces, thresholds
 from trainables.randomness import entropy
@@ -372,29 +372,19 @@ _CONSENSUS: dict[str, Callable[[MergeRule, torch.Generator], Consensus]] = {
 
 # -- LiNeS -------------------------------------------------------------------------------------------------------------
 
-_BLOCK = re.compile(r"(?P<tower>.*?)\b(?:resblocks|blocks|layers|layer|h)\.(?P<index>\d+)\.")
-
 
 def _factors(rule: MergeRule, names: Sequence[str]) -> dict[str, float]:
     """The share of the merged move that each tensor makes, by name: the scale, or with LiNeS a share by depth."""
     if rule.lines is None:
         return dict.fromkeys(names, 1.0 if rule.scale is None else rule.scale)
-    places = {name: match for name in names if (match := _BLOCK.match(name))}
-    if not places:
+    found = places(names)
+    if not found:
         raise MergeError(
             "lines: no tensor lies in a numbered block (such as resblocks.0.), so there is no depth to scale by"
         )
-    depth: dict[str, int] = {}
-    for match in places.values():
-        depth[match["tower"]] = max(depth.get(match["tower"], 0), int(match["index"]))
     first, more, power = rule.lines_first or 0.0, rule.lines_more or 0.0, LINES[rule.lines]
-
-    def factor(name: str) -> float:
-        if name not in places or not depth[places[name]["tower"]]:
-            return first
-        return float(first + more * (int(places[name]["index"]) / depth[places[name]["tower"]]) ** power)
-
-    return {name: factor(name) for name in names}
+    outside = Place(0, 1)
+    return {name: first + more * found.get(name, outside).share ** power for name in names}
 
 
 # -- common to all -----------------------------------------------------------------------------------------------------

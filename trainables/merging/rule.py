@@ -107,9 +107,10 @@ SETTINGS = ("density", "prune_top", "mask_strength", "agree", "scale", "lines", 
 class MergeRule(Frozen):
     """A rule with its settings; a setting that its row lacks is None.
 
-    With `lines`, LiNeS (arXiv 2410.17146, eq. 3): block l of L, counted from 0, makes the share
-    `lines_first + lines_more * (l / (L - 1))^e` of the merged move away from the base, e = 1, 2 or 1/2; what is in no
-    block makes the share `lines_first` (as in the reference of 2412.06712). It takes the place of `scale`.
+    With `lines`, LiNeS (arXiv 2410.17146, eq. 3): block l of the L of a tower, counted from 0 in the order of a forward
+    pass, through all stages, makes the share `lines_first + lines_more * (l / (L - 1))^e` of the merged move away from
+    the base, e = 1, 2 or 1/2; what is in no block makes the share `lines_first` (as in the reference of 2412.06712). It
+    takes the place of `scale`.
     """
 
     name: Annotated[str, OneOf(ROWS)] = "lerp"
