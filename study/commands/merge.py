@@ -212,3 +212,6 @@ def lines_of(record: "Record", rule: MergeRule, inputs: Sequence[Path], out: Pat
         f"moved away from the {record.moved_from} by {100 * sum(moves) / max(1, len(moves)):.3g} % of a tensor's norm "
         f"on average, at most {100 * max(moves, default=0.0):.3g} %; record: {record_of(out)}"
     )
+    if record.stayed is not None:
+        shares = ", ".join(f"{100 * share:.3g} %" for share in record.stayed)
+        yield f"entries that stay of each file's difference from the base: {shares}"

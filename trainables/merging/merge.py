@@ -6,18 +6,20 @@ of each. The formulas stand at their functions, the settings are in `rule`.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from trainables.merging.depth import Place, places
 from trainables.merging.rule import LINES, MergeRule
-from trainables.merging.sparsify import Large, crumbs, dropped, pieces, thresholds
+from trainables.merging.sparsify import crumbs, dropped, pieces, thresholds, trim
 from trainables.randomness import entropy
 
 State = Mapping[str, Tensor]
@@ -93,8 +95,13 @@ def merged(rule: MergeRule, inputs: MergeInputs) -> Iterator[tuple[str, Tensor]]
         yield name, tensor
 
 
-def combination(rule: MergeRule, inputs: MergeInputs) -> "Combine":
-    """A function that merges the tensor of a name; it is to be called once for every name, in the latest input's order.
+def combination(rule: MergeRule, inputs: MergeInputs, stayed: Counter[int] | None = None) -> "Combine":
+    """A function that merges the tensor of a name.
+
+    Args:
+        rule: how to merge.
+        inputs: what to merge.
+        stayed: counts, as tensors are merged, the entries of each input's task vector that a sparse rule leaves.
 
     Raises:
         MergeError: see `merge`.
@@ -103,7 +110,8 @@ def combination(rule: MergeRule, inputs: MergeInputs) -> "Combine":
     require_alike([*inputs.states, *([] if inputs.base is None else [inputs.base])])
     if rule.row.kind == "fisher":
         _require_fishers(inputs.fishers or (), inputs.states[-1])
-    combine = _KINDS[rule.row.kind](rule, inputs)
+    sparse = rule.row.sparsify != "none"
+    combine = _task_vectors(rule, inputs, stayed) if sparse else _KINDS[rule.row.kind](rule, inputs)
     factors = _factors(rule, list(inputs.states[-1]))
 
     def of(name: str) -> Tensor:
@@ -237,8 +245,8 @@ def _model_stock(_: MergeRule, inputs: MergeInputs) -> Combine:
 # -- rules that combine task vectors -----------------------------------------------------------------------------------
 
 
-def _task_vectors(rule: MergeRule, inputs: MergeInputs) -> Combine:
-    """Return base + scale * consensus(sparsify(theta_i - base))."""
+def _task_vectors(rule: MergeRule, inputs: MergeInputs, stayed: Counter[int] | None = None) -> Combine:
+    """Return base + scale * consensus(sparsify(theta_i - base)); `stayed` as of `combination`."""
     assert inputs.base is not None
     base, states, row = inputs.base, inputs.states, rule.row
     once = [name for name, first in tied(inputs).items() if name == first]
@@ -248,15 +256,15 @@ def _task_vectors(rule: MergeRule, inputs: MergeInputs) -> Combine:
     def vector(i: int, name: str, piece: slice) -> Tensor:
         return at_least_fp32(states[i][name].reshape(-1)[piece]) - at_least_fp32(base[name].reshape(-1)[piece])
 
-    large: list[Large] = []
+    least: list[float] = []
     if row.sparsify == "magnitude":
-        large = thresholds(vector, len(states), sizes=sizes, density=rule.density or 1.0)
+        least = thresholds(vector, len(states), sizes=sizes, density=rule.density or 1.0)
 
     def sparse(i: int, name: str) -> Callable[[slice], Tensor]:
         """A function that gives pieces of the sparsified task vector of an input."""
         match row.sparsify:
             case "magnitude":
-                return lambda piece: large[i].trim(vector(i, name, piece))
+                return lambda piece: trim(vector(i, name, piece), least[i])
             case "drop":
                 return dropped(vector(i, name, _ALL), rule.density or 1.0, _generator(inputs.seed, name, i)).__getitem__
             case "breadcrumbs":
@@ -270,7 +278,10 @@ def _task_vectors(rule: MergeRule, inputs: MergeInputs) -> Combine:
         origin = base[name].reshape(-1)
 
         def merge_piece(piece: slice) -> Tensor:
-            merged_vector = consensus([one(piece) for one in vectors])
+            taken = [one(piece) for one in vectors]
+            if stayed is not None:
+                stayed.update({i: int(np.count_nonzero(one.numpy())) for i, one in enumerate(taken)})
+            merged_vector = consensus(taken)
             return torch.add(at_least_fp32(origin[piece]), merged_vector, alpha=factors[name])
 
         return _by_pieces(base[name], merge_piece)

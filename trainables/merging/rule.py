@@ -25,6 +25,7 @@ class MergeRow:
         kind: how it combines; `sparsify` and `consensus` belong to "task_vectors".
         sparsify: which entries of a task vector stay: all, the largest by magnitude (of the whole model), a random
             share, scaled up by 1 / density, or those that are neither among the smallest nor the largest of a tensor.
+            By magnitude, an entry stays wherever an equal one does.
         consensus: how task vectors become one: their sum; the mean of the entries that agree with the elected sign; the
             entry of largest magnitude; their sum where enough of them matter; that of a random one.
         defaults: its settings with their defaults.
