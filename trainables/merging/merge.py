@@ -325,12 +325,12 @@ def _elect(*_: object) -> Consensus:
 
 
 def _largest(*_: object) -> Consensus:
-    """The entry of largest magnitude (arXiv 2407.06322, eq. 2); of two equal ones that of the older input."""
+    """The entry of largest magnitude (arXiv 2407.06322, eq. 2); of two equal ones that of the newer, as in its code."""
 
     def largest(vectors: Sequence[Tensor]) -> Tensor:
         chosen = vectors[0]
         for one in vectors[1:]:
-            chosen = torch.where(one.abs() > chosen.abs(), one, chosen)
+            chosen = torch.where(one.abs() >= chosen.abs(), one, chosen)
         return chosen
 
     return largest

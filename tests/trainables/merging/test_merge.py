@@ -577,6 +577,19 @@ def test_what_is_not_a_number_shows_in_the_merge(name: str) -> None:
     assert bool(merged.isnan().any())
 
 
+def test_magmax_takes_the_newer_of_two_equal_magnitudes() -> None:
+    """As `merge_max_abs` of its code, which replaces an entry by a later one that is as large."""
+    states = [{"x": torch.tensor(values)} for values in ([2.0, 1.0, -3.0], [-2.0, 3.0, 1.0], [2.0, -3.0, 3.0])]
+    base = {"x": torch.zeros(3)}
+    for order, expected in (
+        ([0, 1, 2], [2.0, -3.0, 3.0]),
+        ([2, 1, 0], [2.0, 3.0, -3.0]),
+        ([2, 0, 1], [-2.0, 3.0, -3.0]),
+    ):
+        inputs = MergeInputs(states=tuple(states[i] for i in order), base=base)
+        assert merge(MergeRule(name="magmax"), inputs)["x"].tolist() == expected
+
+
 # -- Model Stock, TALL masks, LiNeS ------------------------------------------------------------------------------------
 
 
