@@ -189,10 +189,11 @@ def _slerp(_: MergeRule, inputs: MergeInputs) -> Combine:
     return slerp
 
 
-def _fisher(_: MergeRule, inputs: MergeInputs) -> Combine:
+def _fisher(rule: MergeRule, inputs: MergeInputs) -> Combine:
     """The sum of weight_i * F_i * theta_i / sum of weight_i * F_i (arXiv 2111.09832, eq. 4).
 
-    Where all F are 0, or an input has none, it is the average.
+    F is at least the rule's floor. Without a floor, an entry that one input alone has an F above 0 of is that input's,
+    however small that F is. Where all F are 0, or an input has none, it is the average.
     """
     assert inputs.fishers is not None
     weights, plain = weights_of(inputs), _average(MergeRule(), inputs)
@@ -207,9 +208,10 @@ def _fisher(_: MergeRule, inputs: MergeInputs) -> Combine:
             mean = average([state[piece] for state in states], weights)
             weighted, total = torch.zeros_like(mean), torch.zeros_like(mean)
             for state, matrix, weight in zip(states, precisions, weights, strict=True):
-                precision = at_least_fp32(matrix[piece]) * weight
-                if not bool((precision >= 0).all()):
+                known = at_least_fp32(matrix[piece])
+                if not bool((known >= 0).all()):
                     raise MergeError(f"fisher: {name}: a Fisher matrix has entries below 0, or that are no numbers")
+                precision = known.clamp(min=rule.fisher_floor or 0.0) * weight
                 total += precision
                 # Differences from the mean are small, so that they round little and are exactly 0 where inputs agree.
                 weighted.addcmul_(precision, at_least_fp32(state[piece]) - mean)

@@ -169,6 +169,29 @@ def test_fisher_average() -> None:
         np.testing.assert_allclose(got[name].double().numpy(), total / sum(weights), atol=1e-5)
 
 
+def test_fisher_floor_is_that_of_the_reference() -> None:
+    """As `_merge` of wise-ft and of 2111.09832's code: every F is at least the floor, then weighted."""
+    fishers = tuple({name: 1e-6 * state(seed)[name].square() for name in SHAPES} for seed in (11, 12, 13))
+    fishers[0]["head"].zero_()
+    rule = MergeRule(name="fisher", fisher_floor=1e-6)
+    got = merge(rule, sources(weights=(1.0, 2.0, 1.0), fishers=fishers))
+    for name in SHAPES:
+        floored = [np.maximum(f, 1e-6) * w for f, w in zip(arrays(fishers, name), (1, 2, 1), strict=True)]
+        expected = np.average(arrays(THREE, name), axis=0, weights=np.array(floored))
+        np.testing.assert_allclose(got[name].double().numpy(), expected, atol=1e-5)
+    plain = merge(MergeRule(name="fisher"), sources(weights=(1.0, 2.0, 1.0), fishers=fishers))
+    assert not torch.allclose(plain["head"], got["head"], atol=1e-3)
+
+
+def test_without_a_floor_the_least_certainty_takes_all() -> None:
+    """One input alone has moved a parameter, with a gradient of 1e-5: a floor of 1e-6 makes that an average."""
+    states = ({"x": torch.tensor([1.0])}, {"x": torch.tensor([3.0])})
+    fishers = ({"x": torch.tensor([1e-10])}, {"x": torch.tensor([0.0])})
+    for floor, expected in ((None, 1.0), (1e-6, 2.0), (1e-10, 2.0)):
+        rule = MergeRule(name="fisher", fisher_floor=floor)
+        assert float(merge(rule, MergeInputs(states=states, fishers=fishers))["x"]) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("w", [0.0, 0.2, 0.5, 0.9, 1.0])
 def test_slerp_is_the_arc(w: float) -> None:
     got = merge(MergeRule(name="slerp"), sources(*THREE[:2], weights=(w, 1 - w)))
