@@ -111,7 +111,7 @@ AXES: dict[str, Axis] = {
 }
 
 _PARTS_OF_METHOD = ("trains", "adapter", "penalty", "projection")
-SWITCHES = ("wise_ft", "online_ema", "lines", "temperature", "buffer_size", "peaks", "steps_factors")
+SWITCHES = ("wise_ft", "online_ema", "lines", "fisher_floor", "temperature", "buffer_size", "peaks", "steps_factors")
 """Axes that are off where they have no value; without a value any other axis does not apply."""
 
 CAN_BE_NONE = (*SWITCHES, "cooldown", "start_concept")

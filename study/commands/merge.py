@@ -64,6 +64,7 @@ def merge(
     prune_top: Annotated[float | None, typer.Option(help=_meaning("prune_top"), show_default="0.01")] = None,
     mask_strength: Annotated[float | None, typer.Option(help=_meaning("mask_strength"), show_default="0.4")] = None,
     agree: Annotated[int | None, typer.Option(help=_meaning("agree"), show_default="2")] = None,
+    fisher_floor: Annotated[float | None, typer.Option(help=_meaning("fisher_floor"), show_default="none")] = None,
     lines: Annotated[str | None, typer.Option(help=_meaning("lines"), show_default="none")] = None,
     lines_first: Annotated[float | None, typer.Option(help=_meaning("lines_first"), show_default="0.5")] = None,
     lines_more: Annotated[float | None, typer.Option(help=_meaning("lines_more"), show_default="0.5")] = None,
@@ -89,6 +90,7 @@ def merge(
         prune_top=prune_top,
         mask_strength=mask_strength,
         agree=agree,
+        fisher_floor=fisher_floor,
         lines=lines,
         lines_first=lines_first,
         lines_more=lines_more,
@@ -212,3 +214,6 @@ def lines_of(record: "Record", rule: MergeRule, inputs: Sequence[Path], out: Pat
         f"moved away from the {record.moved_from} by {100 * sum(moves) / max(1, len(moves)):.3g} % of a tensor's norm "
         f"on average, at most {100 * max(moves, default=0.0):.3g} %; record: {record_of(out)}"
     )
+    if record.stayed is not None:
+        shares = ", ".join(f"{100 * share:.3g} %" for share in record.stayed)
+        yield f"entries that stay of each file's difference from the base: {shares}"

@@ -1,8 +1,11 @@
 """Time of a GaLore step and of each penalty, as shares of a forward and backward pass of the pocket model on the CPU.
 
 Eight runs on one core of a busy machine at a batch of 128, in percent of forward and backward: AdamW 0.6-1.3, GaLore
-of rank 8 1.2-2.4 (1.4-3.9 times AdamW, median 1.5), and 14-20 where it makes new projectors, once in 200 steps; EWC
+of rank 8 1.2-2.4 (1.4-3.9 times AdamW, median 1.5), and 13 where it makes new projectors, once in 200 steps; EWC
 0.4-0.9, SI 1.3-2.2, L2 init 0.3-0.6.
+
+A singular value decomposition in fp32 takes 3 times as long as a projector for a gradient of 768 x 3072, 1.7 times for
+3072 x 768, as long for 768 x 768. A Gram matrix in fp32 would take half the time of the one in fp64.
 
     python -m tests.benchmarks.optimiser [--batch-size 128] [--rounds 30] [--rank 8]
 """
@@ -12,12 +15,13 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
 
 from trainables.methods import penalties
-from trainables.methods.galore import GaloreAdamW
+from trainables.methods.galore import GaloreAdamW, Projector
 from trainables.methods.parts import Ewc, Galore, L2Init, Optimiser, Si
 from trainables.runtime import Runtime
 from trainables.workloads.catalogue import open_workload
@@ -62,14 +66,35 @@ def main() -> None:
             if round_number:  # the first round warms up
                 seconds[name].append(time.perf_counter() - began)
     median = {name: statistics.median(values) for name, values in seconds.items()}
-    result = {
+    result: dict[str, object] = {
         **{name: round(value / median["forward_and_backward"], 4) for name, value in median.items()},
         "galore_to_adamw": round(median["galore"] / median["adamw"], 2),
         "forward_and_backward_ms": round(1000 * median["forward_and_backward"], 1),
         "batch_size": options.batch_size,
         "rank": options.rank,
+        "svd_to_projector": _svd_to_projector(projected),
     }
     print(json.dumps(result))
+
+
+def _svd_to_projector(projected: Galore) -> dict[str, float]:
+    """How many times as long as a projector a singular value decomposition takes, by shape of the gradient."""
+    ratios = {}
+    for shape in ((768, 3072), (3072, 768), (768, 768), (192, 64)):
+        gradient = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        ways: tuple[Callable[[], object], ...] = (
+            partial(torch.linalg.svd, gradient, full_matrices=False),
+            partial(Projector.of, gradient, projected),
+        )
+        seconds: tuple[list[float], list[float]] = ([], [])
+        for _ in range(5):
+            for way, taken in zip(ways, seconds, strict=True):
+                began = time.perf_counter()
+                way()
+                taken.append(time.perf_counter() - began)
+        svd, projector = map(statistics.median, seconds)
+        ratios["x".join(map(str, shape))] = round(svd / projector, 1)
+    return ratios
 
 
 PENALTIES = (Ewc(name="ewc"), Si(name="si"), L2Init(name="l2init"))

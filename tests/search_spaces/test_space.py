@@ -247,6 +247,7 @@ def test_every_axis_is_a_place_in_some_config() -> None:
         {"buffer_size": 100, "temperature": 0.07},
         {"ordering": "similarity", "start_concept": "greek/alpha"},
         {"timeline": "offline", "rule": ["lerp", "tall_masks"], "lines": [None, "sqrt"]},
+        {"timeline": "offline", "rule": "fisher", "penalty": "ewc", "fisher_floor": 1e-6},
     ]
     configs = grid(plain, *merging)
     values = {name: {axis_values(config)[name] for config in configs} - {None} for name in AXES}

@@ -71,6 +71,7 @@ SETTINGS: dict[str, Axes] = {
     "prune_top": {"timeline": "ema", "rule": "breadcrumbs", "prune_top": 0.02},
     "mask_strength": {"timeline": "all-all", "rule": "tall_masks", "mask_strength": 0.5},
     "agree": {"timeline": "all-all", "rule": "tall_masks", "agree": 1},
+    "fisher_floor": {**_EMA, "rule": "fisher", "penalty": "ewc", "fisher_floor": 1e-6},
     "merge_scale": {"timeline": "ema", "rule": "ties", "merge_scale": 0.5},
     "lines": {"timeline": "ema", "rule": "ties", "lines": "linear"},
     "lines_first": {"timeline": "ema", "rule": "ties", "lines": "linear", "lines_first": 0.25},

@@ -6,18 +6,20 @@ of each. The formulas stand at their functions, the settings are in `rule`.
 """
 
 import math
-import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from trainables.merging.depth import Place, places
 from trainables.merging.rule import LINES, MergeRule
-from trainables.merging.sparsify import Large, crumbs, dropped, pieces, thresholds
+from trainables.merging.sparsify import crumbs, dropped, pieces, thresholds, trim
 from trainables.randomness import entropy
 
 State = Mapping[str, Tensor]
@@ -93,8 +95,13 @@ def merged(rule: MergeRule, inputs: MergeInputs) -> Iterator[tuple[str, Tensor]]
         yield name, tensor
 
 
-def combination(rule: MergeRule, inputs: MergeInputs) -> "Combine":
-    """A function that merges the tensor of a name; it is to be called once for every name, in the latest input's order.
+def combination(rule: MergeRule, inputs: MergeInputs, stayed: Counter[int] | None = None) -> "Combine":
+    """A function that merges the tensor of a name.
+
+    Args:
+        rule: how to merge.
+        inputs: what to merge.
+        stayed: counts, as tensors are merged, the entries of each input's task vector that a sparse rule leaves.
 
     Raises:
         MergeError: see `merge`.
@@ -103,7 +110,8 @@ def combination(rule: MergeRule, inputs: MergeInputs) -> "Combine":
     require_alike([*inputs.states, *([] if inputs.base is None else [inputs.base])])
     if rule.row.kind == "fisher":
         _require_fishers(inputs.fishers or (), inputs.states[-1])
-    combine = _KINDS[rule.row.kind](rule, inputs)
+    sparse = rule.row.sparsify != "none"
+    combine = _task_vectors(rule, inputs, stayed) if sparse else _KINDS[rule.row.kind](rule, inputs)
     factors = _factors(rule, list(inputs.states[-1]))
 
     def of(name: str) -> Tensor:
@@ -181,10 +189,11 @@ def _slerp(_: MergeRule, inputs: MergeInputs) -> Combine:
     return slerp
 
 
-def _fisher(_: MergeRule, inputs: MergeInputs) -> Combine:
+def _fisher(rule: MergeRule, inputs: MergeInputs) -> Combine:
     """The sum of weight_i * F_i * theta_i / sum of weight_i * F_i (arXiv 2111.09832, eq. 4).
 
-    Where all F are 0, or an input has none, it is the average.
+    F is at least the rule's floor. Without a floor, an entry that one input alone has an F above 0 of is that input's,
+    however small that F is. Where all F are 0, or an input has none, it is the average.
     """
     assert inputs.fishers is not None
     weights, plain = weights_of(inputs), _average(MergeRule(), inputs)
@@ -199,9 +208,10 @@ def _fisher(_: MergeRule, inputs: MergeInputs) -> Combine:
             mean = average([state[piece] for state in states], weights)
             weighted, total = torch.zeros_like(mean), torch.zeros_like(mean)
             for state, matrix, weight in zip(states, precisions, weights, strict=True):
-                precision = at_least_fp32(matrix[piece]) * weight
-                if not bool((precision >= 0).all()):
+                known = at_least_fp32(matrix[piece])
+                if not bool((known >= 0).all()):
                     raise MergeError(f"fisher: {name}: a Fisher matrix has entries below 0, or that are no numbers")
+                precision = known.clamp(min=rule.fisher_floor or 0.0) * weight
                 total += precision
                 # Differences from the mean are small, so that they round little and are exactly 0 where inputs agree.
                 weighted.addcmul_(precision, at_least_fp32(state[piece]) - mean)
@@ -237,8 +247,8 @@ def _model_stock(_: MergeRule, inputs: MergeInputs) -> Combine:
 # -- rules that combine task vectors -----------------------------------------------------------------------------------
 
 
-def _task_vectors(rule: MergeRule, inputs: MergeInputs) -> Combine:
-    """Return base + scale * consensus(sparsify(theta_i - base))."""
+def _task_vectors(rule: MergeRule, inputs: MergeInputs, stayed: Counter[int] | None = None) -> Combine:
+    """Return base + scale * consensus(sparsify(theta_i - base)); `stayed` as of `combination`."""
     assert inputs.base is not None
     base, states, row = inputs.base, inputs.states, rule.row
     once = [name for name, first in tied(inputs).items() if name == first]
@@ -248,15 +258,15 @@ def _task_vectors(rule: MergeRule, inputs: MergeInputs) -> Combine:
     def vector(i: int, name: str, piece: slice) -> Tensor:
         return at_least_fp32(states[i][name].reshape(-1)[piece]) - at_least_fp32(base[name].reshape(-1)[piece])
 
-    large: list[Large] = []
+    least: list[float] = []
     if row.sparsify == "magnitude":
-        large = thresholds(vector, len(states), sizes=sizes, density=rule.density or 1.0)
+        least = thresholds(vector, len(states), sizes=sizes, density=rule.density or 1.0)
 
     def sparse(i: int, name: str) -> Callable[[slice], Tensor]:
         """A function that gives pieces of the sparsified task vector of an input."""
         match row.sparsify:
             case "magnitude":
-                return lambda piece: large[i].trim(vector(i, name, piece))
+                return lambda piece: trim(vector(i, name, piece), least[i])
             case "drop":
                 return dropped(vector(i, name, _ALL), rule.density or 1.0, _generator(inputs.seed, name, i)).__getitem__
             case "breadcrumbs":
@@ -270,7 +280,10 @@ def _task_vectors(rule: MergeRule, inputs: MergeInputs) -> Combine:
         origin = base[name].reshape(-1)
 
         def merge_piece(piece: slice) -> Tensor:
-            merged_vector = consensus([one(piece) for one in vectors])
+            taken = [one(piece) for one in vectors]
+            if stayed is not None:
+                stayed.update({i: int(np.count_nonzero(one.numpy())) for i, one in enumerate(taken)})
+            merged_vector = consensus(taken)
             return torch.add(at_least_fp32(origin[piece]), merged_vector, alpha=factors[name])
 
         return _by_pieces(base[name], merge_piece)
@@ -314,12 +327,12 @@ def _elect(*_: object) -> Consensus:
 
 
 def _largest(*_: object) -> Consensus:
-    """The entry of largest magnitude (arXiv 2407.06322, eq. 2); of two equal ones that of the older input."""
+    """The entry of largest magnitude (arXiv 2407.06322, eq. 2); of two equal ones that of the newer, as in its code."""
 
     def largest(vectors: Sequence[Tensor]) -> Tensor:
         chosen = vectors[0]
         for one in vectors[1:]:
-            chosen = torch.where(one.abs() > chosen.abs(), one, chosen)
+            chosen = torch.where(one.abs() >= chosen.abs(), one, chosen)
         return chosen
 
     return largest
@@ -372,29 +385,19 @@ _CONSENSUS: dict[str, Callable[[MergeRule, torch.Generator], Consensus]] = {
 
 # -- LiNeS -------------------------------------------------------------------------------------------------------------
 
-_BLOCK = re.compile(r"(?P<tower>.*?)\b(?:resblocks|blocks|layers|layer|h)\.(?P<index>\d+)\.")
-
 
 def _factors(rule: MergeRule, names: Sequence[str]) -> dict[str, float]:
     """The share of the merged move that each tensor makes, by name: the scale, or with LiNeS a share by depth."""
     if rule.lines is None:
         return dict.fromkeys(names, 1.0 if rule.scale is None else rule.scale)
-    places = {name: match for name in names if (match := _BLOCK.match(name))}
-    if not places:
+    found = places(names)
+    if not found:
         raise MergeError(
             "lines: no tensor lies in a numbered block (such as resblocks.0.), so there is no depth to scale by"
         )
-    depth: dict[str, int] = {}
-    for match in places.values():
-        depth[match["tower"]] = max(depth.get(match["tower"], 0), int(match["index"]))
     first, more, power = rule.lines_first or 0.0, rule.lines_more or 0.0, LINES[rule.lines]
-
-    def factor(name: str) -> float:
-        if name not in places or not depth[places[name]["tower"]]:
-            return first
-        return float(first + more * (int(places[name]["index"]) / depth[places[name]["tower"]]) ** power)
-
-    return {name: factor(name) for name in names}
+    outside = Place(0, 1)
+    return {name: first + more * found.get(name, outside).share ** power for name in names}
 
 
 # -- common to all -----------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import json
 import mmap
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -63,6 +64,8 @@ class Record:
     Attributes:
         rule: its name and settings.
         weights: of the inputs, oldest first; null where the rule does not weigh.
+        stayed: of each input, oldest first, the share of the entries of its task vector that are not 0 after the rule
+            has made it sparse; null where the rule makes none sparse.
         inputs: path, SHA-256 and bytes of each, oldest first, and of the base.
         tensors: by name, the norm of the move away from `moved_from`, and that norm over the norm of the tensor there;
             null where that is 0, or where something is not finite.
@@ -71,6 +74,7 @@ class Record:
 
     rule: dict[str, Any]
     weights: list[float] | None
+    stayed: list[float] | None
     inputs: list[dict[str, Any]]
     base: dict[str, Any] | None
     fishers: list[dict[str, Any]]
@@ -120,7 +124,9 @@ def merge_files(
             seed=str(seed),
             integers=integers,
         )
-        tensors = _write(rule, given, out)
+        stayed: Counter[int] = Counter()
+        tensors = _write(rule, given, out, stayed)
+        entries = _entries(given)
         digests = hashes.all()
     files = [
         {"path": str(path), "sha256": digest, "bytes": path.stat().st_size}
@@ -129,6 +135,7 @@ def merge_files(
     record = Record(
         rule={name: value for name, value in rule.canonical().items() if value is not None},
         weights=None if weights is None else list(weights),
+        stayed=None if rule.row.sparsify == "none" else [stayed[i] / max(1, entries) for i in range(count)],
         inputs=files[:count],
         base=None if base is None else files[count],
         fishers=files[len(paths) - len(fishers) :] if fishers else [],
@@ -279,9 +286,12 @@ def _load_torch(path: Path) -> State:
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def _write(rule: MergeRule, inputs: MergeInputs, out: Path) -> dict[str, Move]:
-    """Write the merged tensors in the order of the latest input; returns how far each has moved."""
-    combine = combination(rule, inputs)
+def _write(rule: MergeRule, inputs: MergeInputs, out: Path, stayed: Counter[int]) -> dict[str, Move]:
+    """Write the merged tensors in the order of the latest input; returns how far each has moved.
+
+    `stayed` is as of `combination`.
+    """
+    combine = combination(rule, inputs, stayed)
     latest = inputs.states[-1]
     origin = inputs.states[0] if inputs.base is None else inputs.base
     header, size = _header(latest, rule)
@@ -311,6 +321,13 @@ def _write(rule: MergeRule, inputs: MergeInputs, out: Path) -> dict[str, Move]:
     except OSError as error:
         raise MergeError(f"{out}: cannot be written: {error.strerror}") from error
     return moved
+
+
+def _entries(inputs: MergeInputs) -> int:
+    """The number of entries of a task vector, those of tied tensors once."""
+    latest = inputs.states[-1]
+    once = [latest[name] for name, first in tied(inputs).items() if name == first]
+    return sum(tensor.numel() for tensor in once if tensor.is_floating_point())
 
 
 def _header(latest: State, rule: MergeRule) -> tuple[bytes, int]:

@@ -6,7 +6,7 @@ Rules that need no base (weighted average, SLERP, Fisher) combine the weights th
 """
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -25,9 +25,10 @@ class MergeRow:
         kind: how it combines; `sparsify` and `consensus` belong to "task_vectors".
         sparsify: which entries of a task vector stay: all, the largest by magnitude (of the whole model), a random
             share, scaled up by 1 / density, or those that are neither among the smallest nor the largest of a tensor.
+            By magnitude, an entry stays wherever an equal one does.
         consensus: how task vectors become one: their sum; the mean of the entries that agree with the elected sign; the
             entry of largest magnitude; their sum where enough of them matter; that of a random one.
-        defaults: its settings with their defaults.
+        defaults: its settings with their defaults; None of a setting that is off.
         source: arXiv id.
         meaning: what it does, in a few words.
     """
@@ -35,7 +36,7 @@ class MergeRow:
     kind: Kind
     sparsify: Sparsify = "none"
     consensus: Consensus = "sum"
-    defaults: dict[str, float] = field(default_factory=dict)
+    defaults: dict[str, float | None] = field(default_factory=dict)
     source: str
     meaning: str
 
@@ -76,7 +77,12 @@ def _vectors(
 ROWS: dict[str, MergeRow] = {
     "lerp": MergeRow(kind="average", source="2203.05482", meaning="weighted average; of two w * old + (1 - w) * new"),
     "slerp": MergeRow(kind="slerp", source="2412.06712", meaning="along the arc between two, tensor by tensor"),
-    "fisher": MergeRow(kind="fisher", source="2111.09832", meaning="average weighted by diagonal Fisher matrices"),
+    "fisher": MergeRow(
+        kind="fisher",
+        defaults={"fisher_floor": None},
+        source="2111.09832",
+        meaning="average weighted by diagonal Fisher matrices",
+    ),
     "model_stock": MergeRow(
         kind="model_stock", source="2403.19522", meaning="average, pulled to the base by their angle"
     ),
@@ -101,16 +107,29 @@ ROWS: dict[str, MergeRow] = {
 LINES = {"linear": 1.0, "quadratic": 2.0, "sqrt": 0.5}
 """Exponents of LiNeS by name, see `MergeRule`."""
 
-SETTINGS = ("density", "prune_top", "mask_strength", "agree", "scale", "lines", "lines_first", "lines_more")
+SETTINGS = (
+    "density",
+    "prune_top",
+    "mask_strength",
+    "agree",
+    "fisher_floor",
+    "scale",
+    "lines",
+    "lines_first",
+    "lines_more",
+)
 
 
 class MergeRule(Frozen):
     """A rule with its settings; a setting that its row lacks is None.
 
-    With `lines`, LiNeS (arXiv 2410.17146, eq. 3): block l of L, counted from 0, makes the share
-    `lines_first + lines_more * (l / (L - 1))^e` of the merged move away from the base, e = 1, 2 or 1/2; what is in no
-    block makes the share `lines_first` (as in the reference of 2412.06712). It takes the place of `scale`.
+    With `lines`, LiNeS (arXiv 2410.17146, eq. 3): block l of the L of a tower, counted from 0 in the order of a forward
+    pass, through all stages, makes the share `lines_first + lines_more * (l / (L - 1))^e` of the merged move away from
+    the base, e = 1, 2 or 1/2; what is in no block makes the share `lines_first` (as in the reference of 2412.06712). It
+    takes the place of `scale`.
     """
+
+    later: ClassVar[frozenset[str]] = frozenset({"fisher_floor"})
 
     name: Annotated[str, OneOf(ROWS)] = "lerp"
     density: float | None = Field(default=None, gt=0, le=1, description="share of a task vector's entries that stay")
@@ -119,6 +138,9 @@ class MergeRule(Frozen):
     )
     mask_strength: float | None = Field(default=None, ge=0, description="lambda of TALL masks")
     agree: int | None = Field(default=None, ge=1, description="how many TALL masks an entry needs to stay")
+    fisher_floor: float | None = Field(
+        default=None, gt=0, description="least value of a Fisher matrix's entries; 1e-6 in the code of the paper"
+    )
     scale: float | None = Field(default=None, description="factor of the merged task vector")
     lines: Annotated[str, OneOf(LINES)] | None = Field(
         default=None, description=f"LiNeS, in place of the scale: {', '.join(LINES)}"

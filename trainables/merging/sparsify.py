@@ -1,15 +1,15 @@
-"""Sparse task vectors: exactly a share of the entries stays, found without sorting.
+"""Sparse task vectors: the largest entries by magnitude, or a random share, found without sorting.
 
 A sample brackets the threshold, one pass counts the entries above the bracket, and only the few entries inside it are
-ordered (Floyd and Rivest 1975). Equal entries stay in the order of their position, so the share is exact also where
-storage types of few bits make many entries equal. Entries are compared and
-counted by numpy, which is 4 to 8 times as fast at it as torch.
+ordered (Floyd and Rivest 1975). An entry stays wherever one of the same magnitude does, as in the references of
+2306.01708 and 2408.14471: of many equal entries, which storage types of few bits make, none has a better claim than
+another, and a choice among them would follow the names of tensors. So the share that stays may be larger than what was
+asked for. Entries are compared and counted by numpy, which is 4 to 8 times as fast at it as torch.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,13 +27,6 @@ Magnitudes = Callable[[int], Iterator[Tensor]]
 """Gives every n-th entry of all tensors, in pieces. Each call starts anew, so that only one piece is in memory."""
 
 
-class Threshold(NamedTuple):
-    """Entries above `value` count as large; of those equal to it the first `ties` in the order of the tensors do."""
-
-    value: float
-    ties: int
-
-
 def share_of(size: int, share: float) -> int:
     """The number of entries that a share of `size` entries is."""
     return round(size * share)
@@ -44,19 +37,15 @@ def pieces(size: int) -> Iterator[slice]:
     return (slice(begin, min(begin + PIECE, size)) for begin in range(0, size, PIECE))
 
 
-def largest(magnitudes: Magnitudes, size: int, keep: int) -> Threshold:
-    """The threshold that makes exactly `keep` of `size` magnitudes large; NaN counts as smaller than any number.
+def kth_largest(magnitudes: Magnitudes, size: int, k: int) -> float:
+    """The k-th largest of `size` magnitudes; below 0 where fewer than k are numbers.
 
     Args:
         magnitudes: of the tensors, flat.
         size: entries of all tensors.
-        keep: how many are to be large, 0 to size.
+        k: from 1, the largest, to size.
     """
-    if keep >= size:
-        return Threshold(-1.0, 0)
-    if keep <= 0:
-        return Threshold(float("inf"), 0)
-    low, high = _bracket(magnitudes, size, keep)
+    low, high = _bracket(magnitudes, size, k)
     while True:
         above, at_high, at_low, inside = 0, 0, 0, []
         for tensor in magnitudes(1):
@@ -66,37 +55,28 @@ def largest(magnitudes: Magnitudes, size: int, keep: int) -> Threshold:
             at_low += int(np.count_nonzero(flat == low)) if low < high else 0
             inside.append(flat[(flat > low) & (flat < high)])
         between = np.concatenate(inside)
-        rank = keep - above  # among what is not above the bracket; the entries equal to its ends are only counted
+        rank = k - above  # among what is not above the bracket; the entries equal to its ends are only counted
         if 1 <= rank <= at_high:
-            return _threshold(high, rank, at_high, between.dtype)
+            return high
         rank -= at_high
         if 1 <= rank <= between.size:
-            value = float(np.partition(between, between.size - rank)[between.size - rank])
-            equal = int(np.count_nonzero(between == value))
-            return _threshold(value, rank - int(np.count_nonzero(between > value)), equal, between.dtype)
+            return float(np.partition(between, between.size - rank)[between.size - rank])
         rank -= between.size
         if 1 <= rank <= at_low:
-            return _threshold(low, rank, at_low, between.dtype)
-        if keep <= above:
+            return low
+        if k <= above:
             high = float("inf")
         elif low < 0:
-            return Threshold(-1.0, 0)  # fewer than `keep` are numbers
+            return -1.0  # fewer than k are numbers
         else:
             low = -1.0
 
 
-def _threshold(value: float, ties: int, equal: int, dtype: np.dtype[np.generic]) -> Threshold:
-    """The threshold at a value; where all entries equal to it are large, the next value below, without ties."""
-    if ties < equal or dtype != np.float32:
-        return Threshold(value, ties)
-    return Threshold(float(np.nextafter(np.float32(value), np.float32(-1))), 0)
-
-
-def _bracket(magnitudes: Magnitudes, size: int, keep: int) -> tuple[float, float]:
+def _bracket(magnitudes: Magnitudes, size: int, k: int) -> tuple[float, float]:
     """Two values between which the threshold nearly always lies, from a regular sample."""
     sample = np.concatenate([tensor.numpy() for tensor in magnitudes(max(1, size // _SAMPLE))])
     sample = np.nan_to_num(sample, copy=False, nan=-1.0, posinf=np.inf)
-    count, share = len(sample), keep / size
+    count, share = len(sample), k / size
     place, slack = share * count, _SPREAD * (share * (1 - share) * count) ** 0.5 + 1
     first, last = int(place - slack), int(place + slack)  # ranks from the largest on
     ends = np.partition(sample, [count - 1 - max(first, 0), max(count - 1 - last, 0)])
@@ -104,44 +84,20 @@ def _bracket(magnitudes: Magnitudes, size: int, keep: int) -> tuple[float, float
     return (float(ends[count - 1 - last]) if last < count else -1.0), high
 
 
-class Large:
-    """A mask of large entries, to be asked for piece by piece in the order in which the threshold was found.
-
-    It counts the ties that it has let stay, so the order decides which of them do.
-    """
-
-    def __init__(self, threshold: Threshold) -> None:
-        self._value, self._left = threshold
-
-    def of(self, magnitude: Tensor) -> Tensor:
-        """1 for the large entries of a flat tensor of magnitudes, else 0."""
-        mask = hardshrink(magnitude, self._value).sign_()
-        if self._left:
-            self._keep_ties(magnitude, mask, torch.ones_like(mask))
-        return mask
-
-    def trim(self, vector: Tensor) -> Tensor:
-        """A flat vector with its small entries set to 0."""
-        trimmed = hardshrink(vector, self._value)
-        if self._left:
-            self._keep_ties(vector.abs(), trimmed, vector)
-        return trimmed
-
-    def _keep_ties(self, magnitude: Tensor, out: Tensor, large: Tensor) -> None:
-        equal = torch.from_numpy(np.flatnonzero(magnitude.numpy() == self._value)[: self._left])
-        out[equal] = large[equal]
-        self._left -= len(equal)
+def trim(vector: Tensor, threshold: float) -> Tensor:
+    """A flat vector with the entries set to 0 that are smaller than a threshold; what is not a number stays."""
+    if threshold <= 0:
+        return vector
+    # Shrinking sets to 0 what is not above its bound, so the bound is the next number below.
+    number = vector.numpy().dtype.type
+    return hardshrink(vector, float(np.nextafter(number(threshold), number(0))))
 
 
-def _mask(magnitude: Tensor, keep: int) -> Tensor:
-    """1 for the `keep` largest entries of a flat tensor, else 0."""
-
+def _kth_of(magnitude: Tensor, k: int) -> float:
     def magnitudes(step: int) -> Iterator[Tensor]:
         yield magnitude[::step]
 
-    if keep >= magnitude.numel():
-        return torch.ones_like(magnitude)
-    return Large(largest(magnitudes, magnitude.numel(), keep)).of(magnitude)
+    return kth_largest(magnitudes, magnitude.numel(), k)
 
 
 def dropped(vector: Tensor, density: float, generator: torch.Generator) -> Tensor:
@@ -155,37 +111,48 @@ def dropped(vector: Tensor, density: float, generator: torch.Generator) -> Tenso
     draws, chance = torch.rand(vector.numel(), generator=generator), torch.rand((), generator=generator)
     keep = math.floor(vector.numel() * density + 1e-9)
     keep += float(chance) < vector.numel() * density - keep - 1e-9
-    return _mask(draws, keep).mul_(vector).div_(density)
+    if not keep:
+        return torch.zeros_like(vector)
+    drawn, least = draws.numpy(), _kth_of(draws, keep)
+    stays = drawn >= least
+    if excess := int(np.count_nonzero(stays)) - keep:  # equal draws, about one in 2^24
+        stays[np.flatnonzero(drawn == least)[-excess:]] = False
+    return (vector * torch.from_numpy(stays)).div_(density)
 
 
 def crumbs(vector: Tensor, density: float, prune_top: float) -> Tensor:
     """Breadcrumbs: the share `density` of the entries just below the largest `prune_top` of a tensor (2312.06795).
 
-    At least one entry stays, so that a scalar is merged, too. The two masks are nested, so that their difference is the
-    mask of the entries between them.
+    At least one entry stays, so that a scalar is merged, too. Entries that equal the largest one that stays do as well.
     """
     size, magnitude = vector.numel(), vector.abs()
-    top = share_of(size, prune_top)
-    stay = _mask(magnitude, min(size, top + max(1, share_of(size, density))))
-    return stay.sub_(_mask(magnitude, top)).mul_(vector)
+    if not size:
+        return vector
+    top = min(share_of(size, prune_top), size - 1)
+    last = min(size, top + max(1, share_of(size, density)))
+    trimmed = vector if last == size else trim(vector, _kth_of(magnitude, last))
+    return trimmed - hardshrink(trimmed, _kth_of(magnitude, top + 1)) if top else trimmed
 
 
 def thresholds(
     vectors: Callable[[int, str, slice], Tensor], inputs: int, *, sizes: Mapping[str, int], density: float
-) -> list[Large]:
-    """TIES: for every input the mask of large entries of its whole task vector (arXiv 2306.01708, section 3, step 1).
+) -> list[float]:
+    """TIES: for every input the least magnitude of its whole task vector that stays (arXiv 2306.01708, section 3.1).
 
     Args:
         vectors: some entries, flat, of an input's task vector of a name.
         inputs: how many there are.
-        sizes: entries by name, in the order in which they will be asked for.
-        density: share of the entries that are large.
+        sizes: entries by name.
+        density: share of the entries that stay, and those equal to the least of them; at least one does.
     """
     total = sum(sizes.values())
+    keep = max(1, share_of(total, density))
+    if keep >= total:
+        return [0.0] * inputs
 
     def magnitudes(i: int, step: int) -> Iterator[Tensor]:
         for name, size in sizes.items():
             for piece in pieces(size) if step == 1 else [slice(0, size, step)]:
                 yield vectors(i, name, piece).abs_()
 
-    return [Large(largest(partial(magnitudes, i), total, share_of(total, density))) for i in range(inputs)]
+    return [kth_largest(partial(magnitudes, i), total, keep) for i in range(inputs)]

@@ -4,9 +4,10 @@
 
 U and V are leading singular vectors of a recent gradient; one of them is the identity unless `side` is full. Moments
 are small, the gradient is not. Deviations: decay comes before the move, as in torch, not after; singular vectors have a
-fixed sign; a weight whose smaller side is at most the rank trains by plain AdamW, as do all that are not 2-D.
+fixed sign, and come from the eigenvectors of a small matrix; a weight whose smaller side is at most the rank trains by
+plain AdamW, as do all that are not 2-D.
 
-Shapes: M rows, N columns, R rank.
+Shapes: M rows, N columns, S the shorter and L the longer of them, R rank.
 """
 
 import math
@@ -100,12 +101,15 @@ class Projector(NamedTuple):
         """
         # A gradient that is not finite has no singular vectors. It makes the weight NaN, for the caller to report.
         finite_MN = gradient_MN.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-        left_MK, _, right_KN = torch.linalg.svd(finite_MN, full_matrices=False)
         left, right = _sides(gradient_MN.shape, projection)
-        return cls(
-            _fix_signs(left_MK[:, : projection.rank]) if left else None,
-            _fix_signs(right_KN.T[:, : projection.rank]) if right else None,
-        )
+        wide = gradient_MN.shape[0] < gradient_MN.shape[1]
+        wide_SL = (finite_MN if wide else finite_MN.T).double()
+        short_SR = _leading(wide_SL, projection.rank)
+        short = _fix_signs(short_SR).to(gradient_MN) if (left if wide else right) else None
+        # Where the gradient's rank is smaller than the projector's, columns of G^T U are 0, and those of Q orthonormal.
+        long_LR = torch.linalg.qr(wide_SL.T @ short_SR).Q if (right if wide else left) else None
+        long = None if long_LR is None else _fix_signs(long_LR).to(gradient_MN)
+        return cls(short, long) if wide else cls(long, short)
 
     def down(self, gradient_MN: Tensor) -> Tensor:
         """The projected gradient."""
@@ -163,6 +167,17 @@ def _sides(shape: Sequence[int], projection: Galore) -> tuple[bool, bool]:
 def _low_shape(shape: Sequence[int], projection: Galore) -> tuple[int, int]:
     left, right = _sides(shape, projection)
     return projection.rank if left else shape[0], projection.rank if right else shape[1]
+
+
+def _leading(wide_SL: Tensor, rank: int) -> Tensor:
+    """The leading left singular vectors of a matrix in fp64: the leading eigenvectors of its Gram matrix.
+
+    That takes a third of the time of a singular value decomposition where one side is four times the other. A Gram
+    matrix squares the ratio of singular values, and underflows in fp32; fp64 has the digits for what was fp32.
+    """
+    _, vectors_SS = torch.linalg.eigh(wide_SL @ wide_SL.T)
+    leading: Tensor = vectors_SS[:, -rank:].flip(1)  # they ascend
+    return leading
 
 
 def _fix_signs(vectors: Tensor) -> Tensor:

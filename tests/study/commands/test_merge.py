@@ -116,3 +116,14 @@ def test_output_is_not_overwritten_unasked(
         code, _, err = merge(f"--w 0.5 old.safetensors new.safetensors --out {other}", capsys, monkeypatch)
         assert code == 2
         assert said in err
+
+
+def test_sparse_rules_say_what_share_stays(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All entries have moved alike, so all stay where a third is asked for."""
+    options = "--rule ties --density 0.3 --base base.safetensors old.safetensors new.safetensors --out o.safetensors"
+    code, out, _ = merge(options, capsys, monkeypatch)
+    assert code == 0
+    assert "entries that stay of each file's difference from the base: 100 %, 100 %" in out
+    assert torch.equal(load_file(folder / "o.safetensors")["w"], torch.full((4,), 2.0))

@@ -186,22 +186,28 @@ def test_every_axis_says_its_role_and_every_method_its_name_and_group(plan: Plan
     assert all(found.is_whole(name) == (axis.type is int) for name, axis in AXES.items())
 
 
+LATER = ("fisher_floor",)
+"""Axes that came after tables began to say what their columns are, so that no table is without the role of one."""
+
+
 def test_tables_of_older_versions_are_read_as_they_always_were(plan: Plan, tmp_path: Path) -> None:
     """Without the metadata all is the same: the standard names say of each column what the metadata say."""
     write(make_tables(plan, filled(plan), {}), tmp_path)
     now = load_tables(tmp_path)
     path = tmp_path / "trials.parquet"
     table = pq.read_table(path)
-    bare = pa.schema([field.remove_metadata() for field in table.schema])
-    pq.write_table(table.cast(bare), path)
+    older = table.drop_columns(list(LATER))
+    bare = pa.schema([field.remove_metadata() for field in older.schema])
+    pq.write_table(older.cast(bare), path)
+    axes = [name for name in AXES if name not in LATER]
     then = load_tables(tmp_path)
     assert not then.roles.said
     assert not then.roles.seen
     assert not then.roles.methods
     for role in ("method", "merging"):
-        assert then.roles.of_role(AXES, role) == now.roles.of_role(AXES, role)
+        assert then.roles.of_role(axes, role) == now.roles.of_role(axes, role)
     for mark in ("switch", "of-rule"):
-        assert then.roles.marked(AXES, mark) == now.roles.marked(AXES, mark)
+        assert then.roles.marked(axes, mark) == now.roles.marked(axes, mark)
     assert then.warnings == now.warnings
     assert [config.label for config in configs_of(then.trials, then.roles)] == [
         config.label for config in configs_of(now.trials, now.roles)

@@ -82,7 +82,7 @@ def ties(density: float, scale: float) -> dict[str, Floats]:
     vectors = np.array([flat(one) - flat(BASE) for one in THREE])
     keep = round(density * vectors.shape[1])
     for row in vectors:
-        row[np.argsort(-np.abs(row), kind="stable")[keep:]] = 0
+        row[np.abs(row) < np.sort(np.abs(row))[-keep]] = 0
     return unflat(flat(BASE) + scale * elected(vectors))
 
 
@@ -167,6 +167,29 @@ def test_fisher_average() -> None:
             weights = [f * w for f, w in zip(arrays(fishers, name), weights, strict=True)]  # type: ignore[misc]
         total = sum(w * theta for w, theta in zip(weights, arrays(THREE, name), strict=True))
         np.testing.assert_allclose(got[name].double().numpy(), total / sum(weights), atol=1e-5)
+
+
+def test_fisher_floor_is_that_of_the_reference() -> None:
+    """As `_merge` of wise-ft and of 2111.09832's code: every F is at least the floor, then weighted."""
+    fishers = tuple({name: 1e-6 * state(seed)[name].square() for name in SHAPES} for seed in (11, 12, 13))
+    fishers[0]["head"].zero_()
+    rule = MergeRule(name="fisher", fisher_floor=1e-6)
+    got = merge(rule, sources(weights=(1.0, 2.0, 1.0), fishers=fishers))
+    for name in SHAPES:
+        floored = [np.maximum(f, 1e-6) * w for f, w in zip(arrays(fishers, name), (1, 2, 1), strict=True)]
+        expected = np.average(arrays(THREE, name), axis=0, weights=np.array(floored))
+        np.testing.assert_allclose(got[name].double().numpy(), expected, atol=1e-5)
+    plain = merge(MergeRule(name="fisher"), sources(weights=(1.0, 2.0, 1.0), fishers=fishers))
+    assert not torch.allclose(plain["head"], got["head"], atol=1e-3)
+
+
+def test_without_a_floor_the_least_certainty_takes_all() -> None:
+    """One input alone has moved a parameter, with a gradient of 1e-5: a floor of 1e-6 makes that an average."""
+    states = ({"x": torch.tensor([1.0])}, {"x": torch.tensor([3.0])})
+    fishers = ({"x": torch.tensor([1e-10])}, {"x": torch.tensor([0.0])})
+    for floor, expected in ((None, 1.0), (1e-6, 2.0), (1e-10, 2.0)):
+        rule = MergeRule(name="fisher", fisher_floor=floor)
+        assert float(merge(rule, MergeInputs(states=states, fishers=fishers))["x"]) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("w", [0.0, 0.2, 0.5, 0.9, 1.0])
@@ -388,22 +411,56 @@ def test_twenty_merges_towards_a_small_update_arrive_in_fp32_alone() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(density=st.floats(0.01, 1), seed=st.integers(0, 50), coarse=st.booleans())
-def test_ties_keeps_exactly_its_share_of_the_model(density: float, seed: int, coarse: bool) -> None:  # noqa: FBT001
+def test_ties_keeps_its_share_of_the_model_and_all_that_equal_the_least(
+    density: float,
+    seed: int,
+    coarse: bool,  # noqa: FBT001
+) -> None:
     """One model, so that the consensus drops nothing; coarse values have many equal magnitudes."""
     tau = state(seed)
     if coarse:
         tau = {name: tensor.mul(2).round().clamp(min=1) for name, tensor in tau.items()}
     zero = {name: torch.zeros_like(tensor) for name, tensor in tau.items()}
     merged = merge(MergeRule(name="ties", density=density), MergeInputs(states=(tau,), base=zero))
-    total = sum(tensor.numel() for tensor in tau.values())
-    assert sum(int(torch.count_nonzero(tensor)) for tensor in merged.values()) == round(density * total)
-    dropped_most = (
-        max(float(tau[n].abs()[merged[n] == 0].max()) for n in tau if bool((merged[n] == 0).any()))
-        if (round(density * total) < total)
-        else 0.0
-    )
-    kept_least = min(float(tau[n].abs()[merged[n] != 0].min()) for n in tau if bool((merged[n] != 0).any()))
-    assert kept_least >= dropped_most
+    magnitudes = np.abs(flat(tau))
+    least = np.sort(magnitudes)[-round(density * magnitudes.size)]  # as `kthvalue` in the reference of 2306.01708
+    np.testing.assert_array_equal(flat(merged), np.where(magnitudes >= least, flat(tau), 0))
+
+
+def ties_of_bf16(names: Sequence[str]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The task vector of weights that moved a little in bf16, with few different magnitudes, and what TIES leaves."""
+    rng = torch.Generator().manual_seed(0)
+    old = {name: torch.randn(3000, generator=rng).bfloat16() for name in sorted(names)}
+    new = {name: (old[name] + 0.003 * torch.randn(3000, generator=rng)).bfloat16() for name in sorted(names)}
+    states = {name: new[name] for name in names}, {name: old[name] for name in names}
+    left = merge(MergeRule(name="ties"), MergeInputs(states=states[:1], base=states[1]))
+    return {name: new[name].float() - old[name].float() for name in names}, {
+        name: left[name] - old[name].float() for name in names
+    }
+
+
+def test_equal_entries_stay_alike_whatever_the_names() -> None:
+    tau, left = ties_of_bf16("abcd")
+    kept = torch.cat([one.abs()[left[name] != 0] for name, one in tau.items()])
+    cut = torch.cat([one.abs()[left[name] == 0] for name, one in tau.items()])
+    assert kept.min() > cut.max()
+    assert int((kept == kept.min()).sum()) > 500  # a tenth of what stays would have been for names to choose from
+    _, reversed_ = ties_of_bf16("dcba")
+    assert all(torch.equal(left[name], reversed_[name]) for name in "abcd")
+
+
+def test_breadcrumbs_cuts_no_two_equal_entries_apart() -> None:
+    """Of 10 entries 2 are outliers and 4 stay, which ends within the 2s; the two 7s are equal, so both stay."""
+    tau = {"x": torch.tensor([9.0, -2.0, 7.0, 3.0, 2.0, 1.0, -7.0, 2.0, 0.5, 0.1])}
+    rule = MergeRule(name="breadcrumbs", density=0.4, prune_top=0.2)
+    merged = merge(rule, MergeInputs(states=(tau,), base={"x": torch.zeros(10)}))
+    assert merged["x"].tolist() == [0.0, -2.0, 7.0, 3.0, 2.0, 0.0, -7.0, 2.0, 0.0, 0.0]
+
+
+def test_breadcrumbs_keeps_equal_entries() -> None:
+    tau = {"x": torch.full((10,), -3.0)}
+    rule = MergeRule(name="breadcrumbs", density=0.1, prune_top=0.9)
+    assert torch.equal(merge(rule, MergeInputs(states=(tau,), base={"x": torch.zeros(10)}))["x"], tau["x"])
 
 
 @pytest.mark.parametrize("density", [0.1, 0.3, 0.77, 1.0])
@@ -541,6 +598,19 @@ def test_what_is_not_a_number_shows_in_the_merge(name: str) -> None:
     base = {"x": torch.zeros(100)}
     merged = merge(rule, MergeInputs(states=states, base=base if rule.needs_base else None))["x"]
     assert bool(merged.isnan().any())
+
+
+def test_magmax_takes_the_newer_of_two_equal_magnitudes() -> None:
+    """As `merge_max_abs` of its code, which replaces an entry by a later one that is as large."""
+    states = [{"x": torch.tensor(values)} for values in ([2.0, 1.0, -3.0], [-2.0, 3.0, 1.0], [2.0, -3.0, 3.0])]
+    base = {"x": torch.zeros(3)}
+    for order, expected in (
+        ([0, 1, 2], [2.0, -3.0, 3.0]),
+        ([2, 1, 0], [2.0, 3.0, -3.0]),
+        ([2, 0, 1], [-2.0, 3.0, -3.0]),
+    ):
+        inputs = MergeInputs(states=tuple(states[i] for i in order), base=base)
+        assert merge(MergeRule(name="magmax"), inputs)["x"].tolist() == expected
 
 
 # -- Model Stock, TALL masks, LiNeS ------------------------------------------------------------------------------------

@@ -66,6 +66,22 @@ def test_file_holds_what_the_rule_gives_in_memory(name: str, files: tuple[Path, 
         assert got[key].dtype == tensor.dtype
 
 
+def test_record_has_the_shares_that_stay(tmp_path: Path) -> None:
+    """Of 8 entries 3 are asked for; of the first file two more equal the third, of the second one has not moved."""
+    moves = ([1, 2, 2, 5, -6, 2, -1, 0], [0, 0, 0, 0, 4, 3, 0, 0])
+    paths = [
+        write(tmp_path, f"{i}.safetensors", {"a": torch.tensor(m[:3]).bfloat16(), "b": torch.tensor(m[3:]).bfloat16()})
+        for i, m in enumerate(([0] * 8, *moves))
+    ]
+    out = tmp_path / "o.safetensors"
+    shares = {"ties": [5 / 8, 2 / 8], "task_arithmetic": None, "lerp": None}
+    for name, expected in shares.items():
+        own = {"density": 3 / 8} if expected else {}
+        rule = MergeRule.model_validate({"name": name, **own})
+        assert merge_files(rule, paths[1:], out, base=paths[0]).stayed == expected
+        assert json.loads(record_of(out).read_text())["stayed"] == expected
+
+
 @pytest.mark.parametrize("lost", ["blocks.0.w", "blocks.1.w", "logit_scale"])
 def test_fisher_files_may_lack_a_tensor(lost: str, files: tuple[Path, Path, Path], tmp_path: Path) -> None:
     """Only that one is averaged plainly."""

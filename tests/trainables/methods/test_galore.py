@@ -150,6 +150,51 @@ def test_singular_vectors_are_orthonormal_leading_and_signed() -> None:
     torch.testing.assert_close(gradient - projector.up(low), _without_leading(gradient, 3))
 
 
+def spectrum(rows: int, columns: int, values: list[float]) -> Tensor:
+    """A matrix in fp32 with random singular vectors and these singular values; those beyond are 0."""
+    rng = torch.Generator().manual_seed(1)
+    u, v = (torch.linalg.qr(torch.randn(n, n, generator=rng, dtype=torch.float64)).Q for n in (rows, columns))
+    diagonal = torch.diag(torch.tensor(values, dtype=torch.float64))
+    matrix: Tensor = (u[:, : len(values)] @ diagonal @ v[:, : len(values)].T).float()
+    return matrix
+
+
+SPECTRA = {
+    "slow": [1.0 / (1 + i) for i in range(24)],
+    "steep": [10.0**-i for i in range(6)],
+    "tiny": [1e-25 / (1 + i) for i in range(24)],
+    "large": [1e25 / (1 + i) for i in range(24)],
+}
+
+
+@pytest.mark.parametrize("kind", SPECTRA)
+@pytest.mark.parametrize("shape", [(24, 96), (96, 24), (24, 24)])
+def test_subspace_is_that_of_a_singular_value_decomposition(kind: str, shape: tuple[int, int]) -> None:
+    """A Gram matrix in fp32 would lose all but the first 4 of the steep ones, and all of the tiny and the large."""
+    gradient = spectrum(*shape, SPECTRA[kind])
+    projector = Projector.of(gradient, galore(6, side="full"))
+    u, _, vt = torch.linalg.svd(gradient.double(), full_matrices=False)
+    for vectors, expected in zip(projector, (u[:, :6], vt[:6].T), strict=True):
+        assert vectors is not None
+        assert vectors.dtype == torch.float32
+        across = expected.T @ vectors.double()  # cosines of the angles between the vectors of both
+        torch.testing.assert_close(across.abs(), torch.eye(6, dtype=torch.float64), atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("shape", [(24, 96), (96, 24), (24, 24)])
+@pytest.mark.parametrize("rank", [0, 1, 3])
+def test_projector_of_a_gradient_of_smaller_rank_is_orthonormal_and_loses_nothing(
+    rank: int, shape: tuple[int, int], side: Side
+) -> None:
+    gradient = spectrum(*shape, [1.0, 0.1, 0.01][:rank])
+    projector = Projector.of(gradient, galore(6, side=side))
+    for vectors in projector:
+        if vectors is not None:
+            torch.testing.assert_close(vectors.T @ vectors, torch.eye(6), atol=1e-6, rtol=0)
+    torch.testing.assert_close(projector.up(projector.down(gradient)), gradient, atol=1e-6, rtol=0)
+
+
 def _without_leading(matrix: Tensor, rank: int) -> Tensor:
     u, s, vt = torch.linalg.svd(matrix, full_matrices=False)
     rest: Tensor = u[:, rank:] @ torch.diag(s[rank:]) @ vt[rank:]

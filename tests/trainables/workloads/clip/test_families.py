@@ -17,6 +17,9 @@ from tests.trainables.workloads.clip.families import FAMILIES, LENGTH, captions,
 from trainables.build import Builder
 from trainables.frozen import ConfigError
 from trainables.lineages import Lineages
+from trainables.merging.depth import places
+from trainables.merging.merge import MergeInputs, merge
+from trainables.merging.rule import MergeRule
 from trainables.methods import scope
 from trainables.methods.attach import attach
 from trainables.methods.method import named
@@ -35,6 +38,24 @@ METHODS = ("lnfit", "bitfit", "locked_image", "locked_text")
 
 LARGE = ("eva", "fastvit")
 """Families without a small member, of which fewer methods are tried, and these by `make test-all` alone."""
+
+BLOCKS = {
+    "clip": 2,
+    "resnet": 1 + 1 + 1 + 1,
+    "custom text": 2,
+    "siglip": 6,
+    "timm vit": 8,
+    "timm relative": 9,
+    "timm resnet": 1 + 1 + 1 + 1,
+    "convnext": 1 + 2 + 4 + 2,
+    "fastvit": 2 + 6 + 10 + 2,
+    "eva": 12,
+    "roberta": 2,
+    "bert": 2,
+    "mt5": 2,
+    "m2m": 2,
+}
+"""Blocks of the image tower, of all its stages; text towers have two."""
 
 CASES = [(f, m) for f in FAMILIES for m in METHODS if f not in LARGE]
 
@@ -110,6 +131,26 @@ class TestFamily:
             assert (each.part == "scale") == scale
         assert own.identity.anatomy.towers == ("image", "text")
         assert all(own.identity.anatomy.depth(tower) > 1 for tower in ("image", "text"))
+
+    def test_lines_scales_by_the_order_of_the_forward_pass(self, family: str, cache: Path) -> None:
+        """LiNeS, which knows names alone, against the order in which the modules of a model are called."""
+        own = workload(family, cache)
+        in_blocks = [each for each in own.identity.anatomy.parameters if each.layer is not None]
+        assert places(own.base()).keys() == {each.name for each in in_blocks}
+        rule = MergeRule(name="task_arithmetic", lines="linear", lines_first=0.0, lines_more=1.0)
+        moved, base = ({each.name: torch.full((), value) for each in in_blocks} for value in (1.0, 0.0))
+        factors = merge(rule, MergeInputs(states=(moved,), base=base))
+        model, called = model_of(own), list[str]()
+        for path, module in model.named_modules():
+            module.register_forward_pre_hook(lambda *_, path=path: called.append(path))
+        features(own, model)
+        for tower in ("image", "text"):
+            names = [each.name for each in in_blocks if each.tower == tower]
+            found = {name.rpartition(".")[0]: float(factors[name]) for name in names}
+            in_order = [found[path] for path in called if path in found]
+            depth = BLOCKS[family] if tower == "image" else 2
+            assert sorted({float(factors[name]) for name in names}) == pytest.approx(np.linspace(0, 1, depth))
+            assert in_order == sorted(in_order)
 
     def test_norms_are_what_torch_calls_a_norm(self, family: str, cache: Path) -> None:
         own = workload(family, cache)

@@ -4,6 +4,7 @@ import open_clip
 import pytest
 
 from trainables.frozen import ConfigError
+from trainables.merging.depth import places
 from trainables.workloads.clip import architectures
 from trainables.workloads.clip.models import loss_of
 from trainables.workloads.clip.workload import ClipWorkload
@@ -39,6 +40,14 @@ def check(names: list[str]) -> None:
             assert anatomy.depth("image") == layers
         if "layers" in config["text_cfg"]:
             assert anatomy.depth("text") == config["text_cfg"]["layers"]
+        # LiNeS finds blocks by names: those that the anatomy finds by modules, in the order of its layers.
+        found = places(one.name for one in anatomy.parameters)
+        assert found.keys() == {one.name for one in anatomy.parameters if one.layer is not None}
+        for tower in anatomy.towers:
+            inside = [one for one in anatomy.parameters if one.tower == tower and one.layer is not None]
+            indices = [found[one.name].block for one in sorted(inside, key=lambda one: (one.layer, found[one.name]))]
+            assert indices == sorted(indices)
+            assert set(indices) == set(range(found[inside[0].name].blocks))
         assert {one.target for one in anatomy.projections if one.tower == "text"} >= {"q", "k", "v", "out"}
 
 
