@@ -82,8 +82,8 @@ class ClipWorkload:
         return self._identity
 
     def architecture(self) -> nn.Module:
-        """A new open_clip model."""
-        return self._architecture()
+        """A new open_clip model with attention of our own: the same function, under the same names (`attention`)."""
+        return attention.own(self._architecture())
 
     def base(self) -> dict[str, Tensor]:
         """The pretrained weights."""

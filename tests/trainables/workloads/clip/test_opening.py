@@ -95,24 +95,27 @@ def run(workload: Clip, runtime: Runtime, store: MemoryStore, **axes: Scalar) ->
     return found
 
 
-def test_scores_are_those_of_open_clip_on_the_same_files(folder: Path, runtime: Runtime) -> None:
-    """Its own transform, tokenizer, classifier and accuracy, image by image from the files."""
-    workload = open_workload(config(folder), runtime)
-    ours: Any = workload.architecture().eval()
+def test_scores_are_those_of_open_clip_on_the_same_files(folder: Path, runtime: Runtime, tmp_path: Path) -> None:
+    """Its own model, transform, tokenizer, classifier and accuracy, image by image from the files."""
+    workload = opened(config(folder), runtime)
+    ours: Any = workload.architecture()
     ours.load_state_dict(workload.base())
+    workload.export(ours.state_dict(), tmp_path / "out", "open_clip")
+    theirs, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'out'}")
+    theirs.eval()
     frame = manifest.read(folder / "m.parquet")
     tokenizer = open_clip.SimpleTokenizer(context_length=12)
-    preprocess = open_clip.image_transform(32, is_train=False)
     expected = {}
     for name, classes, templates in (("new", NEW, TEMPLATES), ("held", HELD, (manifest.TEMPLATE,))):
         rows = frame[(frame["dataset"] == name) & (frame["split"] == "test")]
-        weights = open_clip.build_zero_shot_classifier(ours, tokenizer, sorted(classes), templates)
+        weights = open_clip.build_zero_shot_classifier(theirs, tokenizer, sorted(classes), templates)
         pixels = torch.stack([preprocess(Image.open(folder / one)) for one in rows["image"]])
         with torch.no_grad():
-            guesses = (ours.encode_image(pixels, normalize=True) @ weights).argmax(dim=1)
+            guesses = (theirs.encode_image(pixels, normalize=True) @ weights).argmax(dim=1)
         expected[name] = np.mean([sorted(classes)[i] == one for i, one in zip(guesses, rows["concept"], strict=True)])
     scores = {score.dataset: score for score in workload.evaluate(ours)}
     assert {name: scores[name].value for name in expected} == expected
+    assert workload.evaluate(theirs) == tuple(scores.values())
     assert scores["found"].metric == "recall@5"
     assert [scores[name].n for name in ("new", "held", "found")] == [16, 8, 6]
 
