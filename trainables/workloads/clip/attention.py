@@ -1,10 +1,10 @@
 """Attention in two forms: of one projection, as all models here have it, and of separate ones, for adapters.
 
-`own` replaces open_clip's `nn.MultiheadAttention` by `FusedAttention`: the same function and the same names, without
-the copies that torch makes of q, k and v, and without the other kernel that torch takes in evaluation (a step of the pocket model
-takes 0.9 of the time). Adapters need plain `nn.Linear` layers for q, k and v, and their own output layer is one:
-`split` makes them, also of timm's attention that has one layer for the three, and `fuse` takes a state back to the old
-layout. Kinds of attention that it does not know keep their fused layers.
+`own` replaces open_clip's `nn.MultiheadAttention` by `FusedAttention`: the same function under the same names, without
+the copies that torch makes of q, k and v (a step of the pocket model takes 0.9 of the time), and without the other
+kernel that torch takes in evaluation. Adapters need plain `nn.Linear` layers: `split` makes them, also of timm's
+attention that has one layer for q, k and v, and `fuse` takes a state back to the old layout. Kinds of attention that
+are not known keep their fused layers.
 """
 
 import re
