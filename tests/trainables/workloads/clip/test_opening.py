@@ -1,6 +1,8 @@
 """A model and a manifest as a workload: scores of open_clip's own code, cycles that repeat, data that lack things."""
 
+import io
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,9 @@ from trainables.runtime import Runtime, TrainingError
 from trainables.store.memory import MemoryStore
 from trainables.workloads.catalogue import open_workload
 from trainables.workloads.clip.data import manifest
+from trainables.workloads.clip.data.images import encoded
 from trainables.workloads.clip.identity import identify_clip
-from trainables.workloads.clip.opening import images_of
+from trainables.workloads.clip.opening import images_of, pack_of
 from trainables.workloads.clip.settings import Clip, Model
 from trainables.workloads.clip.workload import ClipWorkload
 from trainables.workloads.identity import Identity
@@ -129,6 +132,49 @@ def test_images_are_what_open_clip_sees_to_the_byte(folder: Path, runtime: Runti
     preprocess = open_clip.image_transform(32, is_train=False)
     expected = torch.stack([preprocess(Image.open(folder / one)) for one in rows["image"]])
     torch.testing.assert_close(got, expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("mode", ["shortest", "longest", "squash"])
+def test_odd_images_are_what_open_clip_sees_to_the_byte(mode: str, folder: Path, tmp_path: Path) -> None:
+    """Palettes, one bit, 16 bits, transparency, CMYK: resized as they are stored, and then made RGB."""
+    odd = [*images.odd_images().values(), *(images.encoded(one) for one in noise_in_all_modes())]
+    frame = manifest.read(folder / "m.parquet")
+    frame["image"] = [str(folder / one) for one in frame["image"]]
+    for number, content in enumerate(odd):
+        path = tmp_path / f"odd{number}"
+        path.write_bytes(content)
+        frame.loc[number, "image"] = str(path)
+    manifest.write(frame, tmp_path / "m.parquet")
+    (tmp_path / "tiny.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": {"resize_mode": mode}}))
+    runtime = Runtime(cache=tmp_path / "cache")
+    used = config(tmp_path)
+    preprocess = open_clip.image_transform(32, is_train=False, mean=(0, 0, 0), std=(1, 1, 1), resize_mode=mode)
+    images_, pack = images_of(used, runtime), pack_of(used, runtime.cache)
+    contents = {row: encoded(pack.source(row)) for row in range(len(pack))}
+    compared = [row for row, content in contents.items() if content in odd]
+    assert {contents[row] for row in compared} == set(odd)
+    for row in compared:
+        if mode == "longest" and contents[row] == images.odd_images()["thin.png"]:
+            with pytest.raises(
+                TrainingError, match=r"odd\d+: open_clip cannot resize it: .*; leave it out of the data"
+            ):
+                images_[np.array([row])]
+            continue
+        with Image.open(io.BytesIO(contents[row])) as image, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's on transparency that RGB has not
+            expected = preprocess(image)
+        got = images_[np.array([row])][0]
+        assert np.array_equal(got, (expected * 255).round().byte().permute(1, 2, 0).numpy()), image
+
+
+def noise_in_all_modes() -> list[Image.Image]:
+    """Noise, of which every pixel tells how it was resized."""
+    rng = np.random.default_rng(0)
+    colours = Image.fromarray(rng.integers(0, 256, (45, 37, 4), dtype=np.uint8), "RGBA")
+    levels = Image.fromarray(rng.integers(0, 65_536, (45, 37), dtype=np.uint16))
+    dark = Image.fromarray(rng.integers(0, 256, (45, 37), dtype=np.uint16))
+    flat = colours.convert("RGB")
+    return [colours, colours.convert("LA"), *(flat.convert(mode) for mode in ("1", "L", "P", "RGB")), levels, dark]
 
 
 def test_cycles_repeat_to_the_bit_with_and_without_a_cache_of_images(
