@@ -3,8 +3,8 @@
 The other loop is `open_clip_train.train.train_one_epoch` with torch's plain AdamW, on batches that are already
 normalised floats and tokens in memory. Ours draws, mixes and normalises each batch, and folds the weights. Rounds
 alternate; times are of the CPU, which a loaded machine moves little, and on a GPU of the clock. The number is the ratio
-of open_clip's median time to ours: at least 1 where ours is as fast. Full fine-tuning of the pocket model, five rounds
-of 14 steps on two hyper-threads of an AMD EPYC core with other work on them: 1.10, 1.14 and 1.20.
+of open_clip's median time to ours: at least 1 where ours is as fast. Full fine-tuning of the pocket model, rounds of
+14 steps on two hyper-threads of an AMD EPYC core: 1.10, and between 1.10 and 1.20 with other work on them.
 
     python -m tests.benchmarks.training [--batch-size 128] [--steps 16] [--rounds 5] [--method lora]
 """

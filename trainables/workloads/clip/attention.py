@@ -34,6 +34,8 @@ _SPLIT_LINEAR = re.compile(r"(.*\.qkv\.)([qkv])\.(weight|bias)")
 class FusedAttention(nn.Module):
     """Self-attention equal to a batch-first `nn.MultiheadAttention`, whose parameters it takes over by their names."""
 
+    in_proj_bias: nn.Parameter | None
+
     def __init__(self, packed: nn.MultiheadAttention) -> None:
         super().__init__()
         _require_plain(packed)
@@ -67,7 +69,7 @@ class SplitAttention(nn.Module):
         for i, layer in enumerate((self.q_proj, self.k_proj, self.v_proj)):
             rows = slice(i * width, (i + 1) * width)
             layer.weight = nn.Parameter(fused.in_proj_weight[rows].detach().clone())
-            if bias:
+            if fused.in_proj_bias is not None:
                 layer.bias = nn.Parameter(fused.in_proj_bias[rows].detach().clone())
         self.out_proj = nn.Linear(width, width, bias=bias, device="meta")
         self.out_proj.load_state_dict(fused.out_proj.state_dict(), assign=True)
@@ -111,8 +113,9 @@ def own(model: nn.Module) -> nn.Module:
     """
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            is_packed = isinstance(child, nn.MultiheadAttention) and not isinstance(parent, AttentionalPooler)
-            if is_packed and _is_plain(child):
+            if isinstance(parent, AttentionalPooler) or not isinstance(child, nn.MultiheadAttention):
+                continue
+            if _is_plain(child):
                 setattr(parent, name, FusedAttention(child))
     return model
 
