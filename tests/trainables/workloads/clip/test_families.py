@@ -152,6 +152,11 @@ class TestFamily:
             assert sorted({float(factors[name]) for name in names}) == pytest.approx(np.linspace(0, 1, depth))
             assert in_order == sorted(in_order)
 
+    def test_attention_of_torch_is_in_no_model(self, family: str, cache: Path) -> None:
+        own = workload(family, cache)
+        for model in (own.architecture(), own.split(own.architecture())):
+            assert not [module for module in model.modules() if isinstance(module, nn.MultiheadAttention)]
+
     def test_norms_are_what_torch_calls_a_norm(self, family: str, cache: Path) -> None:
         own = workload(family, cache)
         modules = dict(own.architecture().named_modules())
