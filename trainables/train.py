@@ -80,9 +80,9 @@ def train(
     def backward(step: int) -> Tensor:
         """Leave the gradient of the loss of a batch in the parameters, and return the loss."""
         batch = to_device(batches.batch(step), runtime.device)
+        optimiser.zero_grad()  # before the forward pass, which then has their memory
         with torch.autocast(runtime.kind, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
             loss = workload.loss(model, batch)
-        optimiser.zero_grad()
         loss.backward()
         return loss.detach()
 

@@ -1,6 +1,5 @@
 """How fast this machine trains and evaluates: a few steps of the training loop, measured once and kept in the cache."""
 
-import contextlib
 import json
 import platform
 import time
@@ -8,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
 import torch
 
 from trainables.config import Recipe
 from trainables.counting import step_cost
 from trainables.files import whole
 from trainables.frozen import digest
+from trainables.machine.memory import memory_bytes
 from trainables.nodes import Base, Update, cost_key
 from trainables.runtime import Runtime
 from trainables.schedules import Schedule
@@ -151,15 +150,6 @@ class Calibration:
 
     def _path(self, what: list[str]) -> Path:
         return self._runtime.cache / "calibration" / f"{digest([what, self._machine])[:24]}.json"
-
-
-def memory_bytes() -> int:
-    """Memory that processes may use here: that of the machine, or of the container that they are in."""
-    limits = [psutil.virtual_memory().total]
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with contextlib.suppress(OSError, ValueError):  # another system, or "max"
-            limits.append(int(Path(file).read_text()))
-    return min(limits)
 
 
 def _write(path: Path, text: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from study.planning.calibration import Calibration, Pace, memory_bytes
+from study.planning.calibration import Calibration, Pace
 from tests.trainables import toys
 from tests.trainables.toys import trial
 from trainables.runtime import Runtime
@@ -61,7 +61,6 @@ def test_steps_that_need_more_memory_than_there_is_are_not_tried(
     assert calibration.pace(trial(batch_size=10**8).recipe) is None
     (said,) = calibration.too_large
     assert "a step of full on 100000000 samples takes about" in said
-    assert memory_bytes() > 1e8
 
 
 @pytest.mark.parametrize("method", ["ewc", "si", "galore", "lora", "l2init"])
