@@ -16,6 +16,7 @@ from trainables import costs, tensors
 from trainables.config import Recipe
 from trainables.counting import cost_per_step
 from trainables.dependencies import is_whole
+from trainables.device_memory import memory_errors
 from trainables.frozen import ConfigError
 from trainables.machine.memory import fair_bytes
 from trainables.merging.merge import MergeInputs, at_least_fp32, lerp_, merge
@@ -123,7 +124,8 @@ class Builder:
         _require_own(node.numerics, "scores")
         model = self.workload.architecture() if self._evaluator is None else self._evaluator
         model.load_state_dict(state)
-        scores = self.workload.evaluate(model.to(self.runtime.device), subset)
+        with memory_errors(f"evaluation on {self.runtime.device}"):
+            scores = self.workload.evaluate(model.to(self.runtime.device), subset)
         self.store.put("scores", self._scores_key(node, subset), encode(scores))
         return scores
 

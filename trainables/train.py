@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from trainables.device_memory import memory_errors
 from trainables.methods import penalties
 from trainables.methods.attach import Attached, attach
 from trainables.methods.galore import GaloreAdamW
@@ -64,8 +65,20 @@ def train(
     weights after some steps (from 1); it changes nothing, and its time is not counted.
 
     Raises:
-        TrainingError: the loss or a weight became infinite or NaN.
+        TrainingError: the loss or a weight became infinite or NaN, or the memory ran out.
     """
+    recipe = update.recipe
+    with memory_errors(f"training {recipe.method.name} on {recipe.batch_size} samples a step on {runtime.device}"):
+        return _trained(update, start, workload, runtime, watch)
+
+
+def _trained(
+    update: Update,
+    start: Start,
+    workload: Workload,
+    runtime: Runtime,
+    watch: Mapping[int, Callable[[State], object]],
+) -> Trained:
     recipe, method = update.recipe, update.recipe.method
     attached = _attached(update, start, workload)
     model = attached.model.to(runtime.device).train()
