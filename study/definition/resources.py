@@ -21,13 +21,16 @@ _OWN = {"CPU": "cpus", "GPU": "gpus", "memory": "memory_gb"}
 """Ray's names of what has a key of its own."""
 
 
-def _share_or_whole(gpus: float) -> float:
-    if gpus > 1 and gpus != int(gpus):
-        raise ValueError("allowed: a share of one GPU, from 0 to 1, or a whole number of them")
+def _one_or_a_share(gpus: float) -> float:
+    if gpus > 1:
+        raise ValueError(
+            "allowed: 1, or a share of one GPU; a trial computes on one, and others that it held would idle. "
+            "More GPUs run more trials at once"
+        )
     return gpus
 
 
-Gpus = Annotated[float, Field(ge=0), AfterValidator(_share_or_whole)]
+Gpus = Annotated[float, Field(ge=0), AfterValidator(_one_or_a_share)]
 
 
 class MethodResources(Frozen):
@@ -44,7 +47,7 @@ class Resources(Frozen):
 
     Attributes:
         cpus: cores; their whole number is also the threads of every trial, whatever `by_method` says of cores.
-        gpus: a share of one, or a whole number; by default 1 where there is a GPU, else 0.
+        gpus: 1, or a share of one, also of its memory; by default 1 where there is a GPU, else 0.
         memory_gb: 1e9 bytes; by default Ray does not count memory.
         custom: amounts of resources that the nodes of a cluster were started with, by name.
         by_method: what differs for the trials of a method, by its name.

@@ -42,7 +42,8 @@ def test_cpus_may_be_computed_on_beside_gpus_that_are_only_counted() -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"gpus": 1.5}, r"gpus: 1.5 given; allowed: a share of one GPU, from 0 to 1, or a whole number"),
+        ({"gpus": 1.5}, r"gpus: 1.5 given; allowed: 1, or a share of one GPU; a trial computes on one, and others"),
+        ({"by_method": {"lora": {"gpus": 4}}}, r"by_method.lora.gpus: 4 given; allowed: 1, or a share of one GPU"),
         ({"by_method": {"lorra": {"gpus": 1}}}, r"by_method: 'lorra' is no method; did you mean lora\?"),
         ({"custom": {"GPU": 1}}, r"custom: GPU has a key of its own; write gpus instead"),
         ({"by_method": {"lora": {"custom": {"memory": 1}}}}, r"write memory_gb instead"),

@@ -74,7 +74,7 @@ def test_an_interrupted_run_says_so_also_where_trials_failed(tmp_path: Path, rai
 
 def test_a_trial_that_runs_out_of_memory_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A real failure of the allocator: no machine addresses so much."""
-    monkeypatch.setattr(NoopWorkload, "loss", lambda *_: torch.empty(2**50))
+    monkeypatch.setattr(NoopWorkload, "after_step", lambda *_: torch.empty(2**50))
     study = quick.write(tmp_path, STUDY.replace("retries: 0", "retries: 3"))
     status, _, err = quick.retune("run", study, "--dir", tmp_path / "run", "--inline")
     assert status == 1, err
