@@ -38,7 +38,7 @@ from trainables.recent import Built, Recent
 from trainables.runtime import Runtime
 from trainables.store import leases
 from trainables.store.store import Store
-from trainables.train import Carry, Start, folded, train
+from trainables.train import Carry, Start, folded, recomputes, train
 from trainables.workloads.settings import Subset
 from trainables.workloads.workload import State, Workload
 
@@ -107,6 +107,15 @@ class Builder:
             self._recent.put(node.key, self._train_or_wait(node, unscored, subset))
         elif not self.store.has("updates", node.key):
             self.weights(node)
+
+    def require_memory(self, node: Update) -> None:
+        """Make sure that an update can be trained here, unless the store has it; nothing is computed.
+
+        Raises:
+            TrainingError: a step of it does not fit in the memory of the device.
+        """
+        if self.runtime.device_bytes is not None and not self.store.has("updates", node.key):
+            recomputes(node.recipe, self.workload, self.runtime)
 
     def has_scores(self, node: Weights | MidTask, subset: Subset | None = None) -> bool:
         """Whether the store has the scores of a node."""

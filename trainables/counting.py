@@ -25,6 +25,7 @@ from trainables.methods.galore import GaloreAdamW, state_numbers
 from trainables.methods.method import Method, named
 from trainables.methods.parts import Ewc, Optimiser
 from trainables.metrics import Accounting, Cost
+from trainables.recompute import recompute
 from trainables.workloads.workload import Batch, Workload, to_device
 
 
@@ -73,6 +74,19 @@ def _passes_of(method: Method, workload: Workload, batch_size: int, precision: P
 
 
 @lru_cache(maxsize=256)
+def recomputed_peak(
+    method: Method, workload: Workload, batch_size: int, *, precision: Precision = "fp32", averages: bool = False
+) -> int:
+    """The peak bytes of a step whose backward pass computes the model's blocks again; else as in `step_cost`."""
+    with torch.device("meta"):
+        model = adapt(method, workload, workload.architecture()).train()
+        batch = to_device(workload.example(batch_size), "meta")
+    kept = _kept_over_steps(model, method, averages=averages)
+    recompute(workload.blocks(model))
+    return _fake_peak(model, batch, workload.loss, precision) + kept
+
+
+@lru_cache(maxsize=256)
 def paper_step_cost(method: Method, workload: Workload, batch_size: int, *, precision: Precision = "fp32") -> StepCost:
     """The cost of a step as the table of arXiv 2408.14471 counts it, where that differs from `step_cost`.
 
@@ -109,23 +123,30 @@ def _passes(model: nn.Module, workload: Workload, batch_size: int, precision: Pr
         batch = to_device(workload.example(batch_size), "meta")
     with FlopCounterMode(display=False) as counter:
         workload.loss(model, batch).backward()
-    return counter.get_total_flops(), _peak_of_passes(model, batch, workload.loss, precision)
+    return counter.get_total_flops(), _fake_peak(model, batch, workload.loss, precision)
 
 
-def _peak_of_passes(
-    model: nn.Module, batch: Batch, loss: Callable[[nn.Module, Any], Tensor], precision: Precision
-) -> int:
+Loss = Callable[[nn.Module, Any], Tensor]
+"""The loss of a model on a batch."""
+
+
+def _fake_peak(model: nn.Module, batch: Batch, loss: Loss, precision: Precision) -> int:
     """The peak bytes of a forward and a backward pass; the meta `model` becomes one of fake tensors."""
     with FakeTensorMode(allow_non_fake_inputs=True):  # such as the indices of FourierFT, which are no buffers
         _fake(model)
         fake = tree_map_only(Tensor, lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype), batch)
-        live = _Live()
-        with live:
-            for tensor in (*model.parameters(), *model.buffers(), *tree_iter(fake)):
-                live.follow(tensor)
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
-                value = loss(model, fake)
-            value.backward()
+        return peak_of_passes(model, fake, loss, precision)
+
+
+def peak_of_passes(model: nn.Module, batch: Batch, loss: Loss, precision: Precision) -> int:
+    """The peak bytes of a forward and a backward pass on the CPU, weights and batch included; tensors may be fake."""
+    live = _Live()
+    with live:
+        for tensor in (*model.parameters(), *model.buffers(), *tree_iter(batch)):
+            live.follow(tensor)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+            value = loss(model, batch)
+        value.backward()
     return live.peak
 
 

@@ -11,12 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainables.device_memory import memory_errors
+from trainables.config import Recipe
+from trainables.device_memory import is_recomputed, memory_errors, peaks
+from trainables.frozen import ConfigError
 from trainables.methods import penalties
 from trainables.methods.attach import Attached, attach
 from trainables.methods.galore import GaloreAdamW
 from trainables.nodes import Update, first_of
 from trainables.randomness import generator
+from trainables.recompute import recompute
 from trainables.runtime import Runtime, TrainingError
 from trainables.schedules import factor
 from trainables.streams.buffers import buffer_samples
@@ -80,8 +83,11 @@ def _trained(
     watch: Mapping[int, Callable[[State], object]],
 ) -> Trained:
     recipe, method = update.recipe, update.recipe.method
+    again = recomputes(recipe, workload, runtime)
     attached = _attached(update, start, workload)
     model = attached.model.to(runtime.device).train()
+    if again:
+        recompute(workload.blocks(model))
     if recipe.temperature is not None:
         _set_temperature(model, recipe.temperature, workload)
     parameters = attached.trainable
@@ -133,6 +139,21 @@ def _trained(
     state = attached.fold(model)
     _require_finite(values, state, update)
     return Trained(state=state, carry=carry, losses=values, wall_seconds=wall_seconds)
+
+
+def recomputes(recipe: Recipe, workload: Workload, runtime: Runtime) -> bool:
+    """Whether steps of a recipe compute their activations again; where the memory is not known, only if told to.
+
+    Raises:
+        TrainingError: a step does not fit in the memory of the device; nothing has been trained.
+    """
+    if runtime.device_bytes is None:
+        return runtime.recompute == "on"
+    needed = peaks(recipe, workload)
+    try:
+        return is_recomputed(recipe, needed, recompute=runtime.recompute, device_bytes=runtime.device_bytes)
+    except ConfigError as error:
+        raise TrainingError(f"{error}") from error
 
 
 def _on_the_way(attached: Attached, average: Sequence[Tensor]) -> dict[str, Tensor]:

@@ -15,10 +15,10 @@ from trainables.files import whole
 from trainables.frozen import digest
 from trainables.machine.memory import memory_bytes
 from trainables.nodes import Base, Update, cost_key
-from trainables.runtime import Runtime
+from trainables.runtime import Runtime, TrainingError
 from trainables.schedules import Schedule
 from trainables.streams.tasks import cut
-from trainables.train import Start, train
+from trainables.train import Start, recomputes, train
 from trainables.workloads.workload import State, Workload, to_device
 
 _SHORT, _LONG = 2, 6
@@ -59,7 +59,15 @@ class Calibration:
         self._base: State = {}
         self._paces: dict[str, Pace | None] = {}
         self.too_large: dict[str, None] = {}
-        self._machine = [platform.node(), platform.processor(), torch.__version__, runtime.device, runtime.threads]
+        self._machine: list[object] = [
+            platform.node(),
+            platform.processor(),
+            torch.__version__,
+            runtime.device,
+            runtime.threads,
+        ]
+        if runtime.device_bytes is not None or runtime.recompute == "on":
+            self._machine += [runtime.recompute, runtime.device_bytes]
 
     def pace(self, recipe: Recipe) -> Pace | None:
         """The pace of a recipe's updates, shared by recipes of the same cost; None if a step does not fit in memory."""
@@ -81,9 +89,16 @@ class Calibration:
         return found
 
     def _fits(self, recipe: Recipe) -> bool:
+        if self._runtime.device_bytes is not None:
+            try:
+                recomputes(recipe, self._workload, self._runtime)
+            except TrainingError as error:
+                self.too_large[f"{error}. It is not timed, and cannot run here"] = None
+                return False
+            return True
         cost = step_cost(recipe.method, self._workload, recipe.batch_size, precision=recipe.precision)
         there = memory_bytes()
-        if self._runtime.device != "cpu" or cost.peak_bytes <= there:
+        if cost.peak_bytes <= there:
             return True
         self.too_large[
             f"batch_size: a step of {recipe.method.name} on {recipe.batch_size} samples takes about "

@@ -55,7 +55,7 @@ def run_trial(config: dict[str, Any], *, needs: WorkerNeeds, runtime: Runtime) -
         raise RuntimeError(f"node {platform.node()} {'; '.join(lacks)}")  # no failure of the trial, so none is reported
     try:
         subset = None if asked["subset"] is None else parse(Subset, asked["subset"], source="trial")
-        cycle.run(trial, builder(trial.workload, needs.store, runtime), report, asked["evaluate_at"], subset)
+        cycle.run(trial, builder(trial.workload, needs.store, runtime, gpus), report, asked["evaluate_at"], subset)
     except LeaseLostError:
         raise  # this process was away for too long; the trial is fine
     except Exception as error:
@@ -67,13 +67,14 @@ def run_trial(config: dict[str, Any], *, needs: WorkerNeeds, runtime: Runtime) -
 
 
 @lru_cache(maxsize=1)
-def builder(workload: WorkloadSettings, store: str, runtime: Runtime) -> "Builder":
+def builder(workload: WorkloadSettings, store: str, runtime: Runtime, gpus: float) -> "Builder":
     """The builder of this process; it maps the data and makes the model once, for all trials that follow."""
     from trainables.build import Builder  # imports torch, which the driver's process does without
     from trainables.workloads.catalogue import open_workload
 
     runtime = replace(runtime, cache=cache_folder())  # that of this machine
     runtime.apply()
+    runtime = runtime.on_share(gpus)
     return Builder(open_workload(workload, runtime), open_store(store, _say_damage), runtime, _say_trained)
 
 
