@@ -63,6 +63,17 @@ def test_steps_that_need_more_memory_than_there_is_are_not_tried(
     assert "a step of full on 100000000 samples takes about" in said
 
 
+def test_steps_that_do_not_fit_a_gpu_are_not_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = Runtime(cache=tmp_path, device_bytes=10**6)
+    calibration = Calibration(WORKLOAD, runtime)
+    assert calibration.pace(trial(batch_size=8).recipe) is not None
+    monkeypatch.setattr("study.planning.calibration.train", None)  # it would have to be called to try
+    assert calibration.pace(trial(batch_size=10**4).recipe) is None
+    (said,) = calibration.too_large
+    assert "memory: a step of full on 10000 samples in fp32 takes about" in said
+    assert "cannot run here" in said
+
+
 @pytest.mark.parametrize("method", ["ewc", "si", "galore", "lora", "l2init"])
 def test_methods_with_more_than_steps_have_a_pace(method: str, tmp_path: Path) -> None:
     pace = Calibration(WORKLOAD, Runtime(cache=tmp_path)).pace(trial(method=method).recipe)
