@@ -18,6 +18,7 @@ from trainables.counting import cost_per_step
 from trainables.dependencies import is_whole
 from trainables.device_memory import memory_errors
 from trainables.frozen import ConfigError
+from trainables.machine.device import device_name
 from trainables.machine.memory import fair_bytes
 from trainables.merging.merge import MergeInputs, at_least_fp32, lerp_, merge
 from trainables.methods import scope
@@ -245,6 +246,7 @@ class Builder:
             "wall_seconds": result.wall_seconds,
             "host": platform.node(),
             "device": self.runtime.device,
+            "device_name": device_name(self.runtime.device),
             "torch": torch.__version__,
         }
         if not self.store.has("updates", node.key):  # nobody needs a lease on one that is there

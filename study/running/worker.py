@@ -18,6 +18,7 @@ from trainables import cycle
 from trainables.config import TrialConfig
 from trainables.frozen import parse
 from trainables.lineages import Step
+from trainables.machine.device import device_name
 from trainables.metrics import Score, summarise
 from trainables.runtime import Runtime, TrainingError, cache_folder
 from trainables.store.leases import LeaseLostError
@@ -92,7 +93,7 @@ def take_events() -> list[Event]:
 
 def say_worker(trial: str, runtime: Runtime, *, gpus: float) -> None:
     """Say that this process works on a trial, with so many GPUs."""
-    _say("worker", trial=trial, device=runtime.device, gpus=gpus)
+    _say("worker", trial=trial, device=runtime.device, device_name=device_name(runtime.device), gpus=gpus)
 
 
 def say_error(trial: str, error: Exception) -> None:

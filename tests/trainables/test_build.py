@@ -1,5 +1,6 @@
 """The three promises: resumed equals uninterrupted, shared work is done once, only what may change numbers does."""
 
+import json
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from trainables.build import CARRY, FISHER, Builder
 from trainables.config import TrialConfig
 from trainables.frozen import ConfigError
 from trainables.lineages import Lineages, Step
+from trainables.machine.device import device_name
 from trainables.merging.merge import MergeInputs, lerp, lerp_, merge
 from trainables.merging.rule import MergeRule
 from trainables.metrics import Score
@@ -433,6 +435,12 @@ def test_no_second_model_stays_on_another_device() -> None:
     own.evaluate = evaluate  # type: ignore[method-assign]
     Builder(own, MemoryStore(), Runtime(device="meta")).scores(Base(model=toys.IDENTITY.base))
     assert [one() for one in evaluated] == [None]
+
+
+def test_a_record_names_the_kind_of_device() -> None:
+    _, store = whole("finetune")
+    records = [json.loads(store.get("records", key) or b"") for key in store.keys("records")]
+    assert {(one["device"], one["device_name"]) for one in records} == {("cpu", device_name("cpu"))}
 
 
 def test_report_comes_after_every_task_from_the_zero_shot_point_on() -> None:
