@@ -51,8 +51,7 @@ def step_cost(
     that weights, batch, activations and gradients take at once, with attention by a fused kernel, as on a GPU, plus the
     optimiser state of the trained parameters and the memory of a penalty.
     """
-    alone = method.model_copy(update={"penalty": None, "projection": None})
-    flops, peak, trained = _passes_of(alone, workload, batch_size, precision)
+    flops, peak, trained = _passes_of(_alone(method), workload, batch_size, precision)
     return StepCost(flops, peak + _kept_over_steps(trained, method, averages=averages))
 
 
@@ -66,24 +65,35 @@ class _Passes(NamedTuple):
 
 @lru_cache(maxsize=256)
 def _passes_of(method: Method, workload: Workload, batch_size: int, precision: Precision) -> _Passes:
-    """The passes of a method without penalty and projection, which have none of their own: counted once for all."""
+    """The passes of a method that is `_alone`."""
     with torch.device("meta"):
         model = adapt(method, workload, workload.architecture()).train()
     trained = [parameter.detach() for parameter in _trained(model)]
     return _Passes(*_passes(model, workload, batch_size, precision), trained)
 
 
-@lru_cache(maxsize=256)
 def recomputed_peak(
     method: Method, workload: Workload, batch_size: int, *, precision: Precision = "fp32", averages: bool = False
 ) -> int:
     """The peak bytes of a step whose backward pass computes the model's blocks again; else as in `step_cost`."""
+    alone = _alone(method)
+    trained = _passes_of(alone, workload, batch_size, precision).trained
+    peak = _recomputed_passes(alone, workload, batch_size, precision)
+    return peak + _kept_over_steps(trained, method, averages=averages)
+
+
+@lru_cache(maxsize=256)
+def _recomputed_passes(method: Method, workload: Workload, batch_size: int, precision: Precision) -> int:
     with torch.device("meta"):
         model = adapt(method, workload, workload.architecture()).train()
         batch = to_device(workload.example(batch_size), "meta")
-    kept = _kept_over_steps(model, method, averages=averages)
     recompute(workload.blocks(model))
-    return _fake_peak(model, batch, workload.loss, precision) + kept
+    return _fake_peak(model, batch, workload.loss, precision)
+
+
+def _alone(method: Method) -> Method:
+    """The method without penalty and projection, which have no passes of their own: one count serves all of them."""
+    return method.model_copy(update={"penalty": None, "projection": None})
 
 
 @lru_cache(maxsize=256)

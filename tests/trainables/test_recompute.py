@@ -121,26 +121,26 @@ def test_the_pocket_has_the_same_gradients_in_the_memory_that_is_estimated(metho
     assert again.peak < (0.97 if method == "locked_image" else 0.75) * plain.peak
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+QUICK = ("clip", "resnet", "timm vit", "convnext", "roberta", "mt5")
+"""Families of each kind of tower; the others are tried by `make test-all`."""
+
+
+@pytest.mark.parametrize(
+    "family", [pytest.param(name, marks=() if name in QUICK else pytest.mark.thorough) for name in FAMILIES]
+)
 def test_towers_of_all_libraries_have_blocks_and_the_same_gradients(family: str, cache: Path) -> None:
     """ResNets, timm's towers and those of transformers too, some of which have no switch of their own for this."""
     own = family_workload(family, cache)
     split = own.split(own.architecture())
     inside = [{id(module) for module in block.modules()} for block in own.blocks(split)]
     assert sum(map(len, inside)) == len(set().union(*inside))  # none lies in another
+    image = {id(module) for name, module in split.named_modules() if name.startswith("visual.")}
+    assert {id(block) in image for block in own.blocks(split)} == {True, False}
     batch = own.batch(np.arange(2), np.random.default_rng(0))
     assert_same(*(passes(own, named("full"), batch, again=how, precision="fp32") for how in (False, True)))
 
 
-def test_both_towers_have_blocks(cache: Path) -> None:
-    for family in FAMILIES:
-        own = family_workload(family, cache)
-        model = own.architecture()
-        image = {id(module) for name, module in model.named_modules() if name.startswith("visual.")}
-        assert {id(block) in image for block in own.blocks(model)} == {True, False}, family
-
-
-def test_a_workload_without_blocks_trains_as_ever() -> None:
+def test_a_model_of_one_layer_has_no_blocks() -> None:
     own = open_workload(Noop(), Runtime())
     assert own.blocks(own.architecture()) == ()
 
