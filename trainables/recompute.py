@@ -18,4 +18,4 @@ def recompute(blocks: Sequence[nn.Module]) -> None:
     for block in blocks:
         # Nothing is drawn in a forward pass, so the state of no random generator has to be kept and set back.
         forward = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
-        block.forward = forward  # type: ignore[method-assign]
+        block.forward = forward
