@@ -16,10 +16,11 @@ from trainables import costs, tensors
 from trainables.config import Recipe
 from trainables.counting import cost_per_step
 from trainables.dependencies import is_whole
-from trainables.device_memory import memory_errors
 from trainables.frozen import ConfigError
 from trainables.machine.device import device_name
 from trainables.machine.memory import fair_bytes
+from trainables.memory.device_memory import memory_errors
+from trainables.memory.recent import Built, Recent
 from trainables.merging.merge import MergeInputs, at_least_fp32, lerp_, merge
 from trainables.methods import scope
 from trainables.metrics import Cost, Score, decode, encode
@@ -35,7 +36,6 @@ from trainables.nodes import (
     last_update,
     scores_key,
 )
-from trainables.recent import Built, Recent
 from trainables.runtime import Runtime
 from trainables.store import leases
 from trainables.store.store import Store

@@ -20,12 +20,12 @@ from torch.utils._pytree import tree_iter, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.config import Precision, Recipe
+from trainables.memory.recompute import recompute
 from trainables.methods.attach import adapt
 from trainables.methods.galore import GaloreAdamW, state_numbers
 from trainables.methods.method import Method, named
 from trainables.methods.parts import Ewc, Optimiser
 from trainables.metrics import Accounting, Cost
-from trainables.recompute import recompute
 from trainables.workloads.workload import Batch, Workload, to_device
 
 

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trainables.config import Recipe
-from trainables.device_memory import is_recomputed, memory_errors, peaks
 from trainables.frozen import ConfigError
+from trainables.memory.device_memory import is_recomputed, memory_errors, peaks
+from trainables.memory.recompute import recompute
 from trainables.methods import penalties
 from trainables.methods.attach import Attached, attach
 from trainables.methods.galore import GaloreAdamW
 from trainables.nodes import Update, first_of
 from trainables.randomness import generator
-from trainables.recompute import recompute
 from trainables.runtime import Runtime, TrainingError
 from trainables.schedules import factor
 from trainables.streams.buffers import buffer_samples

@@ -29,7 +29,7 @@ def require_memory(
     """
     if gpu_bytes is None or not resources.is_on_gpu(gpus=1):
         return
-    from trainables.device_memory import is_recomputed  # loads torch
+    from trainables.memory.device_memory import is_recomputed  # loads torch
 
     for config in {_shape(config): config for config in configs}.values():
         recipe = config.recipe

@@ -21,7 +21,7 @@ from trainables.workloads.catalogue import identify, open_workload
 from trainables.workloads.settings import WorkloadSettings
 
 if TYPE_CHECKING:
-    from trainables.device_memory import Peaks
+    from trainables.memory.device_memory import Peaks
 
 
 def price(recipe: Recipe, workload: WorkloadSettings, runtime: Runtime, accounting: Accounting = "ours") -> Cost:
@@ -38,7 +38,7 @@ def price(recipe: Recipe, workload: WorkloadSettings, runtime: Runtime, accounti
 
 def peaks(recipe: Recipe, workload: WorkloadSettings, runtime: Runtime) -> "Peaks":
     """The peak bytes of a step of a recipe, with and without activations that are computed again, from the cache."""
-    from trainables import device_memory  # loads torch
+    from trainables.memory import device_memory  # loads torch
 
     store = LocalStore(runtime.cache / "prices")
     key = digest([cost_key(recipe, identify(workload).base), "peaks"])

@@ -47,5 +47,5 @@ def test_nothing_is_counted_where_no_gpu_is_known_or_none_is_computed_on(tmp_pat
 
 def test_estimates_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check(Resources(), 2 * BYTES.plain, tmp_path)
-    monkeypatch.setattr("trainables.device_memory.peaks", None)  # it would have to be called to count again
+    monkeypatch.setattr("trainables.memory.device_memory.peaks", None)  # it would have to be called to count again
     check(Resources(), 2 * BYTES.plain, tmp_path)

@@ -8,9 +8,9 @@ from search_spaces.space import Scalar
 from tests.trainables import toys
 from trainables import cycle
 from trainables.build import Builder
-from trainables.device_memory import MARGIN, Peaks, is_out_of_memory, is_recomputed, memory_errors, peaks
 from trainables.frozen import ConfigError
 from trainables.lineages import Lineages
+from trainables.memory.device_memory import MARGIN, Peaks, is_out_of_memory, is_recomputed, memory_errors, peaks
 from trainables.nodes import Update
 from trainables.runtime import Recompute, Runtime, TrainingError
 from trainables.store.memory import MemoryStore

@@ -15,9 +15,9 @@ from tests.trainables.workloads.clip.families import workload as family_workload
 from trainables.config import Precision
 from trainables.counting import peak_of_passes, recomputed_peak, step_cost
 from trainables.lineages import Lineages
+from trainables.memory.recompute import recompute
 from trainables.methods.attach import adapt
 from trainables.methods.method import Method, named
-from trainables.recompute import recompute
 from trainables.runtime import Runtime
 from trainables.train import Start, Trained, train
 from trainables.workloads.catalogue import identify, open_workload

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from trainables.recent import LEAST, Built, Recent
+from trainables.memory.recent import LEAST, Built, Recent
 
 
 def built(*tensors: Tensor) -> Built:
