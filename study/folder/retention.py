@@ -167,13 +167,13 @@ def register(store: Store, home: Folder, definition: StudyDefinition) -> None:
 
     By a name of its own, which stays with its folder wherever that is mounted or moved to; a copy gets another one.
     """
-    name = home.name_in_stores
+    name, numerics = home.name_in_stores, home.numerics  # a folder with a name is one that has run
     if name is None or _is_copy(home, store, name):
         name = home.name_anew()
     body = {
         "folder": str(home.path.absolute()),
         "host": platform.node(),
-        "numerics": home.numerics,
+        "numerics": numerics,
         "definition": definition.canonical(),
     }
     store.write_note(_note(name), json.dumps(body).encode())

@@ -1,4 +1,4 @@
-"""A later release of retune in a process of its own: this source with a raised version and one more config field."""
+"""Another release of retune in a process of its own: this source with another version and one more config field."""
 
 import json
 import re
@@ -34,7 +34,7 @@ class Done(NamedTuple):
 
 
 class Release:
-    """Runs commands under the later release."""
+    """Runs commands under the other release."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
@@ -55,8 +55,8 @@ class Release:
 
 
 @contextmanager
-def later_release(folder: Path) -> Iterator[Release]:
-    """The later release, whose source is written into a folder."""
+def another_release(folder: Path, version: int) -> Iterator[Release]:
+    """The release of a version of the numerics, whose source is written into a folder."""
     for package in _PACKAGES:
         shutil.copytree(_ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     # `command` and whatever it imports.
@@ -64,7 +64,7 @@ def later_release(folder: Path) -> Iterator[Release]:
         made = folder / path.relative_to(_ROOT)
         made.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, made)
-    _edit(folder, r"^NUMERICS_VERSION = \d+$", f"NUMERICS_VERSION = {VERSION}")
+    _edit(folder, r"^NUMERICS_VERSION = \d+$", f"NUMERICS_VERSION = {version}")
     _edit(folder, r"^class Recipe\(Frozen\):\n", r'\g<0>    later = frozenset({"crops"})\n    crops: str = "none"\n')
     process = subprocess.Popen(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(folder)!r})\n{_SERVE}"],

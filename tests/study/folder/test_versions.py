@@ -9,8 +9,8 @@ import pytest
 
 from study.folder.folder import Folder
 from tests.study import command, quick
-from tests.study.releases import VERSION, Release, later_release
-from trainables.nodes import NUMERICS_VERSION, version_of
+from tests.study.releases import VERSION, Release, another_release
+from trainables.nodes import NUMERICS_VERSION, UNMARKED_VERSION, version_of
 from trainables.store.local import LocalStore
 
 pytestmark = pytest.mark.slow
@@ -28,7 +28,13 @@ joint: {lr: 0.3}
 
 @pytest.fixture(scope="module")
 def later(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
-    with later_release(tmp_path_factory.mktemp("later")) as release:
+    with another_release(tmp_path_factory.mktemp("later"), VERSION) as release:
+        yield release
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    with another_release(tmp_path_factory.mktemp("earlier"), UNMARKED_VERSION) as release:
         yield release
 
 
@@ -44,8 +50,10 @@ def finished(made: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def older(finished: Path) -> Path:
+def older(earlier: Release, tmp_path: Path) -> Path:
     """A finished study from before there were ledgers, and before notes said a version."""
+    finished = tmp_path / "older"
+    earlier.ok("run", quick.write(tmp_path), "--dir", finished, "--inline")
     (finished / "ledger.jsonl").unlink()
     home = Folder(path=finished)
     store, note = home.store(), f"studies/{home.name_in_stores}"
@@ -112,11 +120,12 @@ def test_what_is_trained_anew_stands_beside_what_was_there(
 ) -> None:
     finished: Path = request.getfixturevalue(of)
     before, files, now = command.tables(finished), command.updates(finished), status(later, finished)
+    version = Folder(path=finished).numerics
     (finished / "report").mkdir()
     (finished / "report" / "index.html").write_text("a page")
     done = later.ok("run", finished / "study.yaml", "--dir", finished, "--inline", "--anew")
-    aside = finished / f"version-{NUMERICS_VERSION}"
-    assert f"version {NUMERICS_VERSION} of this study is kept in {aside}" in done.err
+    aside = finished / f"version-{version}"
+    assert f"version {version} of this study is kept in {aside}" in done.err
     assert not (finished / "report").exists()
     assert (aside / "report" / "index.html").read_text() == "a page"
     assert status(later, aside) == now
