@@ -44,6 +44,7 @@ class BudgetRow:
         rank: of methods that have one.
         gflops_per_step: 1e9 FLOPs of a forward and a backward pass, for the whole batch.
         memory_ratio: peak memory over that of full fine-tuning.
+        peak_gb: peak memory of a step, in 1e9 bytes, by the accounting in use.
         mafs: memory-adjusted FLOPs of a step, in the same unit as `gflops_per_step`.
         steps_per_task: by number of tasks, the steps that the total buys for each.
         gflops_by: 1e9 FLOPs of a step by each accounting; the one in use is `gflops_per_step`.
@@ -53,6 +54,7 @@ class BudgetRow:
     rank: int | None
     gflops_per_step: float
     memory_ratio: float
+    peak_gb: float
     mafs: float
     steps_per_task: dict[str, int]
     gflops_by: dict[str, float]
@@ -113,7 +115,8 @@ def rows(
             for by, count in counts.items()
         }
         cost = costs[accounting]
-        memory_ratio = peak_of(method, cost) / full_peak
+        peak = peak_of(method, cost)
+        memory_ratio = peak / full_peak
         mafs = cost.flops / GIGA * memory_ratio
         extra = partial(_extra_passes, method, batch_size, paper=accounting == "paper")
         steps = {str(one): affordable_steps(total / one / mafs, extra) for one in tasks}
@@ -130,6 +133,7 @@ def rows(
                 rank=getattr(method.adapter or method.projection, "rank", None),
                 gflops_per_step=cost.flops / GIGA,
                 memory_ratio=memory_ratio,
+                peak_gb=peak / GIGA,
                 mafs=mafs,
                 steps_per_task=steps,
                 gflops_by={by: one.flops / GIGA for by, one in costs.items()},
@@ -159,6 +163,7 @@ def table(found: Sequence[BudgetRow], accounting: str) -> Iterator[str]:
             "rank",
             "GFLOPs/step",
             f"({other}'s)".replace("s's", "s"),
+            "GB",
             "memory",
             "MAFs/step",
             *(f"T={count}" for count in tasks),
@@ -171,6 +176,7 @@ def table(found: Sequence[BudgetRow], accounting: str) -> Iterator[str]:
                 "-" if row.rank is None else str(row.rank),
                 f"{row.gflops_per_step:,.1f}",
                 f"({row.gflops_by[other]:,.1f})",
+                f"{row.peak_gb:.1f}",
                 f"{row.memory_ratio:.4f}",
                 f"{row.mafs:,.1f}",
                 *(f"{row.steps_per_task[count]:,}" for count in tasks),

@@ -37,6 +37,7 @@ def test_published_table_is_met(methods: tuple[str, ...]) -> None:
         row = rows[method]
         assert row["gflops_per_step"] == pytest.approx(gflops, rel=0.015)
         assert row["memory_ratio"] == pytest.approx(memory, rel=0.10)
+        assert row["peak_gb"] == pytest.approx(row["memory_ratio"] * rows["full"]["peak_gb"])
         assert row["mafs"] == pytest.approx(row["gflops_per_step"] * row["memory_ratio"])
         assert list(row["steps_per_task"]) == ["20", "50", "100", "200"]
         for got, wanted in zip(row["steps_per_task"].values(), steps, strict=True):
@@ -70,7 +71,7 @@ def test_our_adapters_make_no_dense_update(shallow: str) -> None:
     assert lora.rank == 16
     assert lora.gflops_per_step < 0.75 * full.gflops_per_step
     head, *_, last = budget_table.table(found, "ours")
-    assert head.split() == ["method", "rank", "GFLOPs/step", "(paper's)", "memory", "MAFs/step", "T=10"]
+    assert head.split() == ["method", "rank", "GFLOPs/step", "(paper's)", "GB", "memory", "MAFs/step", "T=10"]
     assert last.startswith("Used: ours")
 
 
