@@ -129,7 +129,7 @@ def _tile(row: Any, place: Source | None, most_bytes: int) -> Tile:
     try:
         if place is None:
             raise ImageError("this row has no image")
-        image = decoded(encoded(place), place)
+        image = decoded(encoded(place), place).convert("RGB")
         uri, size = _thumbnail(image, most_bytes)
     except ImageError as error:
         wrong = str(error)

@@ -2,15 +2,21 @@
 
 import math
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from open_clip.transformer import VisionTransformer
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from search_spaces.space import Scalar
 from tests.trainables import toys
+from trainables.config import Precision
 from trainables.frozen import ConfigError
 from trainables.lineages import Lineages
 from trainables.nodes import Update
@@ -53,6 +59,32 @@ def test_same_update_same_bits(axes: dict[str, Scalar]) -> None:
     assert first.losses == again.losses
     assert equal(first.state, again.state)
     assert len(first.losses) == 3
+
+
+def test_every_precision_trains_on_the_same_crops() -> None:
+    workload, seen, losses = toys.workload(crop=0.5), dict[str, list[Tensor]](), dict[str, tuple[float, ...]]()
+    for precision in get_args(Precision):
+        images = seen[precision] = []
+        with _watched_images(images):
+            result = train(update(precision=precision), Start(state=workload.base(), carry={}), workload, Runtime())
+        losses[precision] = result.losses
+    assert all(len(images) == 3 for images in seen.values())
+    assert all(torch.equal(torch.stack(images), torch.stack(seen["fp32"])) for images in seen.values())
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.02)
+    assert losses["bf16"] != losses["fp32"]
+
+
+@contextmanager
+def _watched_images(images: list[Tensor]) -> Iterator[None]:
+    """Keep what image towers are given."""
+
+    def watch(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if isinstance(module, VisionTransformer):
+            images.append(inputs[0])
+
+    handle = register_module_forward_pre_hook(watch)
+    yield
+    handle.remove()
 
 
 @pytest.mark.parametrize("axes", [{}, {"method": "lora", "rank": 2}])

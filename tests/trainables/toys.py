@@ -25,8 +25,8 @@ NEW, OLD = 8, 4
 SIDE = 16
 
 
-def workload() -> ClipWorkload:
-    """A new toy workload."""
+def workload(*, crop: float = 1.0) -> ClipWorkload:
+    """A new toy workload, which cuts training images to at least this share of their area."""
     return ClipWorkload(
         identity=IDENTITY,
         architecture=architecture,
@@ -36,6 +36,7 @@ def workload() -> ClipWorkload:
         std=(0.25, 0.25, 0.25),
         model_config={"text_cfg": {}},
         tokenizer_files=dict,
+        crop=crop,
     )
 
 

@@ -1,8 +1,10 @@
-"""Attention with separate q, k, v projections, so that adapters find plain `nn.Linear` layers.
+"""Attention in two forms: of one projection, as all models here have it, and of separate ones, for adapters.
 
-`nn.MultiheadAttention` fuses q, k and v into one parameter and calls its output projection's weight directly; adapters
-on it are ignored or counted twice. Attention of timm has one layer for the three. `split` replaces both by equal
-modules, `fuse` takes a state back to the old layout. Kinds of attention that it does not know keep their fused layers.
+`own` replaces open_clip's `nn.MultiheadAttention` by `FusedAttention`: the same function under the same names, without
+the copies that torch makes of q, k and v (a step of the pocket model takes 0.9 of the time), and without the other
+kernel that torch takes in evaluation. Adapters need plain `nn.Linear` layers: `split` makes them, also of timm's
+attention that has one layer for q, k and v, and `fuse` takes a state back to the old layout. Kinds of attention that
+are not known keep their fused layers.
 """
 
 import re
@@ -29,12 +31,36 @@ _SPLIT_ATTENTION = re.compile(r"(.*resblocks\.\d+\.attn\.)([qkv])_proj\.(weight|
 _SPLIT_LINEAR = re.compile(r"(.*\.qkv\.)([qkv])\.(weight|bias)")
 
 
-class SplitAttention(nn.Module):
-    """Self-attention equal to a batch-first `nn.MultiheadAttention`, out of four `nn.Linear` layers."""
+class FusedAttention(nn.Module):
+    """Self-attention equal to a batch-first `nn.MultiheadAttention`, whose parameters it takes over by their names."""
 
-    def __init__(self, fused: nn.MultiheadAttention) -> None:
+    in_proj_bias: nn.Parameter | None
+
+    def __init__(self, packed: nn.MultiheadAttention) -> None:
         super().__init__()
-        _require_plain(fused)
+        _require_plain(packed)
+        self.num_heads, self.embed_dim = packed.num_heads, packed.embed_dim
+        self.in_proj_weight = packed.in_proj_weight
+        self.register_parameter("in_proj_bias", packed.in_proj_bias)
+        self.out_proj = packed.out_proj
+
+    def forward(
+        self, q_BLD: Tensor, k_BLD: Tensor, v_BLD: Tensor, *, need_weights: bool, attn_mask: Tensor | None = None
+    ) -> tuple[Tensor, None]:
+        """Attention output [B, L, D]; the second value stands for the weights, which are never computed."""
+        assert not need_weights
+        assert q_BLD is k_BLD is v_BLD
+        projected_BLE = F.linear(q_BLD, self.in_proj_weight, self.in_proj_bias)
+        q_BLHd, k_BLHd, v_BLHd = projected_BLE.unflatten(-1, (len(PARTS), self.num_heads, -1)).unbind(dim=2)
+        out_BLD: Tensor = self.out_proj(_attended(q_BLHd, k_BLHd, v_BLHd, attn_mask))
+        return out_BLD, None
+
+
+class SplitAttention(nn.Module):
+    """Self-attention equal to a fused one, out of four `nn.Linear` layers."""
+
+    def __init__(self, fused: FusedAttention) -> None:
+        super().__init__()
         self.num_heads = fused.num_heads
         width = fused.embed_dim
         bias = fused.in_proj_bias is not None
@@ -43,7 +69,7 @@ class SplitAttention(nn.Module):
         for i, layer in enumerate((self.q_proj, self.k_proj, self.v_proj)):
             rows = slice(i * width, (i + 1) * width)
             layer.weight = nn.Parameter(fused.in_proj_weight[rows].detach().clone())
-            if bias:
+            if fused.in_proj_bias is not None:
                 layer.bias = nn.Parameter(fused.in_proj_bias[rows].detach().clone())
         self.out_proj = nn.Linear(width, width, bias=bias, device="meta")
         self.out_proj.load_state_dict(fused.out_proj.state_dict(), assign=True)
@@ -51,14 +77,13 @@ class SplitAttention(nn.Module):
     def forward(
         self, q_BLD: Tensor, k_BLD: Tensor, v_BLD: Tensor, *, need_weights: bool, attn_mask: Tensor | None = None
     ) -> tuple[Tensor, None]:
-        """Attention output [B, L, D]; the second value stands for the weights, which are never computed."""
+        """As that of `FusedAttention`."""
         assert not need_weights
-        q_BHLd, k_BHLd, v_BHLd = (
-            projection(x_BLD).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        q_BLHd, k_BLHd, v_BLHd = (
+            projection(x_BLD).unflatten(-1, (self.num_heads, -1))
             for projection, x_BLD in ((self.q_proj, q_BLD), (self.k_proj, k_BLD), (self.v_proj, v_BLD))
         )
-        out_BHLd = F.scaled_dot_product_attention(q_BHLd, k_BHLd, v_BHLd, attn_mask=attn_mask)
-        out_BLD: Tensor = self.out_proj(out_BHLd.transpose(1, 2).flatten(2))
+        out_BLD: Tensor = self.out_proj(_attended(q_BLHd, k_BLHd, v_BLHd, attn_mask))
         return out_BLD, None
 
 
@@ -81,16 +106,32 @@ class SplitLinear(nn.Module):
         return torch.cat([self.q(x), self.k(x), self.v(x)], dim=-1)
 
 
+def own(model: nn.Module) -> nn.Module:
+    """Replace every `nn.MultiheadAttention` that `FusedAttention` equals, in place; its parameters stay the same.
+
+    Poolers stay: their queries are others than their keys.
+    """
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(parent, AttentionalPooler) or not isinstance(child, nn.MultiheadAttention):
+                continue
+            if _is_plain(child):
+                setattr(parent, name, FusedAttention(child))
+    return model
+
+
 def split(model: nn.Module) -> nn.Module:
     """Replace every fused projection that is known, in place; poolers outside of the blocks stay as they are.
 
     Raises:
         ValueError: an `nn.MultiheadAttention` of a kind that cannot be split.
     """
-    for parent in list(model.modules()):
+    for parent in list(own(model).modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, nn.MultiheadAttention) and not isinstance(parent, AttentionalPooler):
+            if isinstance(child, FusedAttention):
                 setattr(parent, name, SplitAttention(child))
+            elif isinstance(child, nn.MultiheadAttention) and not isinstance(parent, AttentionalPooler):
+                _require_plain(child)
             elif name == "qkv" and isinstance(parent, _THIRDS) and isinstance(child, nn.Linear):
                 setattr(parent, name, SplitLinear(child))
                 _call_the_layer(parent)
@@ -140,8 +181,21 @@ def is_output(modules: Mapping[str, nn.Module], path: str) -> bool:
     return last == "out_proj" and isinstance(modules[parent], nn.MultiheadAttention)
 
 
-def _require_plain(fused: nn.MultiheadAttention) -> None:
-    if not fused.batch_first or fused.in_proj_weight is None or fused.bias_k is not None or fused.dropout:
+def _attended(q_BLHd: Tensor, k_BLHd: Tensor, v_BLHd: Tensor, mask: Tensor | None) -> Tensor:
+    """The heads' outputs side by side [B, L, D]; the mask is [L, L], or [B * H, L, L] where texts have their own."""
+    if mask is not None and mask.dim() == 3:
+        mask = mask.unflatten(0, (-1, q_BLHd.shape[2]))
+    q_BHLd, k_BHLd, v_BHLd = (each_BLHd.transpose(1, 2) for each_BLHd in (q_BLHd, k_BLHd, v_BLHd))
+    return F.scaled_dot_product_attention(q_BHLd, k_BHLd, v_BHLd, attn_mask=mask).transpose(1, 2).flatten(2)
+
+
+def _is_plain(packed: nn.MultiheadAttention) -> bool:
+    adds_nothing = packed.bias_k is None and not packed.add_zero_attn and not packed.dropout
+    return packed.batch_first and packed.in_proj_weight is not None and adds_nothing
+
+
+def _require_plain(packed: nn.MultiheadAttention) -> None:
+    if not _is_plain(packed):
         raise ValueError("only batch-first attention with equal widths and without dropout can be split")
 
 

@@ -102,6 +102,8 @@ def _pixels(resize: Callable[[Any], Any], source: Source) -> NDArray[np.uint8]:
         return np.asarray(resize(decoded(encoded(source), source)))
     except ImageError as error:
         raise TrainingError(f"{error}; `retune data check` lists all such images") from error
+    except ValueError as error:  # of Pillow, such as for an image of one column whose longer side is to fit
+        raise TrainingError(f"{source}: open_clip cannot resize it: {error}; leave it out of the data") from error
 
 
 def _corpus(pack: packs.Pack, images: Pixels) -> Corpus:

@@ -4,6 +4,7 @@ import copy
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -81,8 +82,8 @@ class ClipWorkload:
         return self._identity
 
     def architecture(self) -> nn.Module:
-        """A new open_clip model."""
-        return self._architecture()
+        """A new open_clip model with attention of our own: the same function, under the same names (`attention`)."""
+        return attention.own(self._architecture())
 
     def base(self) -> dict[str, Tensor]:
         """The pretrained weights."""
@@ -254,10 +255,19 @@ class ClipWorkload:
         return checkpoint(text_config, files, layout)
 
     def _normalised(self, images_BCHW: Tensor, crops_B4: Tensor = WHOLE_IMAGES) -> Tensor:
-        pixels_BCHW = images_BCHW.float()
-        if len(crops_B4):
-            pixels_BCHW = cropped(pixels_BCHW, crops_B4)
-        return (pixels_BCHW - self._mean.to(pixels_BCHW.device)) / self._std.to(pixels_BCHW.device)
+        """Pixels in fp32 whatever the precision of the model: a crop's corners in bf16 are half a pixel off."""
+        with _without_autocast(images_BCHW.device):
+            pixels_BCHW = images_BCHW.float()
+            if len(crops_B4):
+                pixels_BCHW = cropped(pixels_BCHW, crops_B4)
+            return (pixels_BCHW - self._mean.to(pixels_BCHW.device)) / self._std.to(pixels_BCHW.device)
+
+
+def _without_autocast(device: torch.device) -> AbstractContextManager[None]:
+    """A context in which operations on a device keep the types of what they are given."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
 
 
 def _channels_first(images_BHWC: NDArray[np.uint8]) -> Tensor:

@@ -111,6 +111,11 @@ class TestFamily:
         assert own.identity.anatomy.towers == ("image", "text")
         assert all(own.identity.anatomy.depth(tower) > 1 for tower in ("image", "text"))
 
+    def test_attention_of_torch_is_in_no_model(self, family: str, cache: Path) -> None:
+        own = workload(family, cache)
+        for model in (own.architecture(), own.split(own.architecture())):
+            assert not [module for module in model.modules() if isinstance(module, nn.MultiheadAttention)]
+
     def test_norms_are_what_torch_calls_a_norm(self, family: str, cache: Path) -> None:
         own = workload(family, cache)
         modules = dict(own.architecture().named_modules())

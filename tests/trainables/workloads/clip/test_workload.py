@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from tests.trainables import toys
-from trainables.workloads.clip.batch import ClipBatch
+from trainables.workloads.clip.batch import WHOLE_IMAGES, ClipBatch
 from trainables.workloads.clip.evaluation import Classification
 from trainables.workloads.clip.workload import MAX_LOGIT_SCALE, ClipWorkload
 
@@ -55,6 +55,20 @@ def test_batch_holds_image_and_caption_of_each_id(workload: ClipWorkload) -> Non
     assert images.dtype == torch.float32
     assert batch.images_BCHW.dtype == torch.uint8
     assert tokens_UL.dtype == caption_B.dtype == torch.int64
+
+
+@pytest.mark.parametrize("crop", [1.0, 0.5])
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_pixels_are_the_same_to_the_bit_under_autocast(crop: float, kind: torch.dtype) -> None:
+    workload = toys.workload(crop=crop)
+    batch = workload.batch(np.arange(12), rng())
+    expected = workload.pixels(batch)
+    with torch.autocast("cpu", dtype=kind):
+        got = workload.pixels(batch)
+        assert torch.is_autocast_enabled("cpu")  # for the model, which comes next
+    assert torch.equal(got, expected)
+    uncropped = workload.pixels(batch._replace(crops_B4=WHOLE_IMAGES))
+    assert torch.equal(uncropped, expected) == (crop == 1)
 
 
 def test_batch_holds_each_caption_once_and_no_more_padding_than_it_must(workload: ClipWorkload) -> None:

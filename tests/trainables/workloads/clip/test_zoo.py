@@ -2,6 +2,9 @@
 
 import open_clip
 import pytest
+import torch
+from open_clip.transformer import AttentionalPooler
+from torch import nn
 
 from trainables.frozen import ConfigError
 from trainables.workloads.clip import architectures
@@ -32,6 +35,10 @@ def check(names: list[str]) -> None:
             assert said.startswith(f"model: {name}: it")
             assert "\n" not in said
             continue
+        with torch.device("meta"):
+            parts = dict(own.architecture().named_modules())
+        packed = [path.rpartition(".")[0] for path, one in parts.items() if isinstance(one, nn.MultiheadAttention)]
+        assert all(isinstance(parts[path], AttentionalPooler) for path in packed)
         anatomy = own.identity.anatomy
         assert anatomy.towers == ("image", "text")
         layers = config["vision_cfg"].get("layers", [])

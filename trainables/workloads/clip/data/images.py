@@ -1,6 +1,8 @@
-"""Images: the place of a row's encoded bytes, and their pixels.
+"""Images: the place of a row's encoded bytes, and the image that they are.
 
-Pixels are those of open_clip's evaluation transform before it normalises (resize, crop, RGB), as bytes.
+Models see what open_clip's evaluation makes of it before it normalises: resized and cropped as it is stored, and only
+then RGB. A palette and black-and-white images are thus resized without interpolation, colours weigh by their opacity,
+and of 16 bits all above 255 is white.
 """
 
 import hashlib
@@ -62,7 +64,7 @@ def encoded(source: Source) -> bytes:
 
 
 def decoded(content: bytes, name: object) -> Image.Image:
-    """An image in RGB: 16 bits are scaled to 8, transparency and orientation are ignored, as open_clip does.
+    """An image as it is stored: with its palette, transparency and bits; its orientation is ignored, as by open_clip.
 
     Raises:
         ImageError: it is no image, cut short, or has more than `MOST_PIXELS`.
@@ -76,11 +78,8 @@ def decoded(content: bytes, name: object) -> Image.Image:
                     f"{name}: {image.width} x {image.height} pixels; allowed: {MOST_PIXELS:,}; make it smaller"
                 )
             image.load()
-            if image.mode.startswith("I"):  # Pillow would cut off what is above 255
-                image = image.convert("I").point([i / 256 for i in range(65536)], "L")
-            if image.mode == "P" and "transparency" in image.info:
-                image = image.convert("RGBA")
-            return image.convert("RGB")
+            image.info.pop("transparency", None)  # RGB has none, and Pillow warns when it leaves one out
+            return image
     except UnidentifiedImageError as error:
         raise ImageError(f"{name}: not an image that can be decoded") from error
     except Image.DecompressionBombError as error:

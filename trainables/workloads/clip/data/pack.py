@@ -24,8 +24,8 @@ from trainables.frozen import ConfigError, digest
 from trainables.workloads.clip.data import manifest, stamps
 from trainables.workloads.clip.data.images import ImageError, Source, encoded
 
-VERSION = 2
-"""Raised by every change of what a pack holds."""
+VERSION = 3
+"""Raised by every change of what a pack holds, decoded images included."""
 
 Tokenize = Callable[[Sequence[str]], NDArray[np.int32]]
 Cut = Callable[[Sequence[str], NDArray[np.int32]], int]

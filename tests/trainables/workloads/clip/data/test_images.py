@@ -1,4 +1,4 @@
-"""Decoding of images: against Pillow's own where it is right, by arithmetic where it is not, and of broken files."""
+"""Decoding of images: against Pillow's own, and of broken files."""
 
 import hashlib
 import io
@@ -16,24 +16,11 @@ BROKEN = images.broken_images()
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_odd_images_are_decoded_to_rgb(name: str) -> None:
+def test_odd_images_are_decoded_as_they_are_stored(name: str) -> None:
     found = decoded(ODD[name], name)
     with Image.open(io.BytesIO(ODD[name])) as image:
-        assert found.mode == "RGB"
-        assert found.size == image.size
-
-
-@pytest.mark.parametrize("name", ["16-bit.png", "16-bit.tif"])
-def test_16_bits_are_scaled_and_not_cut_off(name: str) -> None:
-    pixels = np.asarray(decoded(ODD[name], name))
-    assert set(pixels.ravel().tolist()) == {40_000 // 256}
-
-
-def test_16_bits_keep_their_range() -> None:
-    levels = np.arange(0, 65_536, 257, dtype=np.uint16).reshape(16, 16)
-    pixels = np.asarray(decoded(images.encoded(Image.fromarray(levels)), "levels"))
-    assert np.abs(pixels[..., 0] - levels / 257).max() <= 1
-    assert (pixels.min(), pixels.max()) == (0, 255)
+        assert (found.mode, found.size) == (image.mode, image.size)
+        assert np.array_equal(np.asarray(found), np.asarray(image))
 
 
 def test_colours_are_those_that_were_painted() -> None:
@@ -41,15 +28,6 @@ def test_colours_are_those_that_were_painted() -> None:
     assert np.array_equal(np.asarray(decoded(images.encoded(red), "red")), np.asarray(red))
     assert np.array_equal(np.asarray(decoded(ODD["lossless.webp"], "red")), np.asarray(red))
     assert np.asarray(decoded(ODD["one-pixel.png"], "pixel")).tolist() == [[[1, 2, 3]]]
-    palette = np.asarray(decoded(ODD["palette.png"], "palette")).astype(int)
-    assert np.abs(palette - np.asarray(red)).mean() < 16
-
-
-def test_transparency_leaves_the_colours_as_they_are() -> None:
-    red = np.asarray(images.shape("red circle", 0))
-    assert np.array_equal(np.asarray(decoded(ODD["alpha.png"], "alpha")), red)
-    opaque = np.asarray(decoded(ODD["palette.png"], "palette"))
-    assert np.array_equal(np.asarray(decoded(ODD["palette-transparent.png"], "palette")), opaque)
 
 
 @pytest.mark.parametrize("name", BROKEN)
