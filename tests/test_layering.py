@@ -101,7 +101,7 @@ FLOORS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("workloads",),
         ("methods",),
         ("config",),
-        ("nodes", "counting", "costs"),
+        ("nodes", "counting", "costs", "memory"),
         ("dependencies", "history", "lineages", "train"),
         ("build",),
         ("cycle",),

@@ -61,6 +61,7 @@ def _run(config: TrialConfig, location: str | None, runtime: Runtime) -> None:
         print(json.dumps({"task": step.task, **summarise(scores)._asdict()}), flush=True)
 
     runtime.apply()
+    runtime = runtime.on_share(1.0)
     store: Store = open_store(location, _warn) if location else MemoryStore(_warn)
     store.check(writable=True)
     cycle.run(config, Builder(open_workload(config.workload, runtime), store, runtime), report)

@@ -6,10 +6,8 @@ another version of the numerics names is read alone: what is computed here would
 
 import json
 import platform
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +17,10 @@ from trainables.config import Recipe
 from trainables.counting import cost_per_step
 from trainables.dependencies import is_whole
 from trainables.frozen import ConfigError
+from trainables.machine.device import device_name
+from trainables.machine.memory import fair_bytes
+from trainables.memory.device_memory import memory_errors
+from trainables.memory.recent import Built, Recent
 from trainables.merging.merge import MergeInputs, at_least_fp32, lerp_, merge
 from trainables.methods import scope
 from trainables.metrics import Cost, Score, decode, encode
@@ -37,25 +39,18 @@ from trainables.nodes import (
 from trainables.runtime import Runtime
 from trainables.store import leases
 from trainables.store.store import Store
-from trainables.train import Carry, Start, folded, train
+from trainables.train import Carry, Start, folded, recomputes, train
 from trainables.workloads.settings import Subset
 from trainables.workloads.workload import State, Workload
 
-_RECENT = 4
-"""Weights kept in memory: enough for a task's start, its update, the served weights and the base."""
+_KEPT = 1 / 16
+"""The share of a process's memory in which it keeps weights; the rest is for training, merging and evaluation."""
 
 FISHER = "fisher/"
 """Before the names of Fisher matrices in a carry (`penalties`)."""
 
 CARRY = "carry:"
 """Before the names of tensors in a stored update that are no weights."""
-
-
-class Built(NamedTuple):
-    """The weights of a node, and the carry that its update left for later ones."""
-
-    state: State
-    carry: Carry
 
 
 class Builder:
@@ -66,19 +61,27 @@ class Builder:
         store: keeps what is built; what it holds is not built again.
         runtime: device and threads of this process.
         tell: takes the key of each update that is trained here, once the store has it.
+        keep_bytes: most bytes of weights to keep in memory, beside the few that a cycle needs (`recent`); by default a
+            part of the memory that this process may take.
     """
 
     def __init__(
-        self, workload: Workload, store: Store, runtime: Runtime, tell: Callable[[str], None] = lambda _: None
+        self,
+        workload: Workload,
+        store: Store,
+        runtime: Runtime,
+        tell: Callable[[str], None] = lambda _: None,
+        keep_bytes: int | None = None,
     ) -> None:
         self.workload = workload
         self.store = store
         self.runtime = runtime
         self.trained: list[str] = []
         self._tell = tell
-        self._recent: OrderedDict[str, Built] = OrderedDict()
-        self._evaluator = workload.architecture().to(runtime.device)
-        self._names = self._evaluator.state_dict().keys()
+        self._recent = Recent(int(_KEPT * fair_bytes(threads=runtime.threads)) if keep_bytes is None else keep_bytes)
+        # A GPU has no room for a second model beside the one that trains, so there each evaluation makes its own.
+        self._evaluator = workload.architecture() if runtime.kind == "cpu" else None
+        self._names = {parameter.name for parameter in workload.identity.anatomy.parameters}
 
     def weights(self, node: Weights) -> State:
         """The weights of a node: from memory, from the store, or computed (an update is then also stored)."""
@@ -95,19 +98,25 @@ class Builder:
                     built = Built(self._merge(node), {})
                 case Update():
                     built = self._read(node) or self._train_or_wait(node)
-        self._recent[node.key] = built
-        self._recent.move_to_end(node.key)
-        while len(self._recent) > _RECENT:
-            self._recent.popitem(last=False)
+            self._recent.put(node.key, built)
         return built
 
     def make_sure(self, node: Update, inside: Sequence[MidTask] = (), subset: Subset | None = None) -> None:
         """Train an update unless the store has it; unscored weights in the middle of a task are scored as they pass."""
         unscored = [one for one in inside if not self.has_scores(one, subset)]
         if unscored:
-            self._recent[node.key] = self._train_or_wait(node, unscored, subset)
+            self._recent.put(node.key, self._train_or_wait(node, unscored, subset))
         elif not self.store.has("updates", node.key):
             self.weights(node)
+
+    def require_memory(self, node: Update) -> None:
+        """Make sure that an update can be trained here, unless the store has it; nothing is computed.
+
+        Raises:
+            TrainingError: a step of it does not fit in the memory of the device.
+        """
+        if self.runtime.device_bytes is not None and not self.store.has("updates", node.key):
+            recomputes(node.recipe, self.workload, self.runtime)
 
     def has_scores(self, node: Weights | MidTask, subset: Subset | None = None) -> bool:
         """Whether the store has the scores of a node."""
@@ -123,8 +132,10 @@ class Builder:
 
     def _score(self, node: Weights | MidTask, subset: Subset | None, state: State) -> tuple[Score, ...]:
         _require_own(node.numerics, "scores")
-        self._evaluator.load_state_dict(state)
-        scores = self.workload.evaluate(self._evaluator, subset)
+        model = self.workload.architecture() if self._evaluator is None else self._evaluator
+        model.load_state_dict(state)
+        with memory_errors(f"evaluation on {self.runtime.device}"):
+            scores = self.workload.evaluate(model.to(self.runtime.device), subset)
         self.store.put("scores", self._scores_key(node, subset), encode(scores))
         return scores
 
@@ -235,6 +246,7 @@ class Builder:
             "wall_seconds": result.wall_seconds,
             "host": platform.node(),
             "device": self.runtime.device,
+            "device_name": device_name(self.runtime.device),
             "torch": torch.__version__,
         }
         if not self.store.has("updates", node.key):  # nobody needs a lease on one that is there

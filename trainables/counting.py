@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_iter, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.config import Precision, Recipe
+from trainables.memory.recompute import recompute
 from trainables.methods.attach import adapt
 from trainables.methods.galore import GaloreAdamW, state_numbers
 from trainables.methods.method import Method, named
@@ -50,8 +51,7 @@ def step_cost(
     that weights, batch, activations and gradients take at once, with attention by a fused kernel, as on a GPU, plus the
     optimiser state of the trained parameters and the memory of a penalty.
     """
-    alone = method.model_copy(update={"penalty": None, "projection": None})
-    flops, peak, trained = _passes_of(alone, workload, batch_size, precision)
+    flops, peak, trained = _passes_of(_alone(method), workload, batch_size, precision)
     return StepCost(flops, peak + _kept_over_steps(trained, method, averages=averages))
 
 
@@ -65,11 +65,35 @@ class _Passes(NamedTuple):
 
 @lru_cache(maxsize=256)
 def _passes_of(method: Method, workload: Workload, batch_size: int, precision: Precision) -> _Passes:
-    """The passes of a method without penalty and projection, which have none of their own: counted once for all."""
+    """The passes of a method that is `_alone`."""
     with torch.device("meta"):
         model = adapt(method, workload, workload.architecture()).train()
     trained = [parameter.detach() for parameter in _trained(model)]
     return _Passes(*_passes(model, workload, batch_size, precision), trained)
+
+
+def recomputed_peak(
+    method: Method, workload: Workload, batch_size: int, *, precision: Precision = "fp32", averages: bool = False
+) -> int:
+    """The peak bytes of a step whose backward pass computes the model's blocks again; else as in `step_cost`."""
+    alone = _alone(method)
+    trained = _passes_of(alone, workload, batch_size, precision).trained
+    peak = _recomputed_passes(alone, workload, batch_size, precision)
+    return peak + _kept_over_steps(trained, method, averages=averages)
+
+
+@lru_cache(maxsize=256)
+def _recomputed_passes(method: Method, workload: Workload, batch_size: int, precision: Precision) -> int:
+    with torch.device("meta"):
+        model = adapt(method, workload, workload.architecture()).train()
+        batch = to_device(workload.example(batch_size), "meta")
+    recompute(workload.blocks(model))
+    return _fake_peak(model, batch, workload.loss, precision)
+
+
+def _alone(method: Method) -> Method:
+    """The method without penalty and projection, which have no passes of their own: one count serves all of them."""
+    return method.model_copy(update={"penalty": None, "projection": None})
 
 
 @lru_cache(maxsize=256)
@@ -109,23 +133,30 @@ def _passes(model: nn.Module, workload: Workload, batch_size: int, precision: Pr
         batch = to_device(workload.example(batch_size), "meta")
     with FlopCounterMode(display=False) as counter:
         workload.loss(model, batch).backward()
-    return counter.get_total_flops(), _peak_of_passes(model, batch, workload.loss, precision)
+    return counter.get_total_flops(), _fake_peak(model, batch, workload.loss, precision)
 
 
-def _peak_of_passes(
-    model: nn.Module, batch: Batch, loss: Callable[[nn.Module, Any], Tensor], precision: Precision
-) -> int:
+Loss = Callable[[nn.Module, Any], Tensor]
+"""The loss of a model on a batch."""
+
+
+def _fake_peak(model: nn.Module, batch: Batch, loss: Loss, precision: Precision) -> int:
     """The peak bytes of a forward and a backward pass; the meta `model` becomes one of fake tensors."""
     with FakeTensorMode(allow_non_fake_inputs=True):  # such as the indices of FourierFT, which are no buffers
         _fake(model)
         fake = tree_map_only(Tensor, lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype), batch)
-        live = _Live()
-        with live:
-            for tensor in (*model.parameters(), *model.buffers(), *tree_iter(fake)):
-                live.follow(tensor)
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
-                value = loss(model, fake)
-            value.backward()
+        return peak_of_passes(model, fake, loss, precision)
+
+
+def peak_of_passes(model: nn.Module, batch: Batch, loss: Loss, precision: Precision) -> int:
+    """The peak bytes of a forward and a backward pass on the CPU, weights and batch included; tensors may be fake."""
+    live = _Live()
+    with live:
+        for tensor in (*model.parameters(), *model.buffers(), *tree_iter(batch)):
+            live.follow(tensor)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+            value = loss(model, batch)
+        value.backward()
     return live.peak
 
 

@@ -37,7 +37,11 @@ def run(
     """
     builder.cost(config.recipe)
     # All names come first, so that a wrong stream fails before anything is trained.
-    for step in tuple(Lineages(builder.workload.identity).of(config, evaluate_at)):
+    steps = tuple(Lineages(builder.workload.identity).of(config, evaluate_at))
+    last = steps[-1]
+    if last.update is not None and not builder.has_scores(last.served, subset):
+        builder.require_memory(last.update)  # also before the zero-shot point, which takes long on a large suite
+    for step in steps:
         scored = all(builder.has_scores(weights, subset) for weights in (step.served, *step.inside))
         if step.update is not None and not scored:
             builder.make_sure(step.update, step.inside, subset)

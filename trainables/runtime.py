@@ -6,10 +6,14 @@ order and gives the same numbers up to rounding; the runner gives all trials of 
 
 import os
 import platform
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
+
+Recompute = Literal["auto", "on", "off"]
+"""Whether the backward pass computes activations again: always, never, or where a step would not fit without."""
 
 
 class TrainingError(RuntimeError):
@@ -25,13 +29,21 @@ def cache_folder() -> Path:
 class Runtime:
     """Device, threads and cache folder of a process.
 
-    `cache_gb` bounds what a workload decodes into the cache, in 1e9 bytes; None: half of the free disk.
+    Attributes:
+        device: "cpu", "cuda", "cuda:1" and so on.
+        threads: of the CPU.
+        cache: folder of files that can be made again.
+        cache_gb: bounds what a workload decodes into the cache, in 1e9 bytes; None: half of the free disk.
+        recompute: whether activations are computed again, which saves memory, takes time, and gives the same bits.
+        device_bytes: the memory of the device, or of this process's share of it; None: not known, and not asked for.
     """
 
     device: str = "cpu"
     threads: int = 1
     cache: Path = field(default_factory=cache_folder)
     cache_gb: float | None = None
+    recompute: Recompute = "auto"
+    device_bytes: int | None = None
 
     @property
     def kind(self) -> str:
@@ -56,3 +68,12 @@ class Runtime:
         torch.set_num_threads(self.threads)
         torch.use_deterministic_algorithms(mode=True)
         torch.backends.cudnn.benchmark = False
+
+    def on_share(self, gpus: float) -> "Runtime":
+        """The runtime of a process on this machine that holds a share of a GPU, and may take as much of its memory."""
+        if self.kind != "cuda":
+            return self
+        import torch
+
+        total = torch.cuda.get_device_properties(self.device).total_memory
+        return replace(self, device_bytes=int(min(1.0, gpus) * total))

@@ -11,6 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from trainables.config import Recipe
+from trainables.frozen import ConfigError
+from trainables.memory.device_memory import is_recomputed, memory_errors, peaks
+from trainables.memory.recompute import recompute
 from trainables.methods import penalties
 from trainables.methods.attach import Attached, attach
 from trainables.methods.galore import GaloreAdamW
@@ -64,11 +68,26 @@ def train(
     weights after some steps (from 1); it changes nothing, and its time is not counted.
 
     Raises:
-        TrainingError: the loss or a weight became infinite or NaN.
+        TrainingError: the loss or a weight became infinite or NaN, or the memory ran out.
     """
+    recipe = update.recipe
+    with memory_errors(f"training {recipe.method.name} on {recipe.batch_size} samples a step on {runtime.device}"):
+        return _trained(update, start, workload, runtime, watch)
+
+
+def _trained(
+    update: Update,
+    start: Start,
+    workload: Workload,
+    runtime: Runtime,
+    watch: Mapping[int, Callable[[State], object]],
+) -> Trained:
     recipe, method = update.recipe, update.recipe.method
+    again = recomputes(recipe, workload, runtime)
     attached = _attached(update, start, workload)
     model = attached.model.to(runtime.device).train()
+    if again:
+        recompute(workload.blocks(model))
     if recipe.temperature is not None:
         _set_temperature(model, recipe.temperature, workload)
     parameters = attached.trainable
@@ -80,9 +99,9 @@ def train(
     def backward(step: int) -> Tensor:
         """Leave the gradient of the loss of a batch in the parameters, and return the loss."""
         batch = to_device(batches.batch(step), runtime.device)
+        optimiser.zero_grad()  # before the forward pass, which then has their memory
         with torch.autocast(runtime.kind, dtype=torch.bfloat16, enabled=recipe.precision == "bf16"):
             loss = workload.loss(model, batch)
-        optimiser.zero_grad()
         loss.backward()
         return loss.detach()
 
@@ -120,6 +139,21 @@ def train(
     state = attached.fold(model)
     _require_finite(values, state, update)
     return Trained(state=state, carry=carry, losses=values, wall_seconds=wall_seconds)
+
+
+def recomputes(recipe: Recipe, workload: Workload, runtime: Runtime) -> bool:
+    """Whether steps of a recipe compute their activations again; where the memory is not known, only if told to.
+
+    Raises:
+        TrainingError: a step does not fit in the memory of the device; nothing has been trained.
+    """
+    if runtime.device_bytes is None:
+        return runtime.recompute == "on"
+    needed = peaks(recipe, workload)
+    try:
+        return is_recomputed(recipe, needed, recompute=runtime.recompute, device_bytes=runtime.device_bytes)
+    except ConfigError as error:
+        raise TrainingError(f"{error}") from error
 
 
 def _on_the_way(attached: Attached, average: Sequence[Tensor]) -> dict[str, Tensor]:

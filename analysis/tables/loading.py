@@ -6,7 +6,8 @@ paired. What had to be left out for that is listed, nothing is ever filled in, a
 """
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ STATUSES = ("done", "stopped", "failed", "waiting")
 ZERO_SHOT = "zeroshot"
 ANCHORS = (JOINT, ZERO_SHOT)
 GM_TOLERANCE = 1e-4
+_DEVICES = b"retune.devices"
 
 
 def load_tables(folder: Path, axes: AxesFile | None = None) -> Tables:
@@ -57,7 +59,10 @@ def load_tables(folder: Path, axes: AxesFile | None = None) -> Tables:
         if axes is not None:
             trials, roles = axes.applied(trials, roles)
         name = folder.resolve().name
-        return make_tables(trials, frames.pop("tasks"), frames.pop("scores", None), **frames, name=name, roles=roles)
+        devices = _devices(paths["tasks"])
+        return make_tables(
+            trials, frames.pop("tasks"), frames.pop("scores", None), **frames, name=name, roles=roles, devices=devices
+        )
     except TableError as error:
         if error.table not in paths:
             raise
@@ -80,8 +85,21 @@ def make_tables(
     *,
     name: str,
     roles: Roles = STANDARD,
+    devices: Mapping[str, int] | None = None,
 ) -> Tables:
-    """Check the frames and cut them to finished trials on common blocks; `roles` is what is said of their columns."""
+    """Check the frames and cut them to finished trials on common blocks.
+
+    Args:
+        trials: and the others, the tables as they were read.
+        tasks: as `trials`.
+        scores: as `trials`.
+        inside: as `trials`.
+        full: as `trials`.
+        full_scores: as `trials`.
+        name: of the study.
+        roles: what is said of the columns of `trials`.
+        devices: kinds of devices that updates were trained on, with the number of updates of each.
+    """
     trials = _checked_trials(trials)
     roles = seen_in(trials, roles)
     done = trials[trials["status"] == "done"]
@@ -122,6 +140,7 @@ def make_tables(
         warnings=(
             *_status_warnings(trials),
             *_tasks_warnings(tasks),
+            *_device_warnings(devices or {}),
             *copied,
             *balanced.warnings,
             *([SUBSET] if full is not None and not full.empty else []),
@@ -179,6 +198,20 @@ def _roles(path: Path) -> Roles:
         return roles_of_schema(pq.read_schema(path))
     except TableError as error:
         raise TableError(error.problem, table="trials") from error
+
+
+def _devices(path: Path) -> dict[str, int]:
+    """What the metadata of a tasks table say of the devices that updates were trained on."""
+    if path.suffix == ".csv":
+        return {}
+    import pyarrow.parquet as pq
+
+    said = (pq.read_schema(path).metadata or {}).get(_DEVICES)
+    try:
+        return {} if said is None else {str(name): int(count) for name, count in json.loads(said).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        problem = f"metadata {_DEVICES.decode()}: no JSON mapping of names to counts: {error}"
+        raise TableError(problem, table="tasks") from error
 
 
 # -- trials ------------------------------------------------------------------------------------------------------------
@@ -356,4 +389,14 @@ def _tasks_warnings(tasks: pd.DataFrame) -> list[str]:
         return []
     return [
         f"gm is not the geometric mean of aka and azs in {int(wrong.sum())} rows of the tasks table; shown as given."
+    ]
+
+
+def _device_warnings(devices: Mapping[str, int]) -> list[str]:
+    if len(devices) < 2:
+        return []
+    kinds = ", ".join(f"{name}: {count}" for name, count in sorted(devices.items(), key=lambda one: -one[1]))
+    return [
+        f"Updates were trained on different kinds of devices ({kinds}), whose numbers differ by rounding: configs are "
+        "compared across them, and another run gives the same numbers only where each update meets its own kind again."
     ]

@@ -27,7 +27,9 @@ from study.definition.study import StudyDefinition
 from study.folder.folder import Folder, claim
 from study.folder.retention import register
 from study.folder.store_limit import kept_within
+from study.planning.memory import require_memory
 from study.planning.plan import Known, Plan, PlannedTrial, stored_keys
+from study.planning.trials import Trial
 from study.results.labels import in_words, varying_axes
 from study.results.tables import Tables, make_tables, write
 from study.running.progress import Progress
@@ -37,8 +39,10 @@ from study.search.start import source_of
 from study.tracking.companion import tracked
 from study.tracking.trackers import require_libraries
 from trainables.frozen import ConfigError
+from trainables.machine.memory import gpu_bytes
 from trainables.machine.processes import end_children, gentle_end
 from trainables.nodes import NUMERICS_VERSION
+from trainables.runtime import Runtime
 from trainables.store import leases
 from trainables.store.opening import open_store
 
@@ -88,6 +92,9 @@ def run(
     if not anew:
         require_same_version(Folder(path=path), full, have)
     require_data(definition, full, have)
+    if address is None:  # workers of a cluster compare for themselves
+        configs = [one.trial.config for one in full.missing(have) if isinstance(one.trial, Trial)]
+        require_memory(configs, definition.resources, gpu_bytes=gpu_bytes(), runtime=Runtime(), source=source)
     with claim(path, definition, source) as (home, changed, aside):
         if aside is not None:
             register(home.store(), aside, aside.definition())

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from trainables.frozen import FieldError, Frozen, suggestion
 from trainables.methods.method import METHODS
-from trainables.runtime import Runtime
+from trainables.runtime import Recompute, Runtime
 
 Bundle = dict[str, float]
 """Resources by the names that Ray gives them; memory in bytes."""
@@ -21,13 +21,21 @@ _OWN = {"CPU": "cpus", "GPU": "gpus", "memory": "memory_gb"}
 """Ray's names of what has a key of its own."""
 
 
-def _share_or_whole(gpus: float) -> float:
-    if gpus > 1 and gpus != int(gpus):
-        raise ValueError("allowed: a share of one GPU, from 0 to 1, or a whole number of them")
+def _one_or_a_share(gpus: float) -> float:
+    if gpus > 1:
+        raise ValueError(
+            "allowed: 1, or a share of one GPU; a trial computes on one, and others that it held would idle. "
+            "More GPUs run more trials at once"
+        )
     return gpus
 
 
-Gpus = Annotated[float, Field(ge=0), AfterValidator(_share_or_whole)]
+Gpus = Annotated[float, Field(ge=0), AfterValidator(_one_or_a_share)]
+
+
+def _as_word(given: object) -> object:
+    """YAML's on and off, without quotes, are true and false."""
+    return {True: "on", False: "off"}[given] if isinstance(given, bool) else given
 
 
 class MethodResources(Frozen):
@@ -44,11 +52,13 @@ class Resources(Frozen):
 
     Attributes:
         cpus: cores; their whole number is also the threads of every trial, whatever `by_method` says of cores.
-        gpus: a share of one, or a whole number; by default 1 where there is a GPU, else 0.
+        gpus: 1, or a share of one, also of its memory; by default 1 where there is a GPU, else 0.
         memory_gb: 1e9 bytes; by default Ray does not count memory.
         custom: amounts of resources that the nodes of a cluster were started with, by name.
         by_method: what differs for the trials of a method, by its name.
         device: "auto" computes on GPUs where trials hold some; "cpu" and "cuda" are as they say.
+        recompute: whether the backward pass computes activations again, which saves memory for time and gives the same
+            numbers; "auto" does so where a step would not fit on its GPU without.
         cache_gb: most 1e9 bytes of decoded images on a machine; by default half of its free disk.
         store_gb: most 1e9 bytes of updates in the store; what is not kept is freed to stay below. By default half of
             what the disk has free when a run begins; of object storage there is no bound.
@@ -60,6 +70,7 @@ class Resources(Frozen):
     custom: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     by_method: dict[str, MethodResources] = Field(default_factory=dict)
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    recompute: Annotated[Recompute, BeforeValidator(_as_word)] = "auto"
     cache_gb: float | None = Field(
         default=None, ge=0, description="most 1e9 bytes of decoded images on a machine; default: half of its free disk"
     )
@@ -123,6 +134,7 @@ class Resources(Frozen):
             device="cuda" if self.is_on_gpu(gpus=gpus) else "cpu",
             threads=max(1, int(self.cpus)),
             cache_gb=self.cache_gb,
+            recompute=self.recompute,
         )
 
     def here(self) -> Runtime:
@@ -131,7 +143,7 @@ class Resources(Frozen):
 
         gpus = torch.cuda.device_count()
         runtime = self.runtime(gpus=gpus)
-        return runtime if gpus else replace(runtime, device="cpu")
+        return runtime.on_share(self.gpus or 1.0) if gpus else replace(runtime, device="cpu")
 
 
 def in_words(bundle: Bundle) -> str:

@@ -1,6 +1,5 @@
 """How fast this machine trains and evaluates: a few steps of the training loop, measured once and kept in the cache."""
 
-import contextlib
 import json
 import platform
 import time
@@ -8,18 +7,18 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import psutil
 import torch
 
 from trainables.config import Recipe
 from trainables.counting import step_cost
 from trainables.files import whole
 from trainables.frozen import digest
+from trainables.machine.memory import memory_bytes
 from trainables.nodes import Base, Update, cost_key
-from trainables.runtime import Runtime
+from trainables.runtime import Runtime, TrainingError
 from trainables.schedules import Schedule
 from trainables.streams.tasks import cut
-from trainables.train import Start, train
+from trainables.train import Start, recomputes, train
 from trainables.workloads.workload import State, Workload, to_device
 
 _SHORT, _LONG = 2, 6
@@ -60,7 +59,15 @@ class Calibration:
         self._base: State = {}
         self._paces: dict[str, Pace | None] = {}
         self.too_large: dict[str, None] = {}
-        self._machine = [platform.node(), platform.processor(), torch.__version__, runtime.device, runtime.threads]
+        self._machine: list[object] = [
+            platform.node(),
+            platform.processor(),
+            torch.__version__,
+            runtime.device,
+            runtime.threads,
+        ]
+        if runtime.device_bytes is not None or runtime.recompute == "on":
+            self._machine += [runtime.recompute, runtime.device_bytes]
 
     def pace(self, recipe: Recipe) -> Pace | None:
         """The pace of a recipe's updates, shared by recipes of the same cost; None if a step does not fit in memory."""
@@ -82,9 +89,16 @@ class Calibration:
         return found
 
     def _fits(self, recipe: Recipe) -> bool:
+        if self._runtime.device_bytes is not None:
+            try:
+                recomputes(recipe, self._workload, self._runtime)
+            except TrainingError as error:
+                self.too_large[f"{error}. It is not timed, and cannot run here"] = None
+                return False
+            return True
         cost = step_cost(recipe.method, self._workload, recipe.batch_size, precision=recipe.precision)
         there = memory_bytes()
-        if self._runtime.device != "cpu" or cost.peak_bytes <= there:
+        if cost.peak_bytes <= there:
             return True
         self.too_large[
             f"batch_size: a step of {recipe.method.name} on {recipe.batch_size} samples takes about "
@@ -151,15 +165,6 @@ class Calibration:
 
     def _path(self, what: list[str]) -> Path:
         return self._runtime.cache / "calibration" / f"{digest([what, self._machine])[:24]}.json"
-
-
-def memory_bytes() -> int:
-    """Memory that processes may use here: that of the machine, or of the container that they are in."""
-    limits = [psutil.virtual_memory().total]
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        with contextlib.suppress(OSError, ValueError):  # another system, or "max"
-            limits.append(int(Path(file).read_text()))
-    return min(limits)
 
 
 def _write(path: Path, text: str) -> None:

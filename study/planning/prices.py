@@ -3,8 +3,10 @@
 A price is counted once on a machine and kept in its cache; it is the same on every machine.
 """
 
+import json
 from bisect import bisect_right
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from study.definition.study import Budget
 from trainables import costs
@@ -18,6 +20,9 @@ from trainables.store.local import LocalStore
 from trainables.workloads.catalogue import identify, open_workload
 from trainables.workloads.settings import WorkloadSettings
 
+if TYPE_CHECKING:
+    from trainables.memory.device_memory import Peaks
+
 
 def price(recipe: Recipe, workload: WorkloadSettings, runtime: Runtime, accounting: Accounting = "ours") -> Cost:
     """FLOPs and MAFs of one optimiser step of a recipe, from the cache of this machine."""
@@ -29,6 +34,20 @@ def price(recipe: Recipe, workload: WorkloadSettings, runtime: Runtime, accounti
 
     key = digest([cost_key(recipe, identify(workload).base), accounting])
     return costs.stored(LocalStore(runtime.cache / "prices"), key, count)
+
+
+def peaks(recipe: Recipe, workload: WorkloadSettings, runtime: Runtime) -> "Peaks":
+    """The peak bytes of a step of a recipe, with and without activations that are computed again, from the cache."""
+    from trainables.memory import device_memory  # loads torch
+
+    store = LocalStore(runtime.cache / "prices")
+    key = digest([cost_key(recipe, identify(workload).base), "peaks"])
+    known = store.get("costs", key)
+    if known is not None:
+        return device_memory.Peaks(**json.loads(known))
+    found = device_memory.peaks(recipe, open_workload(workload, runtime))
+    store.put("costs", key, json.dumps(found._asdict()).encode())
+    return found
 
 
 MOST_STEPS = 10**9

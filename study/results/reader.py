@@ -2,6 +2,7 @@
 
 import json
 from array import array
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,7 +30,10 @@ class Evaluation:
 
 
 class Results:
-    """Reads scores, costs and times of a store, each once; an absent value is looked for again at the next request."""
+    """Reads scores, costs and times of a store, each once; an absent value is looked for again at the next request.
+
+    `devices` are the names of the devices that updates were trained on, of those whose times were read.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -37,6 +41,7 @@ class Results:
         self._evaluations: dict[str, Evaluation] = {}
         self._costs: dict[str, Cost] = {}
         self._seconds: dict[str, float] = {}
+        self.devices: Counter[str] = Counter()
 
     def fetch(self, scores: Iterable[str]) -> None:
         """Read many scores at once, before they are asked for one by one."""
@@ -46,7 +51,10 @@ class Results:
     def fetch_seconds(self, updates: Iterable[str]) -> None:
         """Read the times of many updates at once, before they are asked for one by one."""
         for key, payload in self._read("records", updates, self._seconds):
-            self._seconds[key] = json.loads(payload)["wall_seconds"]
+            record = json.loads(payload)
+            self._seconds[key] = record["wall_seconds"]
+            if "device_name" in record:  # older releases wrote none
+                self.devices[record["device_name"]] += 1
 
     def evaluation(self, key: str) -> Evaluation | None:
         """What a key of scores says."""

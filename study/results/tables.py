@@ -95,7 +95,10 @@ class Scored(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Tables:
-    """The tables: rows of the trials, columns of the others, and scores, which become rows as they are written."""
+    """The tables: rows of the trials, columns of the others, and scores, which become rows as they are written.
+
+    `devices` are the kinds of devices that updates were trained on, with the number of updates of each.
+    """
 
     trials: list[Row]
     tasks: pa.Table
@@ -103,6 +106,7 @@ class Tables:
     inside: pa.Table
     full: pa.Table
     full_scores: tuple[Scored, ...]
+    devices: Mapping[str, int]
 
     @property
     def unfinished(self) -> list[str]:
@@ -138,6 +142,7 @@ def make_tables(plan: Plan, store: Store, failed: Mapping[str, str]) -> Tables:
         inside=inside.table(),
         full=full.table(),
         full_scores=tuple(full_scores),
+        devices=reader.devices,
     )
 
 
@@ -162,7 +167,7 @@ def write(tables: Tables, folder: Path) -> None:
 def _write(tables: Tables, folder: Path) -> None:
     for name, schema, parts in (
         ("trials", TRIALS, [pa.Table.from_pylist(tables.trials, schema=TRIALS)]),
-        ("tasks", TASKS, [tables.tasks]),
+        ("tasks", _with_devices(TASKS, tables.devices), [tables.tasks]),
         ("scores", SCORES, _score_rows(tables.scores)),
         ("inside", INSIDE, [tables.inside]),
         ("full", FULL, [tables.full]),
@@ -171,6 +176,13 @@ def _write(tables: Tables, folder: Path) -> None:
         with whole(folder / f"{name}.parquet") as file, pq.ParquetWriter(file, schema) as writer:
             for part in parts:
                 writer.write_table(part)
+
+
+def _with_devices(schema: pa.Schema, devices: Mapping[str, int]) -> pa.Schema:
+    """A schema that says on which kinds of devices updates were trained; of one kind nothing is to be said."""
+    if len(devices) < 2:
+        return schema
+    return schema.with_metadata({"retune.devices": json.dumps(devices, sort_keys=True)})
 
 
 _ROWS_AT_ONCE = 1 << 20
@@ -298,6 +310,10 @@ class _Reader:
             key: self._results.cost(key) if key in there else None
             for key in dict.fromkeys(planned.cost for planned in plan.trials)
         }
+
+    @property
+    def devices(self) -> Mapping[str, int]:
+        return self._results.devices
 
     def evaluation(self, key: str) -> Evaluation | None:
         return self._results.evaluation(key) if key in self._scores else None

@@ -35,15 +35,15 @@ def run_inline(source: TrialSource, *, definition: StudyDefinition, folder: Fold
             "resources: gpus, or device: cuda, given, and this process has no GPU; run where there is one, or set "
             "device: cpu in `resources`"
         )
-    store = location_of(folder.store())
+    store, gpus = location_of(folder.store()), float(runtime.kind == "cuda")
     tries = Retries(definition.retries)
     while isinstance(planned := source.next(), PlannedTrial):
         name = planned.trial.id
         progress.started(name)
         while True:
             try:
-                build = builder(planned.trial.config.workload, store, runtime)
-                say_worker(name, runtime, gpus=float(runtime.kind == "cuda"))
+                build = builder(planned.trial.config.workload, store, runtime, gpus)
+                say_worker(name, runtime, gpus=gpus)
                 _log_events(folder)
                 report = partial(_report, source, progress, folder, name)
                 cycle.run(planned.trial.config, build, report, planned.evaluate_at, planned.subset)

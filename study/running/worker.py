@@ -18,6 +18,7 @@ from trainables import cycle
 from trainables.config import TrialConfig
 from trainables.frozen import parse
 from trainables.lineages import Step
+from trainables.machine.device import device_name
 from trainables.metrics import Score, summarise
 from trainables.runtime import Runtime, TrainingError, cache_folder
 from trainables.store.leases import LeaseLostError
@@ -55,7 +56,7 @@ def run_trial(config: dict[str, Any], *, needs: WorkerNeeds, runtime: Runtime) -
         raise RuntimeError(f"node {platform.node()} {'; '.join(lacks)}")  # no failure of the trial, so none is reported
     try:
         subset = None if asked["subset"] is None else parse(Subset, asked["subset"], source="trial")
-        cycle.run(trial, builder(trial.workload, needs.store, runtime), report, asked["evaluate_at"], subset)
+        cycle.run(trial, builder(trial.workload, needs.store, runtime, gpus), report, asked["evaluate_at"], subset)
     except LeaseLostError:
         raise  # this process was away for too long; the trial is fine
     except Exception as error:
@@ -67,13 +68,14 @@ def run_trial(config: dict[str, Any], *, needs: WorkerNeeds, runtime: Runtime) -
 
 
 @lru_cache(maxsize=1)
-def builder(workload: WorkloadSettings, store: str, runtime: Runtime) -> "Builder":
+def builder(workload: WorkloadSettings, store: str, runtime: Runtime, gpus: float) -> "Builder":
     """The builder of this process; it maps the data and makes the model once, for all trials that follow."""
     from trainables.build import Builder  # imports torch, which the driver's process does without
     from trainables.workloads.catalogue import open_workload
 
     runtime = replace(runtime, cache=cache_folder())  # that of this machine
     runtime.apply()
+    runtime = runtime.on_share(gpus)
     return Builder(open_workload(workload, runtime), open_store(store, _say_damage), runtime, _say_trained)
 
 
@@ -91,7 +93,7 @@ def take_events() -> list[Event]:
 
 def say_worker(trial: str, runtime: Runtime, *, gpus: float) -> None:
     """Say that this process works on a trial, with so many GPUs."""
-    _say("worker", trial=trial, device=runtime.device, gpus=gpus)
+    _say("worker", trial=trial, device=runtime.device, device_name=device_name(runtime.device), gpus=gpus)
 
 
 def say_error(trial: str, error: Exception) -> None:

@@ -39,6 +39,7 @@ class Attempt:
     reason: str | None = None
     node: str | None = None
     device: str | None = None
+    device_name: str | None = None
     gpus: float | None = None
 
     def seconds(self, now: float) -> float:
@@ -127,6 +128,7 @@ class Attempts:
             return
         attempt.node = row.get("host", attempt.node)
         attempt.device = row.get("device", attempt.device)
+        attempt.device_name = row.get("device_name", attempt.device_name)
         attempt.gpus = row.get("gpus", attempt.gpus)
         if event == "task":
             attempt.task, attempt.last = row["task"], now

@@ -156,6 +156,7 @@ class _Seen:
             nodes=tuple(self._nodes()),
             by_trial=tuple(trials),
             errors={one.trial: one.error for one in trials if one.state == "failed" and one.error is not None},
+            device_names=dict(Counter(one.device_name for one in self.attempts.all if one.device_name is not None)),
         )
 
     # -- trials --------------------------------------------------------------------------------------------------------

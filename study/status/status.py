@@ -107,7 +107,7 @@ class Status:
     """Counts of trials by state, throughput and time left of a live run, what was paid, and the best configs so far.
 
     `numerics` is the version that made the results. `best` is the first of `best_configs`. `errors` are those of the
-    trials that failed.
+    trials that failed. `device_names` are the kinds of devices that attempts ran on, with the number of attempts.
     """
 
     study: str
@@ -135,6 +135,7 @@ class Status:
     nodes: tuple[NodeStatus, ...]
     by_trial: tuple[TrialStatus, ...]
     errors: dict[str, str]
+    device_names: dict[str, int]
 
     def as_json(self) -> str:
         """The status as a JSON object."""

@@ -1,6 +1,6 @@
 """A status in lines of text: about a screen, however large the study."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from study.results.gain import Best
 from study.status.status import MethodStatus, NodeStatus, Spent, Status, TrialStatus
@@ -29,6 +29,8 @@ def lines(now: Status, *, folder: str, trials: bool) -> Iterator[str]:
     yield f"cost      {_cost(now.spent)}"
     if now.spent.wasted_attempts:
         yield f"waste     {_waste(now.spent)}"
+    if len(now.device_names) > 1:
+        yield f"devices   {_kinds(now.device_names)}: numbers of different kinds differ by rounding"
     yield from _best(now.best_configs)
     yield from _table(_HEAD_OF_METHODS, map(_method, now.methods), most=_METHODS)
     yield from _table(_HEAD_OF_NODES, map(_node, now.nodes), most=_NODES)
@@ -44,6 +46,10 @@ def lines(now: Status, *, folder: str, trials: bool) -> Iterator[str]:
         yield f"how to go on is said by: retune run {folder}/study.yaml --dir {folder}"
     elif now.state == "not running":
         yield f"go on with: retune run {folder}/study.yaml --dir {folder}"
+
+
+def _kinds(device_names: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({_attempts(count)})" for name, count in device_names.items())
 
 
 def _for(seconds: float | None) -> str:
@@ -66,8 +72,12 @@ def _cost(spent: Spent) -> str:
 
 def _waste(spent: Spent) -> str:
     share = f" ({100 * spent.wasted_hours / spent.worker_hours:.2g} %)" if spent.worker_hours else ""
-    attempts = "1 attempt" if spent.wasted_attempts == 1 else f"{spent.wasted_attempts} attempts"
+    attempts = _attempts(spent.wasted_attempts)
     return f"{spent.wasted_hours:.3g} of these hours{share}: {attempts} failed, killed or interrupted within a task"
+
+
+def _attempts(count: int) -> str:
+    return "1 attempt" if count == 1 else f"{count} attempts"
 
 
 def _best(best: Sequence[Best]) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """The three promises: resumed equals uninterrupted, shared work is done once, only what may change numbers does."""
 
+import json
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load
+from torch import nn
 
 from search_spaces.space import Scalar
 from tests.trainables import toys
@@ -17,16 +20,18 @@ from trainables.build import CARRY, FISHER, Builder
 from trainables.config import TrialConfig
 from trainables.frozen import ConfigError
 from trainables.lineages import Lineages, Step
+from trainables.machine.device import device_name
 from trainables.merging.merge import MergeInputs, lerp, lerp_, merge
 from trainables.merging.rule import MergeRule
 from trainables.metrics import Score
-from trainables.nodes import NUMERICS_VERSION, MidTask, Update, Weights, scores_key
+from trainables.nodes import NUMERICS_VERSION, Base, MidTask, Update, Weights, scores_key
 from trainables.runtime import Runtime
 from trainables.store import leases
 from trainables.store.local import LocalStore
 from trainables.store.memory import MemoryStore
 from trainables.store.store import Kind, Store
 from trainables.train import ADAPTER
+from trainables.workloads.settings import Subset
 
 WORKLOAD = toys.workload()
 CYCLES: dict[str, dict[str, Scalar]] = {
@@ -55,10 +60,12 @@ class KilledError(Exception):
     """Stands for a kill after a report."""
 
 
-def run(config: TrialConfig, store: Store, runtime: Runtime | None = None) -> list[tuple[int, tuple[Score, ...]]]:
+def run(
+    config: TrialConfig, store: Store, runtime: Runtime | None = None, keep_bytes: int | None = None
+) -> list[tuple[int, tuple[Score, ...]]]:
     """What a trial reports, run by a builder that knows nothing but the store."""
     reports: list[tuple[int, tuple[Score, ...]]] = []
-    builder = Builder(WORKLOAD, store, runtime or Runtime())
+    builder = Builder(WORKLOAD, store, runtime or Runtime(), keep_bytes=keep_bytes)
     cycle.run(config, builder, lambda step, scores: reports.append((step.task, scores)))
     return reports
 
@@ -313,8 +320,11 @@ def test_fisher_merge_weighs_by_what_ewc_keeps() -> None:
             torch.testing.assert_close(got[name], tensor, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("keep_bytes", [None, 0], ids=["in memory", "the least in memory"])
 @pytest.mark.parametrize("name", ["ema", "zs", "offline"])
-def test_cycle_of_t_tasks_costs_t_interpolations(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cycle_of_t_tasks_costs_t_interpolations(
+    name: str, keep_bytes: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Task by task, and when the last merge alone is asked for; averages that were stored are not read twice."""
     tasks = 6
     config = toys.trial(tasks=tasks, steps=1, timeline=name, **({} if name == "offline" else {"w": 0.5}))
@@ -327,11 +337,12 @@ def test_cycle_of_t_tasks_costs_t_interpolations(name: str, monkeypatch: pytest.
 
     monkeypatch.setattr("trainables.build.lerp_", counted)
     store = MemoryStore()
-    run(config, store)
+    run(config, store, keep_bytes=keep_bytes)
     links = tasks - 1 if name == "offline" else tasks
     assert calls == links
     calls = 0
-    Builder(WORKLOAD, store, Runtime()).weights(list(Lineages(toys.IDENTITY).of(config))[-1].served)
+    builder = Builder(WORKLOAD, store, Runtime(), keep_bytes=keep_bytes)
+    builder.weights(list(Lineages(toys.IDENTITY).of(config))[-1].served)
     assert calls == links
 
 
@@ -401,6 +412,35 @@ def test_temperature_that_trains_beside_an_adapter_is_stored_and_goes_on() -> No
         scales.append(tensors["logit_scale"].item())
     assert len({WORKLOAD.base()["logit_scale"].item(), *scales}) == 4
     assert Builder(WORKLOAD, store, Runtime()).weights(updates(config)[-1])["logit_scale"].item() == scales[-1]
+
+
+@pytest.mark.parametrize("name", CYCLES)
+def test_weights_that_are_let_go_of_are_read_again_to_the_same_bits(name: str) -> None:
+    expected, undisturbed = whole(name)
+    store = MemoryStore()
+    assert run(toys.trial(tasks=3, steps=2, **CYCLES[name]), store, keep_bytes=0) == expected
+    assert payloads(store) == payloads(undisturbed)
+
+
+def test_no_second_model_stays_on_another_device() -> None:
+    """The meta device stands for it, where nothing is computed."""
+    evaluated: list[weakref.ref[nn.Module]] = []
+
+    def evaluate(model: nn.Module, subset: Subset | None = None) -> tuple[Score, ...]:
+        assert {tensor.device.type for tensor in model.state_dict().values()} == {"meta"}
+        evaluated.append(weakref.ref(model))
+        return WORKLOAD.evaluate(WORKLOAD.architecture(), subset)
+
+    own = toys.workload()
+    own.evaluate = evaluate  # type: ignore[method-assign]
+    Builder(own, MemoryStore(), Runtime(device="meta")).scores(Base(model=toys.IDENTITY.base))
+    assert [one() for one in evaluated] == [None]
+
+
+def test_a_record_names_the_kind_of_device() -> None:
+    _, store = whole("finetune")
+    records = [json.loads(store.get("records", key) or b"") for key in store.keys("records")]
+    assert {(one["device"], one["device_name"]) for one in records} == {("cpu", device_name("cpu"))}
 
 
 def test_report_comes_after_every_task_from_the_zero_shot_point_on() -> None:

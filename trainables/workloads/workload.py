@@ -94,6 +94,12 @@ class Workload(Protocol):
     def evaluate(self, model: nn.Module, subset: Subset | None = None) -> tuple[Score, ...]:
         """Scores on every data set of the suite, over its full label set, of all test samples or a subset of them."""
 
+    def blocks(self, model: nn.Module) -> Sequence[nn.Module]:
+        """The blocks of a model, split and adapted or not, of which each can be computed again from what goes into it.
+
+        None lies in another, and all that a block does it does in its forward pass; a model may have none.
+        """
+
     def split(self, model: nn.Module) -> nn.Module:
         """The same function with each projection of the anatomy an `nn.Linear` of its own; changes `model` in place."""
 

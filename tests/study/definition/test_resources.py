@@ -39,15 +39,24 @@ def test_cpus_may_be_computed_on_beside_gpus_that_are_only_counted() -> None:
     assert _resources(device="cpu").bundle("full", gpus=2) == {"CPU": 1}
 
 
+@pytest.mark.parametrize(("given", "meant"), [(True, "on"), (False, "off"), ("on", "on"), ("auto", "auto")])
+def test_recompute_may_be_said_as_yaml_reads_it(given: object, meant: str) -> None:
+    """Without quotes, on and off are true and false there."""
+    assert _resources(recompute=given).runtime(gpus=0).recompute == meant
+    assert Resources().runtime(gpus=1).recompute == "auto"
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"gpus": 1.5}, r"gpus: 1.5 given; allowed: a share of one GPU, from 0 to 1, or a whole number"),
+        ({"gpus": 1.5}, r"gpus: 1.5 given; allowed: 1, or a share of one GPU; a trial computes on one, and others"),
+        ({"by_method": {"lora": {"gpus": 4}}}, r"by_method.lora.gpus: 4 given; allowed: 1, or a share of one GPU"),
         ({"by_method": {"lorra": {"gpus": 1}}}, r"by_method: 'lorra' is no method; did you mean lora\?"),
         ({"custom": {"GPU": 1}}, r"custom: GPU has a key of its own; write gpus instead"),
         ({"by_method": {"lora": {"custom": {"memory": 1}}}}, r"write memory_gb instead"),
         ({"gpus": 1, "by_method": {"lora": {"gpus": 0}}}, r"by_method.lora.gpus: 0 given beside gpus; methods share"),
         ({"gpus": 0, "device": "cuda"}, r"gpus: 0 given beside device: cuda"),
+        ({"recompute": "yes"}, r"recompute: 'yes' given; allowed: 'auto', 'on' or 'off'"),
         ({"cpus": 0}, r"cpus"),
         ({"memory": 4}, r"memory"),
     ],

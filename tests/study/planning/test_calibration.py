@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from study.planning.calibration import Calibration, Pace, memory_bytes
+from study.planning.calibration import Calibration, Pace
 from tests.trainables import toys
 from tests.trainables.toys import trial
 from trainables.runtime import Runtime
@@ -61,7 +61,17 @@ def test_steps_that_need_more_memory_than_there_is_are_not_tried(
     assert calibration.pace(trial(batch_size=10**8).recipe) is None
     (said,) = calibration.too_large
     assert "a step of full on 100000000 samples takes about" in said
-    assert memory_bytes() > 1e8
+
+
+def test_steps_that_do_not_fit_a_gpu_are_not_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = Runtime(cache=tmp_path, device_bytes=10**6)
+    calibration = Calibration(WORKLOAD, runtime)
+    assert calibration.pace(trial(batch_size=8).recipe) is not None
+    monkeypatch.setattr("study.planning.calibration.train", None)  # it would have to be called to try
+    assert calibration.pace(trial(batch_size=10**4).recipe) is None
+    (said,) = calibration.too_large
+    assert "memory: a step of full on 10000 samples in fp32 takes about" in said
+    assert "cannot run here" in said
 
 
 @pytest.mark.parametrize("method", ["ewc", "si", "galore", "lora", "l2init"])

@@ -11,6 +11,7 @@ import pytest
 
 from analysis.configs import configs_of
 from analysis.roles import STANDARD_COLUMNS, STANDARD_METHODS
+from analysis.tables.contract import TableError
 from analysis.tables.loading import load_tables
 from search_spaces.space import AXES
 from study.definition.study import StudyDefinition
@@ -169,6 +170,34 @@ def test_scores_are_written_in_parts_of_whole_evaluations(tmp_path: Path, monkey
             file.metadata.row_group(i).num_rows <= size for i in range(file.num_row_groups)
         )
         assert [list(row.values()) for row in file.read().to_pylist()] == expected
+
+
+def test_updates_of_different_kinds_of_devices_are_told_in_the_report(plan: Plan, tmp_path: Path) -> None:
+    """Records of older releases name no device, and of one kind the files say nothing."""
+    store = filled(plan)
+    keys = sorted(plan.all_updates)
+    for names, told in (([], False), (["NVIDIA A100"], False), (["NVIDIA A100", "NVIDIA H100", "NVIDIA A100"], True)):
+        for key, name in zip(keys, names, strict=False):
+            del store.blobs["records", key]
+            store.put("records", key, json.dumps({"wall_seconds": 2.0, "device_name": name}).encode())
+        tables = make_tables(plan, store, {})
+        write(tables, tmp_path)
+        assert tables.devices == {name: names.count(name) for name in names}
+        assert (b"retune.devices" in (pq.read_schema(tmp_path / "tasks.parquet").metadata or {})) == told
+        said = [one for one in load_tables(tmp_path).warnings if "different kinds of devices" in one]
+        assert [one.partition(", whose")[0] for one in said] == [
+            "Updates were trained on different kinds of devices (NVIDIA A100: 2, NVIDIA H100: 1)"
+        ] * told
+
+
+@pytest.mark.parametrize("written", ["{", "[1]", '{"NVIDIA A100": "many"}'])
+def test_wrong_metadata_of_devices_are_refused(written: str, plan: Plan, tmp_path: Path) -> None:
+    write(make_tables(plan, filled(plan), {}), tmp_path)
+    path = tmp_path / "tasks.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({"retune.devices": written}), path)
+    with pytest.raises(TableError, match=r"tasks\.parquet: metadata retune\.devices: no JSON mapping of names"):
+        load_tables(tmp_path)
 
 
 def test_every_axis_says_its_role_and_every_method_its_name_and_group(plan: Plan, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from tests.study import quick
 from trainables import cycle
 from trainables.store.leases import LeaseLostError
+from trainables.workloads.noop.workload import NoopWorkload
 
 STUDY = """
 name: errors
@@ -69,3 +70,13 @@ def test_an_interrupted_run_says_so_also_where_trials_failed(tmp_path: Path, rai
     assert "interrupted with 1 trials to do" in err
     status, _, err = quick.retune("run", study, "--dir", tmp_path / "run", "--inline")
     assert status == 0, err
+
+
+def test_a_trial_that_runs_out_of_memory_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real failure of the allocator: no machine addresses so much."""
+    monkeypatch.setattr(NoopWorkload, "after_step", lambda *_: torch.empty(2**50))
+    study = quick.write(tmp_path, STUDY.replace("retries: 0", "retries: 3"))
+    status, _, err = quick.retune("run", study, "--dir", tmp_path / "run", "--inline")
+    assert status == 1, err
+    assert err.count("training full on 8 samples a step on cpu ran out of memory; lower batch_size") == 2
+    assert "tried again" not in err

@@ -26,7 +26,7 @@ A, B = {"trial": "a"}, {"trial": "b"}
 BEGIN: list[Line] = [
     (100.0, "run_started", {"study": "s"}),
     (101.0, "trial_started", A),
-    (102.0, "worker", {**A, "host": "n1", "device": "cuda", "gpus": 0.5}),
+    (102.0, "worker", {**A, "host": "n1", "device": "cuda", "device_name": "NVIDIA H200", "gpus": 0.5}),
     (103.0, "task", {**A, "task": 0}),
     (110.0, "task", {**A, "task": 1}),
 ]
@@ -35,6 +35,7 @@ BEGIN: list[Line] = [
 def test_an_attempt_knows_where_it_ran_and_how_far_it_came(tmp_path: Path) -> None:
     attempts = written(tmp_path, *BEGIN, (130.0, "trial_done", A))
     (one,) = attempts.all
+    assert one.device_name == "NVIDIA H200"
     assert (one.node, one.device, one.held_gpus, one.task, one.tasks, one.end) == ("n1", "cuda", 0.5, 1, 1, "done")
     assert (one.seconds(1000.0), one.wasted_seconds) == (29.0, 0.0)
 

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,7 +49,7 @@ def test_programs_find_what_they_look_for_under_stable_names(now: dict[str, Any]
     assert list(now) == [
         *("study", "numerics", "state", "live", *counts, "updates_unique", "updates_trained", "updates_in_store"),
         *("tasks_per_minute", "elapsed_seconds", "seconds_left", "spent", "best", "best_configs"),
-        *("methods", "nodes", "by_trial", "errors"),
+        *("methods", "nodes", "by_trial", "errors", "device_names"),
     ]
     assert list(now["spent"]) == ["flops", "mafs", "worker_hours", "gpu_hours", "wasted_hours", "wasted_attempts"]
     assert list(now["best"]) == ["config", "config_id", "trial", "aka", "azs", "gm", "gain", "blocks"]
@@ -182,3 +183,21 @@ def test_a_trial_that_has_not_begun_has_no_scores_though_the_zero_shot_model_has
 
 
 _TWO = "name: two\nworkload: {{name: noop}}\nfixed: {{tasks: 2, steps: 2}}\ngrid: [{{lr: [{rates}]}}]\njoint: null\n"
+
+
+def test_work_on_different_kinds_of_devices_is_told(finished: Path, now: dict[str, Any], tmp_path: Path) -> None:
+    (name,) = now["device_names"]
+    assert now["device_names"] == {name: quick.TRIALS}
+    mixed = tmp_path / "mixed"
+    shutil.copytree(finished, mixed)
+    log = mixed / "log.jsonl"
+    first, _, rest = log.read_text().partition(json.dumps(name))
+    log.write_text(f'{first}"NVIDIA H200"{rest}')
+    told, plain = (
+        [line for line in lines(status(Folder(path=folder)), folder=".", trials=False) if line.startswith("devices")]
+        for folder in (mixed, finished)
+    )
+    assert [line.partition(":")[0] for line in told] == [
+        f"devices   NVIDIA H200 (1 attempt), {name} ({quick.TRIALS - 1} attempts)"
+    ]
+    assert not plain

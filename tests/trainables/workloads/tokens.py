@@ -106,6 +106,9 @@ class TokensWorkload:
             right = (model(batch["inputs"]).argmax(-1) == batch["labels"]).float().mean()
         return Score(dataset=name, group=group, metric="next_token_accuracy", value=float(right), n=len(ids))
 
+    def blocks(self, model: nn.Module) -> Sequence[nn.Module]:  # noqa: ARG002
+        return ()
+
     def split(self, model: nn.Module) -> nn.Module:
         return model
 

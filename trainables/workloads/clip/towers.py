@@ -51,10 +51,7 @@ def describe(model: nn.Module) -> Anatomy:
         ValueError: a tower has no blocks that are known.
     """
     modules = dict(model.named_modules())
-    text = "text." if isinstance(modules.get("text"), nn.Module) else ""
-    images = {name: one for name, one in modules.items() if _is_image(name)}
-    texts = {name: one for name, one in modules.items() if not _is_image(name) and f"{name}.".startswith(text)}
-    towers = {"image": _Tower.of("image", images), "text": _Tower.of("text", texts)}
+    towers = _towers(modules)
     trained = {name for name, one in model.named_parameters(remove_duplicate=False) if one.requires_grad}
     parameters: list[Parameter] = []
     projections: list[Projection] = []
@@ -70,6 +67,29 @@ def describe(model: nn.Module) -> Anatomy:
         parameters.append(parameter)
         projections.extend(_projections(parameter, modules, tower.blocks if parameter.tower else ()))
     return in_order(parameters, projections)
+
+
+def blocks(model: nn.Module) -> tuple[nn.Module, ...]:
+    """The blocks of both towers, those of an image tower's stages one by one."""
+    modules = dict(model.named_modules())
+    lists = [modules[path] for tower in _towers(modules).values() for path in tower.blocks]
+    return tuple(block for one in lists for layer in one.children() for block in _blocks_of(layer))
+
+
+def _blocks_of(layer: nn.Module) -> Iterator[nn.Module]:
+    """The blocks of a stage, or a block itself."""
+    inner = dict(layer.named_children()).get("blocks")
+    if isinstance(inner, nn.ModuleList | nn.Sequential):
+        yield from inner.children()
+    else:
+        yield layer
+
+
+def _towers(modules: Mapping[str, nn.Module]) -> dict[str, "_Tower"]:
+    text = "text." if isinstance(modules.get("text"), nn.Module) else ""
+    images = {name: one for name, one in modules.items() if _is_image(name)}
+    texts = {name: one for name, one in modules.items() if not _is_image(name) and f"{name}.".startswith(text)}
+    return {"image": _Tower.of("image", images), "text": _Tower.of("text", texts)}
 
 
 class _Tower(NamedTuple):

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from trainables.files import whole
 from trainables.frozen import digest
 from trainables.metrics import Score
-from trainables.workloads.clip import attention, text
+from trainables.workloads.clip import attention, text, towers
 from trainables.workloads.clip.batch import WHOLE_IMAGES, ClipBatch
 from trainables.workloads.clip.data.corpus import Corpus, Segment
 from trainables.workloads.clip.data.crops import cropped, random_crops
@@ -219,6 +219,10 @@ class ClipWorkload:
             return F.normalize(torch.cat(parts), dim=-1)
 
         return Encoders(images=images, texts=texts)
+
+    def blocks(self, model: nn.Module) -> Sequence[nn.Module]:
+        """The blocks of both towers, whatever library they are of."""
+        return towers.blocks(model)
 
     def split(self, model: nn.Module) -> nn.Module:
         """The model with separate q, k, v projections, changed in place."""

@@ -96,6 +96,10 @@ class NoopWorkload:
             for one in self._suite
         )
 
+    def blocks(self, model: nn.Module) -> Sequence[nn.Module]:  # noqa: ARG002
+        """None: nothing is kept for the backward pass that could be computed again."""
+        return ()
+
     def split(self, model: nn.Module) -> nn.Module:
         """The model itself, since it has no projections."""
         return model
