@@ -24,12 +24,12 @@ from open_clip.model import CLIP
 from torch import Tensor, nn
 from torch.autograd.profiler import profile, record_function
 
+from trainables.memory.recompute import recompute
 from trainables.methods import penalties
 from trainables.methods.attach import attach
 from trainables.methods.galore import GaloreAdamW
 from trainables.methods.method import METHODS, Method, named
 from trainables.methods.parts import L2Init, Optimiser, Penalty
-from trainables.recompute import recompute
 from trainables.runtime import Runtime
 from trainables.workloads.catalogue import open_workload
 from trainables.workloads.clip.batch import ClipBatch

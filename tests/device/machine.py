@@ -14,7 +14,7 @@ from trainables.machine.processes import usable_cpus
 from trainables.methods.attach import snapshot
 from trainables.store.local import LocalStore
 
-SUITE = "python -m pytest tests/study/planning/test_budget_table.py"
+SUITE = "python -m pytest tests/study/planning/test_budget_table.py -k on_a_device"
 """The tests that are skipped without a GPU; none of them needs Ray."""
 
 
