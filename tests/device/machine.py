@@ -14,7 +14,10 @@ from trainables.machine.processes import usable_cpus
 from trainables.methods.attach import snapshot
 from trainables.store.local import LocalStore
 
-SUITE = "python -m pytest tests/study/planning/test_budget_table.py -k on_a_device"
+SUITE = (
+    "python -m pytest -k '_device or gpu' tests/study/planning/test_budget_table.py "
+    "tests/trainables/machine/test_device.py"
+)
 """The tests that are skipped without a GPU; none of them needs Ray."""
 
 
