@@ -17,9 +17,9 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-import torch
 from torch import nn
 
+from tests.benchmarks.steps import remembered
 from trainables.methods import penalties
 from trainables.methods.galore import GaloreAdamW, Projector
 from trainables.methods.parts import Ewc, Galore, L2Init, Optimiser, Si
@@ -102,9 +102,7 @@ PENALTIES = (Ewc(name="ewc"), Si(name="si"), L2Init(name="l2init"))
 
 def _penalty(penalty: Ewc | Si | L2Init, parameters: dict[str, nn.Parameter]) -> Callable[[], None]:
     """What a penalty adds to a step, from the second task on."""
-    prefix = {"ewc": "fisher/", "si": "omega/"}.get(penalty.name)
-    carry = {f"{prefix}{name}": torch.full_like(p, 1e-9) for name, p in parameters.items()} if prefix else {}
-    pull, memory = penalties.build(penalty, parameters, carry=carry, base={})
+    pull, memory = penalties.build(penalty, parameters, carry=remembered(penalty, parameters), base={})
 
     def step() -> None:
         memory.before_step()

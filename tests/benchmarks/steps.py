@@ -15,19 +15,21 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import open_clip
 import torch
 from open_clip.model import CLIP
+from torch import Tensor, nn
 from torch.autograd.profiler import profile, record_function
 
+from trainables.memory.recompute import recompute
 from trainables.methods import penalties
 from trainables.methods.attach import attach
 from trainables.methods.galore import GaloreAdamW
 from trainables.methods.method import METHODS, Method, named
-from trainables.methods.parts import L2Init, Optimiser
+from trainables.methods.parts import L2Init, Optimiser, Penalty
 from trainables.runtime import Runtime
 from trainables.workloads.catalogue import open_workload
 from trainables.workloads.clip.batch import ClipBatch
@@ -36,7 +38,7 @@ from trainables.workloads.clip.layout import describe
 from trainables.workloads.clip.workload import ClipWorkload
 from trainables.workloads.identity import Identity
 from trainables.workloads.pocket.settings import Pocket
-from trainables.workloads.workload import Workload, to_device
+from trainables.workloads.workload import State, Workload, to_device
 
 OPTIMISER = Optimiser(lr=1e-7)  # so small that all rounds are alike
 
@@ -56,7 +58,10 @@ def main() -> None:
     runtime.apply()
     workload = open_workload(Pocket(pool=512), runtime) if options.model == "pocket" else _vit_b_32()
     size = options.batch_size or (128 if options.model == "pocket" else 16)
-    batch = to_device(_noise(workload, size), options.device)
+    words = int(workload.base()["token_embedding.weight"].shape[0])
+    example = workload.example(size)
+    assert isinstance(example, ClipBatch)
+    batch = to_device(noise(example, words), options.device)
     names = ["full", *(name for name in METHODS if name in options.methods.split(",") and name != "full")]
 
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
@@ -99,24 +104,48 @@ def main() -> None:
 
 
 class Step:
-    """The step of a method in its first task, again and again on one batch."""
+    """The step of a method, again and again on one batch.
 
-    def __init__(self, method: Method, workload: Workload, batch: ClipBatch, *, bf16: bool) -> None:
-        start = {name: tensor.clone() for name, tensor in workload.base().items()}  # in memory that is counted
+    Args:
+        method: trains.
+        workload: has the model.
+        batch: on the device that the step computes on.
+        bf16: whether matrix products are in bf16.
+        again: whether activations are computed again.
+        start: the weights to start from; by default those of the workload.
+        earlier: whether a penalty remembers an earlier task.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        workload: Workload,
+        batch: ClipBatch,
+        *,
+        bf16: bool,
+        again: bool = False,
+        start: State | None = None,
+        earlier: bool = False,
+    ) -> None:
+        if start is None:
+            start = {name: tensor.clone() for name, tensor in workload.base().items()}  # in memory that is counted
         self.batch = batch
         self._workload, self._bf16 = workload, bf16
         attached = attach(method, workload, start, seed=0, task=0)
         self._model = attached.model.to(batch.images_BCHW.device).train()
+        if again:
+            recompute(workload.blocks(self._model))
         self._parameters = attached.trainable
         self._optimiser = GaloreAdamW(self._parameters.values(), method.projection, OPTIMISER)
         base = start if isinstance(method.penalty, L2Init) else {}
-        self._pull, self._memory = penalties.build(method.penalty, self._parameters, carry={}, base=base)
+        carry = remembered(method.penalty, self._parameters) if earlier else {}
+        self._pull, self._memory = penalties.build(method.penalty, self._parameters, carry=carry, base=base)
 
     def __call__(self) -> None:
         kind = self.batch.images_BCHW.device.type
+        self._optimiser.zero_grad()
         with torch.autocast(kind, dtype=torch.bfloat16, enabled=self._bf16):
             loss = self._workload.loss(self._model, self.batch)
-        self._optimiser.zero_grad()
         loss.backward()
         self._memory.before_step()
         self._pull.add_gradient()
@@ -124,6 +153,12 @@ class Step:
         self._optimiser.step()
         self._workload.after_step(self._model)
         self._memory.after_step()
+
+
+def remembered(penalty: Penalty | None, parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
+    """What a penalty carries over from an earlier task."""
+    prefix = {"ewc": "fisher/", "si": "omega/"}.get("" if penalty is None else penalty.name)
+    return {f"{prefix}{name}": torch.full_like(p, 1e-9) for name, p in parameters.items()} if prefix else {}
 
 
 def peak_bytes(build: Callable[[], Step]) -> int:
@@ -163,15 +198,13 @@ def _timed(step: Step) -> float:
     return time.perf_counter() - began
 
 
-def _noise(workload: Workload, size: int) -> ClipBatch:
-    """A batch in the shapes of the nominal one: images of noise, captions of random words that end at the context."""
-    example, rng = workload.example(size), torch.Generator().manual_seed(0)
-    assert isinstance(example, ClipBatch)
+def noise(example: ClipBatch, words: int) -> ClipBatch:
+    """A batch in the shapes of an example: images of noise, captions of random words that end at the context."""
+    rng = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, example.images_BCHW.shape, dtype=torch.uint8, generator=rng)
-    words = int(workload.base()["token_embedding.weight"].shape[0])
     tokens = torch.randint(1, words - 1, example.tokens_UL.shape, generator=rng)
     tokens[:, -1] = words - 1
-    return ClipBatch(images, tokens, example.caption_B)
+    return ClipBatch(images, tokens, torch.arange(len(images)))
 
 
 def _vit_b_32() -> Workload:

@@ -15,14 +15,16 @@ import statistics
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
 from open_clip import ClipLoss
 from open_clip_train.train import train_one_epoch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainables.config import Recipe
 from trainables.methods.method import METHODS, named
@@ -53,9 +55,8 @@ def main() -> None:
 
     runtime = Runtime(threads=options.threads, device=options.device)
     runtime.apply()
-    found = compare(
-        options.method, steps=options.steps, batch_size=options.batch_size, rounds=options.rounds, runtime=runtime
-    )
+    update, workload = pocket_task(options.method, steps=options.steps, batch_size=options.batch_size, runtime=runtime)
+    found = compare(update, workload, partial(build, seed=0), rounds=options.rounds, runtime=runtime)
     images = options.steps * options.batch_size
     result = {
         "ratio": round(found.ratio, 3),
@@ -84,22 +85,40 @@ class Comparison:
         return statistics.median(self.open_clip_seconds) / statistics.median(self.own_seconds)
 
 
-def compare(method: str, *, steps: int, batch_size: int, rounds: int, runtime: Runtime, pool: int = 2000) -> Comparison:
-    """Train one task of the pocket stream in both ways, in turn; a round before the first warms up."""
+def pocket_task(
+    method: str, *, steps: int, batch_size: int, runtime: Runtime, pool: int = 2000
+) -> tuple[Update, ClipWorkload]:
+    """The second task of the pocket stream."""
     workload = open_workload(Pocket(pool=pool), runtime)
     assert isinstance(workload, ClipWorkload)
     recipe = Recipe(method=named(method), steps=steps, batch_size=batch_size, optimiser=Optimiser(lr=1e-4))
     task = cut(workload.identity.concepts, 2)[1]
-    update = Update(start=Base(model=""), task=task, recipe=recipe, data=workload.identity.data, seed=0)
-    start, loader = Start(state=workload.base(), carry={}), _Loader(update, workload)
+    return Update(start=Base(model=""), task=task, recipe=recipe, data=workload.identity.data, seed=0), workload
+
+
+def compare(
+    update: Update, workload: ClipWorkload, make: Callable[[], nn.Module], *, rounds: int, runtime: Runtime
+) -> Comparison:
+    """Train one task in both ways, in turn; a round before the first warms up.
+
+    Times on a GPU are of the steps alone: it takes seconds to make a model of real size, which a long task hides.
+
+    Args:
+        update: the task.
+        workload: its model and data.
+        make: gives a new model as open_clip has it.
+        rounds: that are timed.
+        runtime: says where both compute.
+    """
+    start, loader = Start(state=workload.base(), carry={}), _Loader(update, workload, runtime)
     own, others, own_losses, other_losses = [], [], list[float](), list[float]()
     for round_number in range(rounds + 1):
         own_seconds, trained = _timed(lambda: train(update, start, workload, runtime), runtime)
-        other_seconds, losses = _timed(lambda: _open_clip(loader, update, start, runtime), runtime)
-        own_losses, other_losses = [*trained.losses], losses
+        other_seconds, other = _timed(lambda: _open_clip(make(), loader, update, start, runtime), runtime)
+        own_losses, other_losses = [*trained.losses], other.losses
         if round_number:
-            own.append(own_seconds)
-            others.append(other_seconds)
+            own.append(trained.wall_seconds if runtime.kind == "cuda" else own_seconds)
+            others.append(other.wall_seconds if runtime.kind == "cuda" else other_seconds)
     return Comparison(own_seconds=own, open_clip_seconds=others, own_losses=own_losses, open_clip_losses=other_losses)
 
 
@@ -116,13 +135,15 @@ def _timed(function: Callable[[], T], runtime: Runtime) -> tuple[float, T]:
 class _Loader:
     """The batches of a task in memory, as open_clip's loop takes them: floats, and captions at their full length."""
 
-    def __init__(self, update: Update, workload: ClipWorkload) -> None:
+    def __init__(self, update: Update, workload: ClipWorkload, runtime: Runtime) -> None:
         drawn, length = Batches(update, workload), workload.example(1).tokens_UL.shape[1]
         batches = [one for step in range(update.recipe.steps) if isinstance(one := drawn.batch(step), ClipBatch)]
         self._batches = [
             (workload.pixels(one), F.pad(one.tokens_UL[one.caption_B], (0, length - one.tokens_UL.shape[1])))
             for one in batches
         ]
+        if runtime.kind == "cuda":  # as open_clip's own loader does
+            self._batches = [(images.pin_memory(), tokens.pin_memory()) for images, tokens in self._batches]
         self.num_batches = len(batches)
         self.num_samples = self.num_batches * update.recipe.batch_size
 
@@ -130,9 +151,16 @@ class _Loader:
         return iter(self._batches)
 
 
-def _open_clip(loader: _Loader, update: Update, start: Start, runtime: Runtime) -> list[float]:
-    """The losses of the steps of open_clip's own loop, fine-tuning the whole model."""
-    model, recipe = build(seed=0), update.recipe
+class _Other(NamedTuple):
+    """The losses of open_clip's loop, and the seconds of its steps."""
+
+    losses: list[float]
+    wall_seconds: float
+
+
+def _open_clip(model: Any, loader: _Loader, update: Update, start: Start, runtime: Runtime) -> _Other:
+    """The steps of open_clip's own loop, fine-tuning the whole model."""
+    recipe = update.recipe
     model.load_state_dict(start.state)
     model.to(runtime.device).output_dict = True
     of_task = recipe.optimiser
@@ -154,7 +182,7 @@ def _open_clip(loader: _Loader, update: Update, start: Start, runtime: Runtime) 
 
     settings = Namespace(
         device=runtime.device,
-        precision="fp32",
+        precision={"fp32": "fp32", "bf16": "amp_bf16"}[recipe.precision],
         distill=False,
         accum_freq=1,
         skip_scheduler=False,
@@ -166,8 +194,25 @@ def _open_clip(loader: _Loader, update: Update, start: Start, runtime: Runtime) 
         wandb=False,
     )
     data = {"train": Namespace(dataloader=loader, set_epoch=lambda _: None)}
-    train_one_epoch(model, data, loss, 0, optimiser, None, scheduler, None, settings)
-    return [float(value) for value in losses]
+    with _as_open_clip_does(runtime):
+        began = time.perf_counter()
+        train_one_epoch(model, data, loss, 0, optimiser, None, scheduler, None, settings)
+        values = [float(value) for value in losses]  # numbers: the device has to be done
+        return _Other(values, time.perf_counter() - began)
+
+
+@contextmanager
+def _as_open_clip_does(runtime: Runtime) -> Iterator[None]:
+    """The kernels that open_clip's own program lets torch choose, among them such as give other bits each time."""
+    before = torch.get_float32_matmul_precision()
+    torch.use_deterministic_algorithms(mode=False)
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+        runtime.apply()
 
 
 if __name__ == "__main__":
