@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import torch
 from torch import nn
 
 from tests.benchmarks.steps import remembered

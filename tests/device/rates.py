@@ -4,19 +4,18 @@ import multiprocessing
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from multiprocessing.connection import Connection
-
-import torch
+from typing import get_args
 
 from tests.benchmarks.training import compare
 from tests.device.rows import NeedsGpuError, Row
-from tests.device.setting import Setting, task, tf32, trained
+from tests.device.setting import Setting, task, trained
 from trainables.runtime import Runtime
 from trainables.workloads.catalogue import open_workload
 from trainables.workloads.clip import architectures
 from trainables.workloads.clip.workload import ClipWorkload
 from trainables.workloads.pocket.settings import Pocket
+from trainables.workloads.settings import Evaluation, EvaluationPrecision
 
 
 def training(setting: Setting) -> Iterator[Row]:
@@ -46,13 +45,11 @@ def evaluation(setting: Setting) -> Iterator[Row]:
         model.load_state_dict(own.base())
         model.to(setting.device)
         exact: dict[str, float] = {}
-        with _computing_in("bf16", setting):
-            own.evaluate(model)  # reads all images for the first time
-        for precision in ("fp32", "tf32", "bf16"):
-            with _computing_in(precision, setting):
-                began = time.perf_counter()
-                scores = own.evaluate(model)  # numbers: the device has to be done
-                seconds = time.perf_counter() - began
+        own.evaluate(model, Evaluation(precision="bf16"))  # reads all images for the first time
+        for precision in get_args(EvaluationPrecision):
+            began = time.perf_counter()
+            scores = own.evaluate(model, Evaluation(precision=precision))  # numbers: the device has to be done
+            seconds = time.perf_counter() - began
             values = {score.dataset: score.value for score in scores}
             exact = exact or values
             moved = {
@@ -63,12 +60,6 @@ def evaluation(setting: Setting) -> Iterator[Row]:
             yield Row(
                 name=f"evaluation of {name}, {precision}", value=images / seconds, unit="images/s", against=against
             )
-
-
-def _computing_in(precision: str, setting: Setting) -> AbstractContextManager[object]:
-    if precision == "bf16":
-        return torch.autocast(setting.device, dtype=torch.bfloat16)
-    return tf32() if precision == "tf32" else nullcontext()
 
 
 def shared(setting: Setting) -> Iterator[Row]:
