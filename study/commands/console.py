@@ -31,6 +31,14 @@ CacheOption = Annotated[
         help="Most 1e9 bytes of decoded images here.", show_default="the study's, or half of the free disk", min=0
     ),
 ]
+GpuOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND[:N]",
+        help="Trials take a GPU each, of this kind: h200, h100-80, a100-40, l40s, or its GB of memory; N of them.",
+        show_default=False,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print a JSON object, for programs.")]
 JsonListOption = Annotated[bool, typer.Option("--json", help="Print a JSON list, for programs.")]
 

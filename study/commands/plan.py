@@ -7,6 +7,7 @@ import typer
 
 from study.commands.console import (
     DirOption,
+    GpuOption,
     JsonOption,
     StudyArgument,
     folder_of,
@@ -17,8 +18,10 @@ from study.commands.console import (
 )
 from study.commands.versions import plan_in, warn_of_warm_starts
 from study.definition.files import load
+from study.definition.precision import on_gpus
 from study.definition.study import StudyDefinition
 from study.folder.folder import Folder
+from study.planning.gpus import asked_for
 from study.planning.plan import PlannedTrial
 from study.planning.trials import scalings
 from study.running.cluster.nodes import slots, this_machine, unfit
@@ -32,11 +35,14 @@ def plan(
     stream: Annotated[
         bool, typer.Option("--stream", help="Say instead what each task of each block teaches; with --json by name.")
     ] = False,
+    gpu: GpuOption = None,
+    timing: Annotated[bool, typer.Option("--timing/--no-timing", help="Time a few real steps on this machine.")] = True,
     as_json: JsonOption = False,
 ) -> None:
     """Say what would run: trials, unique updates, FLOPs, time, bytes. No trial is run, and the folder stays as it is.
 
-    A few steps are timed; what that needs, such as decoded images, is kept in the cache for the study itself.
+    With --gpu it says what fits on such GPUs and, by FLOPs, how long it would take there, which needs none here. Else a
+    few steps are timed; what that needs, such as decoded images, is kept in the cache for the study itself.
 
     Updates that trials share are trained once, and what the study's folder holds already is not trained again. Trials
     that start from the base, or from the last update, share one set of updates, whatever they merge and serve.
@@ -45,7 +51,8 @@ def plan(
     check_search(definition, source)
     path = folder_of(definition, folder)
     home = Folder(path=path)
-    definition = home.settled(definition)
+    gpus = None if gpu is None else asked_for(gpu)
+    definition = home.settled(definition if gpus is None else on_gpus(definition))
     full = plan_in(home, definition, source)
     if home.is_of_another_version:
         warn(
@@ -64,20 +71,27 @@ def plan(
         return
     have = known_in(definition, path)
     require_data(definition, full, have)
-    note("counting FLOPs and timing a few steps on this machine ...")
-    from study.planning.estimate import estimate, lines
+    is_timed = timing and gpus is None
+    note("counting FLOPs and timing a few steps on this machine ..." if is_timed else "counting FLOPs ...")
+    from study.planning.estimate import Timing, estimate, lines
 
-    workers = _room_here(definition, full.trials or probes(definition, source))
+    how = Timing(resources=definition.resources, gpus=gpus, is_measured=is_timed)
+    if gpus is None:
+        workers = _room_here(definition, full.trials or probes(definition, source))
+    else:
+        workers = gpus.workers(definition.resources)
     head = f"study {definition.name} ({source}), folder {path}"
     if definition.search is not None:
         from study.search import search_bounds
 
-        bounds = search_bounds.outlook(definition, source, full, have, workers=workers, runtime=runtime, tell=note)
+        bounds = search_bounds.outlook(
+            definition, source, full, have, workers=workers, runtime=runtime, tell=note, timing=how
+        )
         for line in bounds.warnings:
             warn(line)
         typer.echo(bounds.as_json() if as_json else "\n".join([head, *search_bounds.lines(bounds)]))
         return
-    counts = estimate(full, have, workers=workers, runtime=runtime, tell=note)
+    counts = estimate(full, have, workers=workers, runtime=runtime, tell=note, timing=how)
     for line in counts.warnings:
         warn(line)
     if as_json:

@@ -14,6 +14,7 @@ import typer
 from study.commands.console import (
     CacheOption,
     DirOption,
+    GpuOption,
     StudyArgument,
     bounded,
     folder_of,
@@ -23,10 +24,12 @@ from study.commands.console import (
 )
 from study.commands.versions import plan_in, require_same_version, warn_of_warm_starts
 from study.definition.files import load
+from study.definition.precision import on_gpus
 from study.definition.study import StudyDefinition
 from study.folder.folder import Folder, claim
 from study.folder.retention import register
 from study.folder.store_limit import kept_within
+from study.planning.gpus import asked_for
 from study.planning.memory import require_memory
 from study.planning.plan import Known, Plan, PlannedTrial, stored_keys
 from study.planning.trials import Trial
@@ -58,6 +61,7 @@ def run(
         str | None,
         typer.Option(help="A running Ray cluster: auto or HOST:PORT.", show_default="start Ray on this machine"),
     ] = None,
+    gpu: GpuOption = None,
     inline: Annotated[
         bool, typer.Option("--inline", help="Run in this process, one trial at a time, without Ray.")
     ] = False,
@@ -84,7 +88,8 @@ def run(
     require_libraries(definition.tracking, source)
     check_search(definition, source)
     path = folder_of(definition, folder)
-    definition = Folder(path=path).settled(definition)
+    gpus = None if gpu is None else asked_for(gpu)
+    definition = Folder(path=path).settled(definition if gpus is None else on_gpus(definition))
     full = plan_in(Folder(path=path), definition, source)
     if definition.store is not None:
         open_store(definition.store, warn).check(writable=True)
@@ -95,7 +100,8 @@ def run(
     require_data(definition, full, have)
     if address is None:  # workers of a cluster compare for themselves
         configs = [one.trial.config for one in full.missing(have) if isinstance(one.trial, Trial)]
-        require_memory(configs, definition.resources, gpu_bytes=gpu_bytes(), runtime=Runtime(), source=source)
+        memory = gpu_bytes() if gpus is None else int(gpus.gpu.memory_bytes)
+        require_memory(configs, definition.resources, gpu_bytes=memory, runtime=Runtime(), source=source)
     with claim(path, definition, source) as (home, changed, aside):
         if aside is not None:
             register(home.store(), aside, aside.definition())

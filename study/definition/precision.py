@@ -32,6 +32,14 @@ def settled(definition: StudyDefinition, earlier: StudyDefinition | None) -> Stu
     )
 
 
+def on_gpus(definition: StudyDefinition) -> StudyDefinition:
+    """A definition whose trials take a GPU each, unless it says itself what they take."""
+    resources = definition.resources
+    if resources.is_on_gpu(gpus=0) or resources.gpus == 0:
+        return definition
+    return definition.model_copy(update={"resources": resources.model_copy(update={"gpus": 1.0})})
+
+
 def training_precisions(definition: StudyDefinition) -> tuple[str, ...]:
     """The precisions in which trials of a study train, each once."""
     return tuple(sorted({str(value) for value in _of_trials(definition)}))

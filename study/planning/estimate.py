@@ -5,10 +5,14 @@ Time is an estimate: each update takes what a few steps of its method took here,
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Protocol
 
+from study.definition.resources import Resources
 from study.definition.study import Keep
-from study.planning.calibration import Calibration
+from study.planning.calibration import Calibration, Pace
+from study.planning.gpu_paces import UTILISATION, Fit, GpuPaces
+from study.planning.gpus import Gpus
 from study.planning.plan import Known, Plan, PlannedTrial
 from study.planning.prices import price
 from study.planning.store_peak import peak_bytes
@@ -42,7 +46,9 @@ class MethodPrice:
         steps: optimiser steps of each task.
         flops_per_step: of a forward and a backward pass; `mafs_per_step`: the same, adjusted for memory.
         mafs_per_trial: of all tasks, with passes after the steps.
-        seconds_per_trial: estimated training time on one worker here; None where a step takes more memory than it has.
+        seconds_per_trial: estimated training time on one worker; None where a step takes more memory than it has, or
+            nothing was timed.
+        fit: how a step fits on GPUs that were asked about.
     """
 
     method: str
@@ -52,6 +58,68 @@ class MethodPrice:
     mafs_per_step: float
     mafs_per_trial: float
     seconds_per_trial: float | None
+    fit: Fit | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnGpus:
+    """What a plan would take on GPUs that are elsewhere.
+
+    Attributes:
+        name: of their kind; `count`: how many there are.
+        memory_gb: of each.
+        gpu_hours: what is to do; None where that is not known.
+        utilisation: assumed share of the peak by precision.
+    """
+
+    name: str
+    count: int
+    memory_gb: float
+    gpu_hours: float | None
+    utilisation: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """How a plan is timed: by real steps here, by FLOPs on GPUs that are elsewhere, or not at all.
+
+    Attributes:
+        resources: of the study.
+        gpus: elsewhere.
+        is_measured: whether real steps are timed, where no GPUs are named.
+    """
+
+    resources: Resources = field(default_factory=Resources)
+    gpus: Gpus | None = None
+    is_measured: bool = True
+
+
+TIMED_HERE = Timing()
+
+
+class Paces(Protocol):
+    """What says how long updates and scores take; None where it is not known."""
+
+    too_large: dict[str, None]
+
+    def pace(self, recipe: Recipe) -> Pace | None:
+        """The pace of a recipe's updates."""
+
+    def seconds_per_sample(self) -> float | None:
+        """Time of a forward pass on one sample."""
+
+
+class _Unknown:
+    """Nothing is timed."""
+
+    def __init__(self) -> None:
+        self.too_large: dict[str, None] = {}
+
+    def pace(self, recipe: Recipe) -> Pace | None:  # noqa: ARG002
+        return None
+
+    def seconds_per_sample(self) -> float | None:
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +132,10 @@ class Estimate:
         updates_unique: updates that have to exist in the end.
         updates_in_store: of these, those that the store holds.
         flops: FLOPs of all unique updates; `flops_to_do`: of those that are missing.
-        seconds_to_do: estimated time on this machine; None where a step takes more memory than it has.
+        seconds_to_do: estimated time on all workers; None where a step takes more memory than it has, or nothing was
+            timed.
+        is_timed: whether times are estimated; `gpus`: those that they are of, None for this machine.
+        bytes_to_read: most bytes of updates that trials read which others trained.
         bytes_to_do: estimated growth of the store, if nothing is freed.
         bytes_peak: most bytes of updates at once, by what is kept of them while others are freed (`peak`).
         training_precision: of the trials, each once; `evaluation_precision`: of their scores.
@@ -89,7 +160,10 @@ class Estimate:
     mafs: float
     flops_to_do: float
     seconds_to_do: float | None
+    is_timed: bool
+    gpus: OnGpus | None
     bytes_to_do: int
+    bytes_to_read: int
     bytes_peak: dict[Keep, int]
     workers: int
     training_precision: tuple[str, ...]
@@ -104,7 +178,13 @@ class Estimate:
 
 
 def estimate(
-    plan: Plan, known: Known, *, workers: int, runtime: Runtime, tell: Callable[[str], None] = lambda _: None
+    plan: Plan,
+    known: Known,
+    *,
+    workers: int,
+    runtime: Runtime,
+    tell: Callable[[str], None] = lambda _: None,
+    timing: Timing = TIMED_HERE,
 ) -> Estimate:
     """Count a plan and estimate what is missing of it; `tell` takes a line about what takes long."""
     own = [planned for planned in plan.trials if planned.trial.kind == "trial"]
@@ -119,11 +199,17 @@ def estimate(
     evaluations_missing = len(evaluations - known.scores)
     flops_to_do = sum(flops[key] for key in missing)
     runtime.apply()
-    calibration = Calibration(workload, runtime, tell)
-    training = _seconds(calibration, (recipes[key] for key in missing))
-    evaluating = evaluations_missing * workload.identity.test_samples * calibration.seconds_per_sample()
-    seconds = None if training is None else (training + evaluating) / workers + _STARTUP_SECONDS
-    by_method = _by_method(own, runtime, calibration)
+    paces: Paces = _Unknown()
+    if timing.gpus is not None:
+        paces = GpuPaces(timing.gpus, own[0], timing.resources, runtime)
+    elif timing.is_measured:
+        paces = Calibration(workload, runtime, tell)
+    training, per_sample = _seconds(paces, (recipes[key] for key in missing)), paces.seconds_per_sample()
+    work = seconds = None
+    if training is not None and per_sample is not None:
+        work = training + evaluations_missing * workload.identity.test_samples * per_sample
+        seconds = work / workers + _STARTUP_SECONDS
+    by_method = _by_method(own, runtime, paces)
     sizes = {key: update_bytes(recipe.method, workload) for key, recipe in recipes.items()}
     return Estimate(
         trials=len(own),
@@ -142,14 +228,17 @@ def estimate(
         mafs=sum(steps * cost.mafs for steps, cost in costs.values()),
         flops_to_do=flops_to_do,
         seconds_to_do=seconds if missing or evaluations_missing else 0.0,
+        is_timed=per_sample is not None,
+        gpus=None if timing.gpus is None else _on(timing.gpus, timing.resources, work),
         bytes_to_do=sum(sizes[key] for key in missing) + evaluations_missing * 4096,
+        bytes_to_read=sum(sizes[key] for planned in plan.trials for key in planned.updates) - sum(sizes.values()),
         bytes_peak=peak_bytes(plan, sizes.__getitem__, identity=workload.identity, workers=workers),
         workers=workers,
         training_precision=tuple(sorted({planned.trial.config.recipe.precision for planned in own})),
         evaluation_precision=own[0].evaluation.precision,
         by_start=_by_start(own),
         by_method=by_method,
-        warnings=(*plan.warnings, *_large_batches(own, workload), *calibration.too_large),
+        warnings=(*plan.warnings, *_large_batches(own, workload), *paces.too_large),
     )
 
 
@@ -175,15 +264,57 @@ def lines(found: Estimate, *, keep: Keep) -> Iterator[str]:
     for row in found.by_method:
         yield (
             f"          {row.method:{width}} {_range(row.steps):>5} steps; {row.flops_per_step:.3g}, "
-            f"{row.mafs_per_step:.3g}; {row.mafs_per_trial:.3g}, {time_in_words(row.seconds_per_trial)}"
+            f"{row.mafs_per_step:.3g}; {row.mafs_per_trial:.3g}, "
+            f"{time_in_words(row.seconds_per_trial) if found.is_timed else 'not timed'}"
         )
     yield f"scores    {found.evaluations_unique} evaluations, {found.evaluations_in_store} in the store"
     yield f"FLOPs     {found.flops:.3g}, memory-adjusted {found.mafs:.3g}; to do {found.flops_to_do:.3g}"
-    yield f"time      {time_in_words(found.seconds_to_do)} on {found.workers} workers here"
+    yield f"time      {_times(found)}"
+    yield from _fits(found)
     yield (
-        f"bytes     about {size_in_words(found.bytes_to_do)} more in the store; of updates at once at the most "
+        f"bytes     about {size_in_words(found.bytes_to_do)} more in the store, and trials read "
+        f"{size_in_words(found.bytes_to_read)} of each other's updates at the most; of updates at once at the most "
         f"{size_in_words(found.bytes_peak[keep])} (keep: {keep}), {size_in_words(found.bytes_peak['all'])} if nothing "
         "is freed"
+    )
+
+
+def _times(found: Estimate) -> str:
+    if not found.is_timed:
+        return "not timed"
+    if found.gpus is None:
+        return f"{time_in_words(found.seconds_to_do)} on {found.workers} workers here"
+    shares = ", ".join(f"{100 * share:.0f} % in {precision}" for precision, share in found.gpus.utilisation.items())
+    hours = "" if found.gpus.gpu_hours is None else f"about {found.gpus.gpu_hours:,.3g} GPU-hours, "
+    return (
+        f"{hours}{time_in_words(found.seconds_to_do)} on {found.gpus.count} {found.gpus.name}; from FLOPs at a share "
+        f"of the peak ({shares}), not measured"
+    )
+
+
+def _fits(found: Estimate) -> Iterator[str]:
+    if found.gpus is None:
+        return
+    yield f"memory    {found.gpus.name}, {found.gpus.memory_gb:g} GB; a step takes, with activations computed again:"
+    width = max(len(row.method) for row in found.by_method)
+    for row in found.by_method:
+        if row.fit is not None:
+            fits = {"as it is": "fits", "recomputed": "fits with activations computed again", "no": "does not fit"}
+            yield (
+                f"          {row.method:{width}} {row.fit.peak_gb:.3g} GB, {row.fit.recomputed_gb:.3g} GB: "
+                f"{fits[row.fit.fits]}"
+            )
+
+
+def _on(gpus: Gpus, resources: Resources, seconds: float | None) -> OnGpus:
+    """What a number of seconds of work, one trial after the other, is on GPUs that trials may share."""
+    beside = gpus.workers(resources) / gpus.count
+    return OnGpus(
+        name=gpus.gpu.name,
+        count=gpus.count,
+        memory_gb=gpus.gpu.memory_bytes / 1e9,
+        gpu_hours=None if seconds is None else seconds / 3600 / beside,
+        utilisation=UTILISATION,
     )
 
 
@@ -220,11 +351,11 @@ def _costs(plan: Plan, prices: Mapping[str, Cost]) -> dict[str, tuple[int, Cost]
     }
 
 
-def _seconds(calibration: Calibration, recipes: Iterable[Recipe]) -> float | None:
-    """Time of updates one after the other; None if one of them does not fit in memory here."""
+def _seconds(paces: Paces, recipes: Iterable[Recipe]) -> float | None:
+    """Time of updates one after the other; None if that of one is not known, or it does not fit in memory."""
     total = 0.0
     for recipe in recipes:
-        pace = calibration.pace(recipe)
+        pace = paces.pace(recipe)
         if pace is None:
             return None
         total += pace.seconds(recipe.passes)
@@ -254,7 +385,7 @@ def _by_start(trials: list[PlannedTrial]) -> dict[str, Group]:
     }
 
 
-def _by_method(trials: list[PlannedTrial], runtime: Runtime, calibration: Calibration) -> tuple[MethodPrice, ...]:
+def _by_method(trials: list[PlannedTrial], runtime: Runtime, paces: Paces) -> tuple[MethodPrice, ...]:
     groups: dict[tuple[object, ...], list[PlannedTrial]] = {}
     for planned in trials:
         recipe = planned.trial.config.recipe
@@ -273,8 +404,9 @@ def _by_method(trials: list[PlannedTrial], runtime: Runtime, calibration: Calibr
                 flops_per_step=cost.flops,
                 mafs_per_step=cost.mafs,
                 mafs_per_trial=passes * cost.mafs,
+                fit=paces.fit(config.recipe) if isinstance(paces, GpuPaces) else None,
                 seconds_per_trial=_seconds(
-                    calibration, (step.recipe for step in members[0].steps if step.recipe is not None)
+                    paces, (step.recipe for step in members[0].steps if step.recipe is not None)
                 ),
             )
         )

@@ -5,7 +5,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 from study.definition.study import StudyDefinition
-from study.planning.estimate import MethodPrice, estimate, precision_in_words, size_in_words, time_in_words
+from study.planning.estimate import (
+    TIMED_HERE,
+    MethodPrice,
+    Timing,
+    estimate,
+    precision_in_words,
+    size_in_words,
+    time_in_words,
+)
 from study.planning.plan import Known, Plan
 from study.planning.searched import space_of
 from study.search.check import probing
@@ -76,12 +84,13 @@ def outlook(
     workers: int,
     runtime: Runtime,
     tell: Callable[[str], None],
+    timing: Timing = TIMED_HERE,
 ) -> Outlook:
     """Bounds of a search; `plan` is the study as far as it has come, `tell` takes a line about what takes long."""
     search = definition.search
     assert search is not None
     space, shown = space_of(definition, source), probing(definition, source)
-    counts = estimate(shown, known, workers=workers, runtime=runtime, tell=tell)
+    counts = estimate(shown, known, workers=workers, runtime=runtime, tell=tell, timing=timing)
     workload = open_workload(definition.workload, runtime)
     size = max(
         sum(update_bytes(step.recipe.method, workload) for step in one.steps if step.recipe is not None)
