@@ -75,7 +75,7 @@ class Folder:
         head = self.ledger.head()
         if head is not None:
             return head.numerics
-        return UNMARKED_VERSION if any((self.path / one).exists() for one in _OF_RUNS) else NUMERICS_VERSION
+        return UNMARKED_VERSION if any(_holds(self.path / one) for one in _OF_RUNS) else NUMERICS_VERSION
 
     @property
     def is_of_another_version(self) -> bool:
@@ -281,6 +281,12 @@ def is_held(folder: Folder) -> bool:
 _LOCK, _NAME, _DECISIONS, _LEDGER = ".lock", ".name", "decisions.jsonl", "ledger.jsonl"
 _OF_RUNS = ("log.jsonl", "store", "tables", _NAME)
 """What a run leaves in a folder."""
+
+
+def _holds(path: Path) -> bool:
+    """Whether a run has left something here: not in an empty folder, which a user may have made for the store."""
+    return any(path.iterdir()) if path.is_dir() else path.exists()
+
 
 _PATIENCE_SECONDS = 1.0
 

@@ -121,7 +121,7 @@ def clear(store: Store) -> None:
         if names := store.notes("leases"):
             made = store.keys("updates")
             for name in names:
-                if name.removeprefix("leases/").split(".")[0] in made:
+                if name.removeprefix("leases/").rpartition(".")[0] in made:  # the key has a dot, too
                     store.delete_note(name)
 
 

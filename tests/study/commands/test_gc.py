@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from study.folder.folder import Folder
+from study.running.worker import builder
 from tests.s3 import Server
 from tests.study import command, quick
 
@@ -138,6 +139,7 @@ def test_a_study_in_a_bucket_is_as_one_in_a_folder(s3: Server, tmp_path: Path) -
         s3.write("studies", name, damage)
     gone = [name for name in s3.names("studies", "of/mine/scores/") if name not in hurt]
     s3.delete("studies", gone)  # or nobody would look at the updates
+    builder.cache_clear()  # which has them in memory
     status, _, err = quick.retune("run", study, "--dir", folder, "--inline")
     assert status == 0, err
     assert err.count("was damaged and is now s3://studies/of/mine/damaged/") == 4

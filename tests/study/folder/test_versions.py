@@ -144,6 +144,14 @@ def test_what_is_trained_anew_stands_beside_what_was_there(
     assert f"made under version {VERSION} of the numerics" in err
 
 
+def test_an_empty_folder_for_the_store_is_of_no_version(tmp_path: Path) -> None:
+    """Users make one, or link it to where there is room, before the first run."""
+    (tmp_path / "run" / "store").mkdir(parents=True)
+    assert Folder(path=tmp_path / "run").numerics == NUMERICS_VERSION
+    quick.finish(tmp_path)
+    assert Folder(path=tmp_path / "run").numerics == NUMERICS_VERSION
+
+
 def test_a_report_over_two_versions_says_so(later: Release, finished: Path, tmp_path: Path) -> None:
     later.ok("run", finished / "study.yaml", "--dir", finished, "--inline", "--anew")
     aside = finished / f"version-{NUMERICS_VERSION}"

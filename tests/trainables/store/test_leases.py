@@ -244,8 +244,10 @@ def test_two_drivers_at_once_on_one_bucket_train_each_update_once(s3: Server, tm
 
 
 def test_only_leases_on_updates_that_are_there_are_cleared(tmp_path: Path) -> None:
-    store, other = LocalStore(tmp_path), digest("another update")
-    store.put("updates", KEY, b"value")
+    store, other, later = LocalStore(tmp_path), digest("another update"), f"{digest('a later version')}.5"
+    for key in (KEY, later):
+        store.put("updates", key, b"value")
+    store.write_note(f"leases/{later}.1", b"")  # the name of a later version's update has a dot itself
     elsewhere(store)
     elsewhere(store, attempt=12)
     store.write_note(f"leases/{other}.1", b"")
