@@ -295,23 +295,23 @@ def _times(found: Estimate) -> str:
 def _fits(found: Estimate) -> Iterator[str]:
     if found.gpus is None:
         return
-    yield f"memory    {found.gpus.name}, {found.gpus.memory_gb:g} GB; a step takes, with activations computed again:"
+    yield f"memory    {found.gpus.name}, {found.gpus.memory_gb:g} GB; what a step takes (with activations computed again):"
     width = max(len(row.method) for row in found.by_method)
     for row in found.by_method:
         if row.fit is not None:
             fits = {"as it is": "fits", "recomputed": "fits with activations computed again", "no": "does not fit"}
             yield (
-                f"          {row.method:{width}} {row.fit.peak_gb:.3g} GB, {row.fit.recomputed_gb:.3g} GB: "
+                f"          {row.method:{width}} {row.fit.peak_gb:.3g} GB ({row.fit.recomputed_gb:.3g} GB): "
                 f"{fits[row.fit.fits]}"
             )
 
 
 def _on(gpus: Gpus, resources: Resources, seconds: float | None) -> OnGpus:
     """What a number of seconds of work, one trial after the other, is on GPUs that trials may share."""
-    beside = gpus.workers(resources) / gpus.count
+    beside = gpus.workers(resources) / gpus.number
     return OnGpus(
         name=gpus.gpu.name,
-        count=gpus.count,
+        count=gpus.number,
         memory_gb=gpus.gpu.memory_bytes / 1e9,
         gpu_hours=None if seconds is None else seconds / 3600 / beside,
         utilisation=UTILISATION,

@@ -1,7 +1,7 @@
 """What fits on GPUs that are elsewhere, and how long it would take there, from FLOPs.
 
-FLOPs at a stated share of the peak, since a training loop of CLIP hides neither all of its memory traffic nor its loader.
-It is no measurement, and the plan says so.
+FLOPs are computed at a stated share of the peak, since no training loop hides all of its memory traffic and loader. That
+is no measurement, and the plan says so.
 """
 
 from dataclasses import dataclass

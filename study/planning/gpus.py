@@ -33,11 +33,11 @@ class Gpus(NamedTuple):
     """So many GPUs of a kind."""
 
     gpu: Gpu
-    count: int
+    number: int
 
     def workers(self, resources: Resources) -> int:
         """How many trials run at once, where each takes what the study's resources say of a GPU."""
-        return self.count * int(1 / min(1.0, resources.gpus or 1.0))
+        return self.number * int(1 / min(1.0, resources.gpus or 1.0))
 
 
 def asked_for(text: str) -> Gpus:
@@ -49,9 +49,9 @@ def asked_for(text: str) -> Gpus:
     kind, _, number = text.lower().partition(":")
     if not (number or "1").isdigit() or int(number or "1") < 1:
         raise ConfigError(f"--gpu: {text!r} given; the number of GPUs is 1 or more, such as {next(iter(GPUS))}:8")
-    count = int(number or "1")
+    found = int(number or "1")
     if kind in GPUS:
-        return Gpus(GPUS[kind], count)
+        return Gpus(GPUS[kind], found)
     try:
         size = float(kind)
     except ValueError:
@@ -62,4 +62,4 @@ def asked_for(text: str) -> Gpus:
             f"--gpu: {text!r} given; {meant}allowed: {', '.join(GPUS)}, or the GB of its memory; with a number of them "
             "as in h200:8"
         )
-    return Gpus(Gpu(name="GPU", memory_bytes=1e9 * size, flops={}), count)
+    return Gpus(Gpu(name="GPU", memory_bytes=1e9 * size, flops={}), found)

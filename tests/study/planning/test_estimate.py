@@ -55,8 +55,8 @@ def test_an_estimate_in_lines() -> None:
         "scores    8 evaluations, 5 in the store",
         "FLOPs     6e+10, memory-adjusted 4e+10; to do 3e+10",
         "time      about 1:00:00 on 2 workers here",
-        "bytes     about 2 MB more in the store, and trials read 1 MB of each other's updates at the most; of updates at "
-        "once at the most 3 MB (keep: needed), 5 MB if nothing is freed",
+        "bytes     about 2 MB more in the store, and trials read 1 MB of each other's updates at the most; of updates "
+        "at once at the most 3 MB (keep: needed), 5 MB if nothing is freed",
     ]
 
 

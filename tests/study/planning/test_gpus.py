@@ -84,7 +84,9 @@ def test_what_does_not_fit_is_said_with_numbers_and_not_run(tmp_path: Path) -> N
     assert refused.returncode == 2
     assert "lower batch_size (8)" in refused.stderr
     assert not (tmp_path / "run").exists()
-    assert "H100, 80 GB; a step takes" in command.ok_here("plan", study, "--dir", tmp_path / "run", "--gpu", "h100-80")
+    assert "H100, 80 GB; what a step takes" in command.ok_here(
+        "plan", study, "--dir", tmp_path / "run", "--gpu", "h100-80"
+    )
 
 
 def test_a_plan_may_time_nothing(tmp_path: Path) -> None:
