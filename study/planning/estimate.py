@@ -295,7 +295,8 @@ def _times(found: Estimate) -> str:
 def _fits(found: Estimate) -> Iterator[str]:
     if found.gpus is None:
         return
-    yield f"memory    {found.gpus.name}, {found.gpus.memory_gb:g} GB; what a step takes (with activations computed again):"
+    kind = f"{found.gpus.name}, {found.gpus.memory_gb:g} GB"
+    yield f"memory    {kind}; what a step takes (with activations computed again):"
     width = max(len(row.method) for row in found.by_method)
     for row in found.by_method:
         if row.fit is not None:

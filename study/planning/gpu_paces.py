@@ -1,7 +1,7 @@
 """What fits on GPUs that are elsewhere, and how long it would take there, from FLOPs.
 
-FLOPs are computed at a stated share of the peak, since no training loop hides all of its memory traffic and loader. That
-is no measurement, and the plan says so.
+FLOPs are done at a stated share of the peak, since no training loop hides all of its memory traffic and its loader.
+That is no measurement, and the plan says so.
 """
 
 from dataclasses import dataclass
