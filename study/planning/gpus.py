@@ -47,7 +47,7 @@ def asked_for(text: str) -> Gpus:
         ConfigError: there is no such kind, or no such number of them.
     """
     kind, _, number = text.lower().partition(":")
-    if not (number or "1").isdigit() or int(number or "1") < 1:
+    if not (number or "1").isdecimal() or int(number or "1") < 1:
         raise ConfigError(f"--gpu: {text!r} given; the number of GPUs is 1 or more, such as {next(iter(GPUS))}:8")
     found = int(number or "1")
     if kind in GPUS:

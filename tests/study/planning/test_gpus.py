@@ -41,6 +41,7 @@ def test_a_kind_that_is_not_listed_is_asked_for_by_its_memory() -> None:
         ("h20", "did you mean h200?"),
         ("h200:0", "the number of GPUs is 1 or more"),
         ("h200:many", "the number of GPUs is 1 or more"),
+        ("h200:\N{SUPERSCRIPT TWO}", "the number of GPUs is 1 or more"),
         ("-5", "allowed: h200, h100-80"),
         ("nan", "allowed: h200, h100-80"),
     ],
