@@ -14,7 +14,7 @@ from torch import Tensor
 
 from trainables import costs, tensors
 from trainables.config import Recipe
-from trainables.counting import cost_per_step
+from trainables.counting.steps import cost_per_step
 from trainables.dependencies import is_whole
 from trainables.frozen import ConfigError
 from trainables.machine.device import device_name

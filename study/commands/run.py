@@ -98,10 +98,10 @@ def run(
     if not anew:
         require_same_version(Folder(path=path), full, have)
     require_data(definition, full, have)
-    if address is None:  # workers of a cluster compare for themselves
-        configs = [one.trial.config for one in full.missing(have) if isinstance(one.trial, Trial)]
-        memory = gpu_bytes() if gpus is None else int(gpus.gpu.memory_bytes)
-        require_memory(configs, definition.resources, gpu_bytes=memory, runtime=Runtime(), source=source)
+    of_machine = gpu_bytes() if address is None else None  # workers of a cluster compare for themselves
+    memory = of_machine if gpus is None else int(gpus.gpu.memory_bytes)
+    configs = [one.trial.config for one in full.missing(have) if isinstance(one.trial, Trial)]
+    require_memory(configs, definition.resources, gpu_bytes=memory, runtime=Runtime(), source=source)
     with claim(path, definition, source) as (home, changed, aside):
         if aside is not None:
             register(home.store(), aside, aside.definition())

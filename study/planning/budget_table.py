@@ -11,7 +11,7 @@ import torch
 
 from study.planning.prices import MOST_STEPS, affordable_steps
 from trainables.config import Precision
-from trainables.counting import StepCost, measured_peak, paper_step_cost, step_cost
+from trainables.counting.steps import StepCost, measured_peak, paper_step_cost, step_cost
 from trainables.frozen import ConfigError, suggestion
 from trainables.methods.method import METHODS, Method, hyperparameters, named
 from trainables.methods.scope import refusal

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from trainables.config import Recipe
-from trainables.counting import step_cost
+from trainables.counting.steps import step_cost
 from trainables.files import whole
 from trainables.frozen import digest
 from trainables.machine.memory import memory_bytes

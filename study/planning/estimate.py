@@ -17,7 +17,7 @@ from study.planning.plan import Known, Plan, PlannedTrial
 from study.planning.prices import price
 from study.planning.store_peak import peak_bytes
 from trainables.config import Recipe
-from trainables.counting import update_bytes
+from trainables.counting.steps import update_bytes
 from trainables.machine.progress_line import clock_time
 from trainables.methods.method import Method
 from trainables.metrics import Cost

@@ -1,6 +1,7 @@
-"""The memory of this machine's GPUs against what the trials of a study take, before any of them starts.
+"""The memory of GPUs against what the trials of a study take, before any of them starts.
 
-A cluster's GPUs are not known here; there each worker compares when its trial starts, before anything is trained.
+A cluster's GPUs are known where `--gpu` names them; else each worker compares when its trial starts, before anything is
+trained.
 """
 
 from collections.abc import Iterable
@@ -20,7 +21,7 @@ def require_memory(
     Args:
         configs: of the trials that are to run.
         resources: of the study.
-        gpu_bytes: memory of each GPU here; None: there is none, and nothing is compared.
+        gpu_bytes: memory of each GPU; None: there is none or none is known, and nothing is compared.
         runtime: says where estimates are kept.
         source: name of the definition, for messages.
 

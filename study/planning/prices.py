@@ -28,7 +28,7 @@ def price(recipe: Recipe, workload: WorkloadSettings, runtime: Runtime, accounti
     """FLOPs and MAFs of one optimiser step of a recipe, from the cache of this machine."""
 
     def count() -> Cost:
-        from trainables.counting import cost_per_step  # loads torch
+        from trainables.counting.steps import cost_per_step  # loads torch
 
         return cost_per_step(recipe, open_workload(workload, runtime), accounting)
 

@@ -17,7 +17,7 @@ from study.planning.estimate import (
 from study.planning.plan import Known, Plan
 from study.planning.searched import space_of
 from study.search.check import probing
-from trainables.counting import update_bytes
+from trainables.counting.steps import update_bytes
 from trainables.runtime import Runtime
 from trainables.workloads.catalogue import open_workload
 

@@ -13,7 +13,7 @@ from tests.benchmarks.steps import Step, noise, peak_bytes
 from tests.device.rows import Row, milliseconds
 from tests.device.setting import SMALL, VOCABULARY, Setting, filling, is_filled, tf32
 from trainables.config import Precision
-from trainables.counting import recomputed_peak, step_cost
+from trainables.counting.steps import recomputed_peak, step_cost
 from trainables.memory.device_memory import is_out_of_memory
 from trainables.methods.method import named
 from trainables.workloads.clip.batch import ClipBatch

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from trainables.config import Recipe
-from trainables.counting import recomputed_peak, step_cost
+from trainables.counting.steps import recomputed_peak, step_cost
 from trainables.frozen import ConfigError
 from trainables.runtime import Recompute, TrainingError
 from trainables.workloads.workload import Workload

@@ -1,6 +1,7 @@
 """Plans for GPUs that are elsewhere: what fits, what it takes by FLOPs, and what is asked for."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -81,9 +82,12 @@ def test_what_does_not_fit_is_said_with_numbers_and_not_run(tmp_path: Path) -> N
     assert "does not fit" in said.stdout
     assert "time      not timed" in said.stdout
     assert "warning: memory: a step of full on 8 samples in bf16 takes about " in said.stderr
-    refused = command.here("run", study, "--dir", tmp_path / "run", "--inline", "--gpu", "1e-9")
-    assert refused.returncode == 2
-    assert "lower batch_size (8)" in refused.stderr
+    with socket.create_server(("127.0.0.1", 0)) as cluster:  # refused before anything is asked of it
+        there = f"127.0.0.1:{cluster.getsockname()[1]}"
+        for where in (["--inline"], ["--address", there]):
+            refused = command.here("run", study, "--dir", tmp_path / "run", *where, "--gpu", "1e-9")
+            assert refused.returncode == 2
+            assert "lower batch_size (8)" in refused.stderr
     assert not (tmp_path / "run").exists()
     assert "H100, 80 GB; what a step takes" in command.ok_here(
         "plan", study, "--dir", tmp_path / "run", "--gpu", "h100-80"

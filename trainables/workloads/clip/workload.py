@@ -109,13 +109,19 @@ class ClipWorkload:
 
     def example(self, batch_size: int) -> ClipBatch:
         """Zeros in the model's input shapes: every sample with a caption of its own, as long as the context."""
-        model = _towers(self._architecture())
-        height, width = _both(model.visual.image_size)
+        height, width, length = self._sizes
         return ClipBatch(
             images_BCHW=torch.zeros(batch_size, 3, height, width, dtype=torch.uint8),
-            tokens_UL=torch.zeros(batch_size, model.context_length, dtype=torch.long),
+            tokens_UL=torch.zeros(batch_size, length, dtype=torch.long),
             caption_B=torch.arange(batch_size),
         )
+
+    @cached_property
+    def _sizes(self) -> tuple[int, int, int]:
+        """Height and width of an image, and the tokens of a caption."""
+        with torch.device("meta"):
+            model = _towers(self._architecture())
+        return (*_both(model.visual.image_size), int(model.context_length))
 
     def pixels(self, batch: ClipBatch) -> Tensor:
         """The images of a batch as inputs of the model [B, C, H, W]: cropped, and normalised to mean and deviation."""

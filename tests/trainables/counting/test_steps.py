@@ -6,7 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.trainables import toys
 from trainables.config import Recipe
-from trainables.counting import cost_per_step, step_cost
+from trainables.counting.steps import cost_per_step, step_cost
 from trainables.methods.method import METHODS, Method, named
 from trainables.runtime import Runtime
 from trainables.workloads.catalogue import open_workload

@@ -1,32 +1,26 @@
-"""The cost of a step, counted without weights, data or a device: FLOPs, and memory-adjusted FLOPs (MAFs).
+"""The cost of a step: FLOPs, and memory-adjusted FLOPs (MAFs).
 
-MAFs = FLOPs * (peak memory of the method / peak memory of full fine-tuning), arXiv 2408.14471, section 4. FLOPs are
-those of torch's counter on the meta device: matrix products, convolutions and attention, forward and backward, two per
-multiply-add. Memory is that of a forward and a backward pass on fake tensors, of which every storage is followed from
-its allocation to its end.
+MAFs = FLOPs * (peak memory of the method / peak memory of full fine-tuning), arXiv 2408.14471, section 4. Both are
+those of a forward and a backward pass, counted by `passes`, and of what the optimiser and a penalty keep.
 """
 
 import math
-import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter, tree_map_only
-from torch.utils.flop_counter import FlopCounterMode
 
 from trainables.config import Precision, Recipe
+from trainables.counting.passes import estimated_peak, flops_of_passes, without_values
 from trainables.memory.recompute import recompute
 from trainables.methods.attach import adapt
 from trainables.methods.galore import GaloreAdamW, state_numbers
 from trainables.methods.method import Method, named
 from trainables.methods.parts import Ewc, Optimiser
 from trainables.metrics import Accounting, Cost
-from trainables.workloads.workload import Batch, Workload, to_device
+from trainables.workloads.workload import Workload, to_device
 
 
 class StepCost(NamedTuple):
@@ -66,10 +60,20 @@ class _Passes(NamedTuple):
 @lru_cache(maxsize=256)
 def _passes_of(method: Method, workload: Workload, batch_size: int, precision: Precision) -> _Passes:
     """The passes of a method that is `_alone`."""
-    with torch.device("meta"):
-        model = adapt(method, workload, workload.architecture()).train()
+    model = _on_meta(method, workload)
     trained = [parameter.detach() for parameter in _trained(model)]
-    return _Passes(*_passes(model, workload, batch_size, precision), trained)
+    return _Passes(*_counted(model, workload, batch_size, precision), trained)
+
+
+def _counted(model: nn.Module, workload: Workload, batch_size: int, precision: Precision) -> tuple[int, int]:
+    """FLOPs and peak bytes of the passes of a model on the meta device."""
+    with without_values(model, workload, batch_size) as batch:
+        return flops_of_passes(model, batch, workload), estimated_peak(model, batch, workload, precision)
+
+
+def _on_meta(method: Method, workload: Workload) -> nn.Module:
+    with torch.device("meta"):
+        return adapt(method, workload, workload.architecture()).train()
 
 
 def recomputed_peak(
@@ -84,11 +88,10 @@ def recomputed_peak(
 
 @lru_cache(maxsize=256)
 def _recomputed_passes(method: Method, workload: Workload, batch_size: int, precision: Precision) -> int:
-    with torch.device("meta"):
-        model = adapt(method, workload, workload.architecture()).train()
-        batch = to_device(workload.example(batch_size), "meta")
+    model = _on_meta(method, workload)
     recompute(workload.blocks(model))
-    return _fake_peak(model, batch, workload.loss, precision)
+    with without_values(model, workload, batch_size) as batch:
+        return estimated_peak(model, batch, workload, precision)
 
 
 def _alone(method: Method) -> Method:
@@ -109,9 +112,8 @@ def paper_step_cost(method: Method, workload: Workload, batch_size: int, *, prec
     if method.adapter is None or method.adapter.name not in PAPER_ADAPTERS:
         return own
     dense = _dense_adapter_cost(workload, batch_size, precision)
-    with torch.device("meta"):
-        factors = sum(p.numel() for p in _trained(adapt(method, workload, workload.architecture())))
-    return dense._replace(peak_bytes=dense.peak_bytes + 2 * 4 * factors)
+    factors = _passes_of(_alone(method), workload, batch_size, precision).trained
+    return dense._replace(peak_bytes=dense.peak_bytes + 2 * 4 * sum(p.numel() for p in factors))
 
 
 @lru_cache(maxsize=16)
@@ -123,87 +125,8 @@ def _dense_adapter_cost(workload: Workload, batch_size: int, precision: Precisio
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in adapted)
     updates = _bytes(_trained(model))
-    flops, peak = _passes(model, workload, batch_size, precision)
+    flops, peak = _counted(model, workload, batch_size, precision)
     return StepCost(flops, peak + updates)
-
-
-def _passes(model: nn.Module, workload: Workload, batch_size: int, precision: Precision) -> tuple[int, int]:
-    """FLOPs and peak bytes of a forward and a backward pass of a model on the meta device."""
-    with torch.device("meta"):
-        batch = to_device(workload.example(batch_size), "meta")
-    with FlopCounterMode(display=False) as counter:
-        workload.loss(model, batch).backward()
-    return counter.get_total_flops(), _fake_peak(model, batch, workload.loss, precision)
-
-
-Loss = Callable[[nn.Module, Any], Tensor]
-"""The loss of a model on a batch."""
-
-
-def _fake_peak(model: nn.Module, batch: Batch, loss: Loss, precision: Precision) -> int:
-    """The peak bytes of a forward and a backward pass; the meta `model` becomes one of fake tensors."""
-    with FakeTensorMode(allow_non_fake_inputs=True):  # such as the indices of FourierFT, which are no buffers
-        _fake(model)
-        fake = tree_map_only(Tensor, lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype), batch)
-        return peak_of_passes(model, fake, loss, precision)
-
-
-def peak_of_passes(model: nn.Module, batch: Batch, loss: Loss, precision: Precision) -> int:
-    """The peak bytes of a forward and a backward pass on the CPU, weights and batch included; tensors may be fake."""
-    live = _Live()
-    with live:
-        for tensor in (*model.parameters(), *model.buffers(), *tree_iter(batch)):
-            live.follow(tensor)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
-            value = loss(model, batch)
-        value.backward()
-    return live.peak
-
-
-def _fake(model: nn.Module) -> None:
-    """Put an empty tensor in the place of each parameter and buffer; tied ones get the same tensor."""
-    made: dict[int, Tensor] = {}
-    for module in model.modules():
-        for table in (module._parameters, module._buffers):
-            for name, tensor in table.items():
-                if tensor is None:
-                    continue
-                if id(tensor) not in made:
-                    empty = torch.empty(tensor.shape, dtype=tensor.dtype)
-                    trained = isinstance(tensor, nn.Parameter)
-                    made[id(tensor)] = nn.Parameter(empty, requires_grad=tensor.requires_grad) if trained else empty
-                table[name] = made[id(tensor)]  # type: ignore[assignment]
-
-
-class _Live(TorchDispatchMode):
-    """Counts the bytes of the storages that are alive, now and at most."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.now = self.peak = 0
-        self._alive: dict[int, weakref.ref[Any]] = {}
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        for tensor in tree_iter(out):
-            if isinstance(tensor, Tensor):
-                self.follow(tensor)
-        return out
-
-    def follow(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key, size = id(storage), storage.nbytes()
-        known = self._alive.get(key)
-        if known is not None and known() is storage:
-            return
-
-        def end(_: object) -> None:
-            self.now -= size
-            self._alive.pop(key, None)
-
-        self._alive[key] = weakref.ref(storage, end)
-        self.now += size
-        self.peak = max(self.peak, self.now)
 
 
 def measured_peak(

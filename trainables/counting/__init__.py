@@ -1,0 +1,1 @@
+"""What a step costs, counted without weights, data or a device."""
