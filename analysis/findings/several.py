@@ -22,6 +22,8 @@ DIGITS = 9
 
 def planes_of(studies: Sequence[Tables]) -> tuple[Tables, ...]:
     """The studies, those of one plane together."""
+    if len(studies) == 1:
+        return tuple(studies)
     found: dict[Hashable, list[Tables]] = {}
     for tables in studies:
         found.setdefault(_place(tables), []).append(tables)

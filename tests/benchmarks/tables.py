@@ -156,7 +156,7 @@ def directions(grids: Grids) -> Iterator[str]:
         (str(n), text, *(_direction(found[n]) for found in verdicts.values()), _levels(verdicts[""][n]))
         for n, text in PUBLISHED.items()
     )
-    yield from table(("no.", "real CLIP, as published", "here", *list(verdicts)[1:], "numbers here"), rows)
+    yield from table(("no.", "real CLIP, as published", "here", *list(verdicts)[1:], "AKA / AZS here"), rows)
 
 
 def frontier(grids: Grids, preset: str) -> Iterator[str]:
@@ -254,14 +254,18 @@ def _numbers(finding: Finding) -> str:
 
 
 def _direction(finding: Finding) -> str:
+    """Which way point estimates point, and whether the intervals leave that open."""
     same = [one.distances[0] > 0 for one in _decisive(finding)]
     if not same:
         return finding.verdict
-    return "the same" if all(same) else f"{sum(same)} of {len(same)} the same" if any(same) else "the reverse"
+    way = "the same" if all(same) else f"{sum(same)} of {len(same)} the same" if any(same) else "the reverse"
+    return way if finding.decided else f"{way}, within noise"
 
 
 def _levels(finding: Finding) -> str:
-    return "; ".join(dict.fromkeys(text for one in _decisive(finding) if (text := levels(one)) is not None)) or NONE
+    """AKA and AZS of all that is compared, each two sides once."""
+    sides = {frozenset((one.left_point, one.right_point)): levels(one) for one in _decisive(finding)}
+    return "; ".join(text.removeprefix("AKA / AZS ") for text in sides.values() if text is not None) or NONE
 
 
 def main(arguments: Sequence[str] | None = None, *, pages: Sequence[Path] = PAGES, grids: Path = GRIDS) -> int:

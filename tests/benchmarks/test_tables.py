@@ -98,7 +98,7 @@ def test_another_draw_of_the_world_has_a_column(runs: list[Path], page: Path, tm
     assert main([*given, "--draw", "draw-1"], pages=[page], grids=tmp_path) == 0
     every, _, directions, *_ = tables_of(page)
     assert every[0] == "| no. | finding | verdict | draw-1 | numbers |"
-    assert directions[0] == "| no. | real CLIP, as published | here | draw-1 | numbers here |"
+    assert directions[0] == "| no. | real CLIP, as published | here | draw-1 | AKA / AZS here |"
 
 
 def test_a_table_without_its_grid_stays(page: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
