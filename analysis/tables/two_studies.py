@@ -67,7 +67,7 @@ def together(studies: Sequence[Tables], names: Sequence[str]) -> Tables:
     said = " and ".join(names)
 
     def rows(part: str, *order: str) -> pd.DataFrame:
-        frames = [getattr(tables, part) for tables in studies]
+        frames: list[pd.DataFrame] = [getattr(tables, part) for tables in studies]
         frames = [frame for frame in frames if len(frame)] or frames[:1]
         whole = pd.concat(frames, ignore_index=True)
         found = whole.drop_duplicates(["trial", *order])

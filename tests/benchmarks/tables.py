@@ -29,7 +29,8 @@ from analysis.evaluation import Evaluation
 from analysis.findings.evidence import Comparison
 from analysis.findings.findings import Finding
 from analysis.findings.several import findings_of, planes_of
-from analysis.frontier import Anchor, Result
+from analysis.frontier import Result
+from analysis.plane.anchors import Anchor
 from analysis.tables.loading import load_tables
 from analysis.tables.tables import Tables
 from analysis.writing.answers import decision_sentences

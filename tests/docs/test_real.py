@@ -34,10 +34,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
                 for number in range(count):
                     shape(name, f"{split}{number}").save(home / f"{number}.png")
         append = ["--append"] if group != "adapt" else []
-        ok_here(
-            *("data", "import", "folder", folder / group, "--out", folder / "m.parquet", "--group", group, *append),
-            *("--caption", "a photo of a {}."),
-        )
+        told: list[str | Path] = [
+            "--out",
+            folder / "m.parquet",
+            "--group",
+            group,
+            "--caption",
+            "a photo of a {}.",
+            *append,
+        ]
+        ok_here("data", "import", "folder", folder / group, *told)
     assert len(list(folder.rglob("*.png"))) == 200
     yield folder
     shutil.rmtree(tmp_path)
