@@ -3,7 +3,7 @@
 Where one of these does not hold, points of the two cannot be compared, and the `TableError` says what differs.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -53,32 +53,53 @@ def merge_studies(first: Tables, second: Tables) -> Tables:
             )
     elif other is not None:
         warnings.append(f"{names[0]} has no joint point; that of {names[1]} is used for both.")
-    roles = joined(first.roles, second.roles, names)
     twice = {name: set(first.trials[name]) & set(second.trials[name]) for name in ("trial", "config_id")}
-    both = [_named(tables, name, twice) for tables, name in zip((first, second), names, strict=True)]
-    trials = pd.concat([tables.trials for tables in both], ignore_index=True)
+    both = together([_named(tables, name, twice) for tables, name in zip((first, second), names, strict=True)], names)
+    return replace(both, warnings=(*both.warnings, *warnings))
 
-    def rows(frames: list[pd.DataFrame], *order: str) -> pd.DataFrame:
-        found = [frame for frame in frames if len(frame)] or frames[:1]
-        return pd.concat(found, ignore_index=True).sort_values(["trial", *order], ignore_index=True)
 
+def together(studies: Sequence[Tables], names: Sequence[str]) -> Tables:
+    """The trials of studies with the same blocks; what several of them have by one name is there once.
+
+    Raises:
+        TableError: a trial has other numbers in another study, or studies say different things of a column or a method.
+    """
+    said = " and ".join(names)
+
+    def rows(part: str, *order: str) -> pd.DataFrame:
+        frames: list[pd.DataFrame] = [getattr(tables, part) for tables in studies]
+        frames = [frame for frame in frames if len(frame)] or frames[:1]
+        whole = pd.concat(frames, ignore_index=True)
+        found = whole.drop_duplicates(["trial", *order])
+        if order and len(whole.drop_duplicates(["trial", *order, "aka", "azs"])) > len(found):
+            raise TableError(f"{said} have a trial in common that scored differently", table=part)
+        return found.sort_values(["trial", *order], ignore_index=True)
+
+    def scores(part: str) -> pd.DataFrame:
+        found = stacked([getattr(tables, part) for tables in studies])
+        return ordered(found.drop_duplicates(["trial", "task", "dataset"], ignore_index=True))[0]
+
+    trials = rows("trials")
+    roles = studies[0].roles
+    for tables, name in zip(studies[1:], names[1:], strict=True):
+        roles = joined(roles, tables.roles, (names[0], name))
     return Tables(
-        name=f"{names[0]} and {names[1]}",
+        name=said,
         trials=trials.sort_values(["config_id", "block"], ignore_index=True),
-        tasks=rows([tables.tasks for tables in both], "task"),
-        scores=ordered(stacked([tables.scores for tables in both]))[0],
-        inside=rows([tables.inside for tables in both], "task", "step"),
-        ends=rows([tables.ends for tables in both], "task"),
-        end_scores=ordered(stacked([tables.end_scores for tables in both]))[0],
-        blocks=blocks,
+        tasks=rows("tasks", "task"),
+        scores=scores("scores"),
+        inside=rows("inside", "task", "step"),
+        ends=rows("ends", "task"),
+        end_scores=scores("end_scores"),
+        blocks=studies[0].blocks,
         counts={
-            **{key: first.counts[key] + second.counts[key] for key in first.counts},
+            **{key: sum(tables.counts[key] for tables in studies) for key in studies[0].counts},
             "used": len(trials),
             "configs": trials.loc[trials["kind"] == "trial", "config_id"].nunique(),
         },
-        left_out=in_order([*both[0].left_out, *both[1].left_out]),
+        left_out=in_order([one for tables in studies for one in tables.left_out]),
         warnings=tuple(
-            [f"{name}: {text}" for tables, name in zip(both, names, strict=True) for text in tables.warnings] + warnings
+            f"{name}: {text}" for tables, name in zip(studies, names, strict=True) for text in tables.warnings
         ),
         roles=roles,
     )

@@ -61,7 +61,8 @@ def misused(line: str) -> str | None:
         if name not in known.commands and name != "--help":
             return f"there is no command {name}"
         known = known.commands.get(name, known)
-    options = {option for parameter in known.params for option in parameter.opts} | {"--help"}
+    every = (option for parameter in known.params for option in (*parameter.opts, *parameter.secondary_opts))
+    options = {*every, "--help"}
     given = [word.partition("=")[0] for word in words if word.startswith("--")]
     unknown = [option for option in given if option not in options]
     return f"there is no option {unknown[0]}" if unknown else None

@@ -102,6 +102,13 @@ def test_findings_are_told_and_counted(home: Path) -> None:
         assert finding["claim"] in said
 
 
+def test_studies_of_one_plane_are_asked_as_one(home: Path) -> None:
+    """The second has all configs of the first, and two more."""
+    both = command.here("findings", home / "first", home / "second", "--json")
+    assert both.stdout == command.ok_here("findings", home / "second", "--json")
+    assert both.stderr == f"first and second: {quick.CONFIGS + 2} configs on 2 blocks\n"
+
+
 def test_recommended_trials_are_a_study_that_runs(home: Path, tmp_path: Path) -> None:
     out = tmp_path / "next.yaml"
     command.ok_here("recommend", home / "second", "--only", "--out", out)
