@@ -139,7 +139,7 @@ def _plan(block: Block) -> None:
     except ConfigError as error:
         raise PageError(f"{block.where}: no study, nor a part of one: {error}\n{_ADVICE}") from error
     if block.in_tests:
-        _write(block, yaml.safe_load(block.text))
+        _write(block, definition.canonical())
 
 
 def _write(block: Block, whole: dict[str, Any]) -> None:
