@@ -5,7 +5,7 @@ per multiply-add. Of memory every storage is followed from its allocation to its
 """
 
 import weakref
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any
@@ -46,11 +46,11 @@ def flops_of_passes(model: nn.Module, batch: Batch, workload: Workload) -> int:
 
 
 def estimated_peak(model: nn.Module, batch: Batch, workload: Workload, precision: Precision) -> int:
-    """The peak bytes on a batch `without_values`."""
+    """The peak bytes on a batch `without_values`, or on one of the CPU; weights and batch are included."""
     model.zero_grad()
     live = _Live()
     with repeats_left_out(model, workload.blocks(model), live.time) as spans:
-        cast = _pass(live, model, batch, workload.loss, precision)
+        cast = _pass(live, model, batch, workload, precision)
     taken = live.taken
     for end in cast:  # of the copies of weights that autocast keeps until its end, those of the blocks left out end too
         begin = live.began[end]
@@ -58,24 +58,13 @@ def estimated_peak(model: nn.Module, batch: Batch, workload: Workload, precision
     return _peak(taken, spans)
 
 
-Loss = Callable[[nn.Module, Any], Tensor]
-"""The loss of a model on a batch."""
-
-
-def peak_of_passes(model: nn.Module, batch: Batch, loss: Loss, precision: Precision) -> int:
-    """The peak bytes on the CPU, weights and batch included."""
-    live = _Live()
-    _pass(live, model, batch, loss, precision)
-    return max(accumulate(live.taken))
-
-
-def _pass(live: "_Live", model: nn.Module, batch: Batch, loss: Loss, precision: Precision) -> range:
+def _pass(live: "_Live", model: nn.Module, batch: Batch, workload: Workload, precision: Precision) -> range:
     """Run both passes; returns when the copies ended that autocast had made of weights."""
     with live:
         for tensor in (*model.parameters(), *model.buffers(), *tree_iter(batch)):
             live.follow(tensor)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
-            value = loss(model, batch)
+            value = workload.loss(model, batch)
             end = live.time()
         ended = range(end, live.time())
         value.backward()
