@@ -21,7 +21,7 @@ SHOWN_CONFIGS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A claim with its verdict; the first `decisive` comparisons decide.
+    """A claim with its verdict, and the rule of it in a sentence; the first `decisive` comparisons decide.
 
     `reason` says why it is undecided or not tested, `missing` what the study lacks for the claim or a part of it.
     `p_value` is that of the side to which it leans, `adjusted` the same after Holm over all claims tested here, and
@@ -32,6 +32,7 @@ class Finding:
 
     number: int
     claim: str
+    rule: str
     source: str
     verdict: Verdict
     reason: str | None
@@ -62,12 +63,15 @@ def corrected(findings: Sequence[Finding]) -> tuple[Finding, ...]:
     )
 
 
-def finding_of(evidence: Evidence, outcome: Test | CannotTest, *, number: int, text: str, source: str) -> Finding:
+def finding_of(
+    evidence: Evidence, outcome: Test | CannotTest, *, number: int, text: str, rule: str, source: str
+) -> Finding:
     """The finding that a claim's comparisons, or what the study lacks for them, lead to."""
     if isinstance(outcome, CannotTest):
         return Finding(
             number=number,
             claim=text,
+            rule=rule,
             source=source,
             verdict="not tested",
             reason=f"the study lacks {'; '.join(outcome.needs)}",
@@ -81,10 +85,11 @@ def finding_of(evidence: Evidence, outcome: Test | CannotTest, *, number: int, t
     return Finding(
         number=number,
         claim=text,
+        rule=rule,
         source=source,
         verdict=decision.verdict,
         reason=decision.reason,
-        missing=outcome.missing,
+        missing=(*outcome.missing, *outcome.unasked),
         decisive=len(outcome.decisive),
         comparisons=(*outcome.decisive, *outcome.further),
         p_value=decision.p_value,

@@ -10,6 +10,7 @@ from analysis.findings.evidence import CannotTest, Evidence, Test, Verdict
 from analysis.findings.verdicts import decide
 
 BLOCKS, TASKS = 3, 6
+MARGIN = 0.01
 NAMES = {
     ("last", "last"): "finetune",
     ("ema", "ema"): "ema",
@@ -62,8 +63,7 @@ def evidence(
     return Evidence(
         configs=tuple(config for config, _, _ in ways),
         values={"AKA": aka, "AZS": azs, "GM": np.sqrt(aka * azs), **gain},  # type: ignore[dict-item]
-        criterion=np.sqrt(aka * azs) if line is None else azs - line,
-        learned=None,
+        margins=dict.fromkeys(("AKA", "AZS", "GM", "gain"), MARGIN),
         zero_shot_aka=np.full(blocks, 0.4),
         paths=paths,
     )
