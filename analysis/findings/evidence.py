@@ -145,7 +145,8 @@ class Evidence:
 
     `margins` are the differences within which two sides count as equal. `paths` is AKA and AZS after every task
     (configs, blocks, tasks + 1, 2); None where numbers of tasks differ. `alone` is, for configs that were trained on
-    one data set, its score before and after (blocks, 2), by row. `kept` are the rows that a claim looks at, None: all.
+    one data set, its score before and after (blocks, 2), by row. `kept` are the rows that a claim looks at, None: all;
+    `others` says that the study has configs that were trained in another way.
     """
 
     configs: tuple[Config, ...]
@@ -155,6 +156,7 @@ class Evidence:
     paths: FloatArray | None = None
     alone: Mapping[int, FloatArray] = field(default_factory=dict)
     kept: frozenset[int] | None = None
+    others: bool = False
 
     @property
     def roles(self) -> Roles:
@@ -227,9 +229,10 @@ class Evidence:
         counts, values = Counter(ways.values()), Counter(item for way in ways.values() for item in way)
         ranks = {way: (count, sum(values[item] for item in way)) for way, count in counts.items()}
         top = [way for way, rank in ranks.items() if rank == max(ranks.values())]
+        usual = {row for row, own in ways.items() if any(self._alike(own, way) for way in top)}
         full, plain = self.rows(method="full"), averaging(self, PLAIN)
         allowed = {"methods": ways, "full": full, "plain": [row for row in full if row in plain]}[of]
-        return replace(self, kept=frozenset(row for row in allowed if any(self._alike(ways[row], way) for way in top)))
+        return replace(self, kept=frozenset(usual.intersection(allowed)), others=len(usual) < len(ways))
 
     def _alike(self, one: Way, other: Way) -> bool:
         """Whether two ways of training agree; an axis that applies to one of them alone cannot disagree."""

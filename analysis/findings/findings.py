@@ -17,6 +17,7 @@ from analysis.findings.verdicts import ALPHA, decide, more_blocks
 from analysis.uncertainty import MAX_BLOCKS, holm
 
 SHOWN_CONFIGS = 3
+AMONG = " (among configs that were trained in the way that most were)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,7 @@ def finding_of(
             rule=rule,
             source=source,
             verdict="not tested",
-            reason=f"the study lacks {'; '.join(outcome.needs)}",
+            reason=f"the study lacks {'; '.join(outcome.needs)}{AMONG if evidence.others else ''}",
             missing=outcome.needs,
             decisive=0,
             comparisons=(),

@@ -29,6 +29,8 @@ def test_reports_cite_these_numbers() -> None:
 
 
 def test_two_claims_with_one_number_are_refused() -> None:
-    one, other = (Claim(number=7, text=text, source="", test=orderings_end_alike) for text in ("First.", "Second."))
+    one, other = (
+        Claim(number=7, text=text, rule="", source="", test=orderings_end_alike) for text in ("First.", "Second.")
+    )
     with pytest.raises(ValueError, match=r"two claims have the number 7: 'First\.' and 'Second\.'; give the newer"):
         by_number(one, other)
