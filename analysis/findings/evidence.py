@@ -26,7 +26,7 @@ from analysis.uncertainty import MIN_BLOCKS, Estimate, honest_choice
 Verdict = Literal["held", "did not hold", "undecided", "not tested"]
 Quantity = Literal["AKA", "AZS", "GM", "gain", "score"]
 Subject = Literal["methods", "full", "plain"]
-"""What a claim looks at: all methods, full fine-tuning whatever is merged, or full fine-tuning without merging."""
+"""What a claim looks at: all methods without merging, full fine-tuning whatever is merged, or that without merging."""
 
 NEGLIGIBLE = 0.001
 """0.1 accuracy points: an interval that ends below this refutes a claim."""
@@ -217,7 +217,7 @@ class Evidence:
         """Per block, which of some rows is highest in a quantity on the other blocks."""
         return np.asarray(rows)[honest_choice(self.values[quantity][list(rows)])]
 
-    def usual(self, about: Sequence[str] = (), of: Subject = "methods") -> "Evidence":
+    def usual(self, about: Sequence[str] = (), of: Subject | None = None) -> "Evidence":
         """The same, as a claim looks at it: at configs that were trained in the way that most configs were.
 
         A way is the values of all axes outside `about` that are no setting of a method or of merging. So an ablation
@@ -230,9 +230,12 @@ class Evidence:
         ranks = {way: (count, sum(values[item] for item in way)) for way, count in counts.items()}
         top = [way for way, rank in ranks.items() if rank == max(ranks.values())]
         usual = {row for row, own in ways.items() if any(self._alike(own, way) for way in top)}
-        full, plain = self.rows(method="full"), averaging(self, PLAIN)
-        allowed = {"methods": ways, "full": full, "plain": [row for row in full if row in plain]}[of]
-        return replace(self, kept=frozenset(usual.intersection(allowed)), others=len(usual) < len(ways))
+        others = len(usual) < len(ways)
+        if of in ("full", "plain"):
+            usual.intersection_update(self.rows(method="full"))
+        if of in ("methods", "plain"):
+            usual.intersection_update(averaging(self, PLAIN))
+        return replace(self, kept=frozenset(usual), others=others)
 
     def _alike(self, one: Way, other: Way) -> bool:
         """Whether two ways of training agree; an axis that applies to one of them alone cannot disagree."""

@@ -10,7 +10,6 @@ from functools import cache
 import numpy as np
 import pytest
 
-from analysis.configs import AxisValue
 from analysis.findings.claims import CLAIMS, find
 from analysis.findings.evidence import Evidence, evidence_of, margins_of
 from analysis.findings.findings import Finding
@@ -18,54 +17,10 @@ from analysis.findings.merges import merging_gains_from_the_start
 from analysis.findings.times import advantage_grows, offline_merging_is_worse
 from analysis.frontier import build_frontier
 from analysis.tables.loading import make_tables
-from tests.analysis.ways import BLOCKS, ClaimTest, Way, evidence, plain, verdict, way
+from tests.analysis.all_claims import merge, study_of
+from tests.analysis.ways import ClaimTest, Way, evidence, plain, verdict
 from tests.analysis.worlds import HOLDOUT, World, frames
 
-
-def merge(start: str, serve: str, aka: float, azs: float, **axes: AxisValue) -> Way:
-    base: dict[str, AxisValue] = {"schedule": "cosine", "temperature": None, "ordering": "random", "pool_share": 0.33}
-    return way(start, serve, aka, azs, **{**base, "steps": 14, **axes})
-
-
-METHODS = [
-    plain(0.48, 0.66, method="lora", rank=2),
-    plain(0.54, 0.66, method="lora", rank=64),
-    plain(0.5, 0.66, method="dora", rank=4),
-    plain(0.44, 0.78, method="lnfit"),
-    plain(0.45, 0.77, method="bitfit"),
-    plain(0.44, 0.76, method="vera", rank=4),
-    plain(0.57, 0.64, method="galore", rank=8),
-    plain(0.46, 0.74, method="ewc", strength=1.0),
-    plain(0.42, 0.79, method="ewc", strength=100.0),
-    plain(0.6, 0.62, method="si"),
-    plain(0.5, 0.7, method="locked_image"),
-    plain(0.45, 0.7, method="locked_text"),
-]
-RECIPES = [
-    plain(0.5, 0.69, lr=1e-4),
-    plain(0.6, 0.62),
-    plain(0.55, 0.5, lr=1e-2, first=(0.5, 0.7)),
-    plain(0.6, 0.62, schedule="rsqrt"),
-    plain(0.5, 0.72, schedule="autoregressive_cosine"),
-    plain(0.6, 0.74, schedule="autoregressive_rsqrt"),
-    plain(0.62, 0.7, size="m"),
-    plain(0.6, 0.62, steps=56),
-    plain(0.6, 0.62, first=(0.5, 0.75), temperature=0.07),
-    plain(0.6, 0.62, ordering="time"),
-    plain(0.5, 0.62, buffer_share=0.0),
-    plain(0.58, 0.6, pool_share=0.0),
-    plain(0.6, 0.62, dataset="Birds"),
-]
-MERGES = [
-    *(merge("ema", "ema", 0.6, 0.74, w=0.5, **more) for more in ({}, {"rule": "ties", "density": 0.2})),
-    merge("ema", "ema", 0.55, 0.77, w=0.9),
-    merge("base", "ema", 0.595, 0.73, w=0.5),
-    merge("base", "ema", 0.55, 0.76, w=0.9),
-    merge("base", "all", 0.5, 0.79),
-    merge("ema", "ema", 0.7, 0.78, w=0.5, size="m"),
-    merge("ema", "ema", 0.62, 0.78, w=0.5, steps=56),
-]
-WORLD = [*METHODS, *RECIPES, *MERGES]
 
 OTHERS = {
     "an adapter": plain(0.3, 0.3, method="ia3"),
@@ -87,14 +42,7 @@ OTHERS = {
 @cache
 def study(*names: str) -> Evidence:
     """The world with some of the others; noise of a config does not depend on those that come after it."""
-    base = {"size": "s", "dataset": None, "batch_size": 128, "penalty": None, "online_ema": None}
-    ways = [
-        (replace(config, axes={**base, **config.axes}), aka, azs)
-        for config, aka, azs in (*WORLD, *(OTHERS[name] for name in names))
-    ]
-    found = evidence(*ways, noise=0.0005)
-    alone = next(row for row, config in enumerate(found.configs) if config.axes["dataset"] is not None)
-    return replace(found, alone={alone: np.array([[0.4, 0.6]] * BLOCKS) + 0.001 * np.arange(BLOCKS)[:, np.newaxis]})
+    return study_of(*(OTHERS[name] for name in names))
 
 
 def said(finding: Finding) -> tuple[object, ...]:
@@ -178,7 +126,7 @@ def test_margins_are_shares_of_the_plane() -> None:
     """5 % of what joint training learns; 2 standard errors of a mean of test sets of 50 images each, or 1 point."""
     world = World(tasks=1)
     tables = frames(world)
-    for images, expected in ((1000, 0.01), (50, None)):
+    for images, expected in ((10_000, 0.01), (50, None)):
         study = make_tables(tables["trials"], tables["tasks"], tables["scores"].assign(n=images), name="study")
         frontier = build_frontier(study)
         margins = margins_of(frontier, study)
