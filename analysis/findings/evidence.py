@@ -107,7 +107,7 @@ class Comparison:
                 return "held", None
             if low > self.margin or high < -self.margin:
                 return "did not hold", None
-            return "undecided", f"the interval reaches beyond {points(self.margin)} either way"
+            return "undecided", f"the interval reaches beyond {in_points(self.margin)} either way"
         if low > 0:
             return "held", None
         if high < NEGLIGIBLE:
@@ -275,9 +275,9 @@ def margins_of(frontier: Frontier, tables: Tables | None) -> dict[Quantity, floa
     return {"AKA": own, "AZS": other, "GM": both, "gain": other}
 
 
-def points(margin: float) -> str:
+def in_points(margin: float) -> str:
     """A margin in words."""
-    size = f"{100 * margin:.2g}"
+    size = f"{100 * margin:.1f}".removesuffix(".0")
     return f"{size} point" if size == "1" else f"{size} points"
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from analysis.arrays import FloatArray
 from analysis.configs import Config
-from analysis.findings.evidence import CannotTest, Comparison, Evidence, Quantity, by_context, points
+from analysis.findings.evidence import CannotTest, Comparison, Evidence, Quantity, by_context, in_points
 from analysis.uncertainty import estimate
 
 AlikeRows = tuple[list[int], list[int]]
@@ -258,7 +258,7 @@ def plus(name: str, allowance: float) -> str:
     """The name of a side with the allowance that is added to it, so that it may be worse by that much."""
     if not allowance:
         return name
-    return f"{name} {'plus' if allowance > 0 else 'less'} {points(abs(allowance))}"
+    return f"{name} {'plus' if allowance > 0 else 'less'} {in_points(abs(allowance))}"
 
 
 def _numbers(rows: Sequence[int]) -> tuple[int, ...]:

@@ -25,7 +25,6 @@ from tests.analysis.ways import Way, evidence, plain, way
 from tests.analysis.worlds import MORE_KINDS, Frames, World, frames, method_frames
 
 NOISE = 0.004
-TRUE_NOISE = 0.01
 TRUE = frozenset({8, 12, 19, 23})
 """Claims that a thing is no worse than another by a point, which is so in a study without effects."""
 RECIPES = (*range(9, 21), *range(22, 26))
@@ -74,8 +73,8 @@ def null_recipes(seed: int, blocks: int) -> Iterable[Finding]:
 
 
 def true_study(seed: int, blocks: int) -> Iterable[Finding]:
-    """All claims in a world where they are true, with noise of a point."""
-    study = study_of(noise=TRUE_NOISE, seed=seed, blocks=blocks)
+    """All claims in a world where they are true, with the same noise."""
+    study = study_of(noise=NOISE, seed=seed, blocks=blocks)
     return corrected([find(study, number) for number in CLAIMS])
 
 

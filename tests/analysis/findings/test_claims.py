@@ -1,10 +1,11 @@
 """The table of claims: numbers that stay, every claim once, and its source."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from analysis.findings.claims import CLAIMS, Claim, by_number
+from analysis.findings.claims import CLAIMS, TERMS, Claim, by_number
 from analysis.findings.streams import orderings_end_alike
 
 
@@ -26,6 +27,14 @@ def test_reports_cite_these_numbers() -> None:
     """A number that moves to another claim would make earlier reports wrong."""
     cited = {4: "rank_moves_along_the_line", 8: "si_brings_nothing", 19: "orderings_end_alike", 25: "advantage_grows"}
     assert {number: CLAIMS[number].test.__name__ for number in cited} == cited
+
+
+def test_the_docs_say_every_rule() -> None:
+    """The page has the words of the rules and a row for each; what this prints where it fails can be pasted."""
+    page = (Path(__file__).parents[3] / "docs" / "report.md").read_text(encoding="utf-8")
+    table = "\n".join(f"| {claim.number} | {claim.text} | {claim.rule} |" for claim in CLAIMS.values())
+    assert f"\n{TERMS}\n" in page, TERMS
+    assert f"\n|---|---|---|\n{table}\n" in page, table
 
 
 def test_two_claims_with_one_number_are_refused() -> None:

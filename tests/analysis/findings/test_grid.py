@@ -21,7 +21,6 @@ from tests.analysis.all_claims import merge, study_of
 from tests.analysis.ways import ClaimTest, Way, evidence, plain, verdict
 from tests.analysis.worlds import HOLDOUT, World, frames
 
-
 OTHERS = {
     "an adapter": plain(0.3, 0.3, method="ia3"),
     "a freeze that learns most": plain(0.99, 0.99, method="freeze_mlp"),

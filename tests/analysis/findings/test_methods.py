@@ -260,7 +260,7 @@ def test_full_fine_tuning_is_shown_beside_lora_of_the_lowest_rank() -> None:
 def test_sentences() -> None:
     finding = findings_of(WITH_SI, STILL)[7]
     assert comparison_sentence(finding.comparisons[0]) == (
-        "Full fine-tuning plus 0.88 points is 0.88 \u00b1 0.00 points of AKA above SI"
+        "Full fine-tuning plus 0.9 points is 0.88 \u00b1 0.00 points of AKA above SI"
     )
     assert levels(finding.comparisons[0]) == "AKA / AZS 55.16 / 60.04 against 55.16 / 60.04 %"
     vera = findings_of(PAPER, STILL)[4].comparisons[0]
