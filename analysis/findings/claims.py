@@ -87,7 +87,7 @@ TERMS = (
     "A claim holds if all parts of its rule do, and looks only at configs that were trained in the way that most "
     "configs of the study were, save for what the claim is about; from 9 on, but for 17 and 21, at full fine-tuning "
     'alone, plain or merged. "Best" is the highest GM, chosen on the blocks that do not score it. "The margin" is 5 % '
-    "of what joint training learns in AKA, in AZS and gain the larger of 1 point and 2 standard errors of the held- "
+    "of what joint training learns in AKA, in AZS and gain the larger of 1 point and 2 standard errors of the held-"
     "out test sets, and in GM what both come to."
 )
 """What the words of all rules mean."""
@@ -181,7 +181,7 @@ CLAIMS = by_number(
         ),
         rule=(
             "At the learning rate at which fine-tuning is best, EMA-merge and ZS-merge at their best w end above the "
-            "line, with at least fine-tuning's AKA less the margin, and have after the first task at least zero- "
+            "line, with at least fine-tuning's AKA less the margin, and have after the first task at least zero-"
             "shot's AZS less the margin."
         ),
         source=MERGING_PART,

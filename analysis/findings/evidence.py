@@ -228,8 +228,10 @@ class Evidence:
         ways = {row: context(self.configs[row], differ=skipped) for row in self.rows()}
         counts, values = Counter(ways.values()), Counter(item for way in ways.values() for item in way)
         ranks = {way: (count, sum(values[item] for item in way)) for way, count in counts.items()}
-        top = [way for way, rank in ranks.items() if rank == max(ranks.values())]
-        usual = {row for row, own in ways.items() if any(self._alike(own, way) for way in top)}
+        most = max(ranks.values(), default=None)
+        top = {way for way, rank in ranks.items() if rank == most}
+        chosen = {own for own in counts if own in top or any(self._alike(own, way) for way in top)}
+        usual = {row for row, own in ways.items() if own in chosen}
         others = len(usual) < len(ways)
         if of in ("full", "plain"):
             usual.intersection_update(self.rows(method="full"))

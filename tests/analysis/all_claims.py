@@ -1,16 +1,17 @@
 """A world in which all claims are tested and true: methods, recipes and merges by hand, as in `ways`."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from analysis.configs import AxisValue
 from analysis.findings.evidence import Evidence
 from tests.analysis.ways import Way, evidence, plain, way
 
 
-def merge(start: str, serve: str, aka: float, azs: float, **axes: AxisValue) -> Way:
-    base: dict[str, AxisValue] = {"schedule": "cosine", "temperature": None, "ordering": "random", "pool_share": 0.33}
+def merge(start: str, serve: str, aka: float, azs: float, **axes: Any) -> Way:
+    """A merge with the axes of recipes and data, as `plain` has them."""
+    base: dict[str, Any] = {"schedule": "cosine", "temperature": None, "ordering": "random", "pool_share": 0.33}
     return way(start, serve, aka, azs, **{**base, "steps": 14, **axes})
 
 
@@ -43,8 +44,9 @@ RECIPES = [
     plain(0.58, 0.6, pool_share=0.0),
     plain(0.6, 0.62, dataset="Birds"),
 ]
+OF_TIES: tuple[dict[str, Any], ...] = ({}, {"rule": "ties", "density": 0.2})
 MERGES = [
-    *(merge("ema", "ema", 0.6, 0.74, w=0.5, **more) for more in ({}, {"rule": "ties", "density": 0.2})),
+    *(merge("ema", "ema", 0.6, 0.74, w=0.5, **more) for more in OF_TIES),
     merge("ema", "ema", 0.55, 0.77, w=0.9),
     merge("base", "ema", 0.595, 0.73, w=0.5),
     merge("base", "ema", 0.55, 0.76, w=0.9),

@@ -6,6 +6,7 @@ Also margins, which are shares of the plane, and how the usual way of training i
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from analysis.findings.merges import merging_gains_from_the_start
 from analysis.findings.times import advantage_grows, offline_merging_is_worse
 from analysis.frontier import build_frontier
 from analysis.tables.loading import make_tables
+from analysis.writing.sentences import finding_lines
 from tests.analysis.all_claims import merge, study_of
 from tests.analysis.ways import ClaimTest, Way, evidence, plain, verdict
 from tests.analysis.worlds import HOLDOUT, World, frames
@@ -70,7 +72,7 @@ OFFLINE = merge("base", "all", 0.5, 0.79)
 STEPS = [plain(0.6, 0.62, steps=56), merge("ema", "ema", 0.62, 0.78, w=0.5, steps=56)]
 
 
-def ablated(**shares: float) -> list[Way]:
+def ablated(**shares: Any) -> list[Way]:
     """Everything again without a replay, where merging gains nothing and offline merging is best."""
     return [
         plain(0.6, 0.78, **shares),
@@ -92,8 +94,8 @@ def test_ablations_of_one_claim_say_nothing_about_another(number: int, claim: Cl
         assert verdict(claim(with_ablations)) != "held"
 
 
-def usual(ways: Sequence[Way], *about: str) -> frozenset[int] | None:
-    return evidence(*ways).usual(about).kept
+def usual(ways: Sequence[Way], *about: str) -> set[int]:
+    return set(evidence(*ways).usual(about).rows())
 
 
 def test_the_usual_way_is_that_of_most_configs() -> None:
@@ -116,6 +118,15 @@ def test_a_claim_that_needs_another_way_says_so() -> None:
     reason = find(evidence(*ways), 22).reason
     assert reason is not None
     assert reason.endswith("(among configs that were trained in the way that most were)")
+
+
+def test_what_was_not_asked_of_a_claim_that_held_is_said() -> None:
+    """Tasks and steps are enough for 25; that the study has one size of model is said beside the verdict."""
+    finding = find(evidence(*BASE, *STEPS), 25)
+    assert (finding.verdict, finding.reason) == ("held", None)
+    assert any(
+        "Not asked, for want of EMA-merge and fine-tuning at models of two" in one for one in finding_lines([finding])
+    )
 
 
 # -- margins ---------------------------------------------------------------------------------------------------------
