@@ -23,6 +23,11 @@ def test_twenty_five_of_two_papers_come_first() -> None:
     assert all("section 6" in CLAIMS[number].source for number in range(11, 19))
 
 
+def test_the_words_of_the_rules_say_which_claims_compare_methods() -> None:
+    assert "from 9 on, but for 17 and 21, at full fine-tuning alone" in TERMS
+    assert {number for number in range(1, 26) if CLAIMS[number].of == "methods"} == {*range(1, 9), 17, 21}
+
+
 def test_reports_cite_these_numbers() -> None:
     """A number that moves to another claim would make earlier reports wrong."""
     cited = {4: "rank_moves_along_the_line", 8: "si_brings_nothing", 19: "orderings_end_alike", 25: "advantage_grows"}
