@@ -17,6 +17,7 @@ from analysis.drawing.looks import Look
 from analysis.drawing.marks import Gains, Plane
 from analysis.drawing.views import MANY_METHODS, anytime_of, gains_of, paths_of, plane_of
 from analysis.evaluation import Evaluation
+from analysis.findings.claims import TERMS
 from analysis.findings.findings import multiplicity_note
 from analysis.frontier import MethodSummary, Result, axes_in_use
 from analysis.importance import Importance
@@ -139,6 +140,7 @@ def render(evaluation: Evaluation, look: Look, answers: Sequence[Answer], defini
         heat_configs=_heat_configs(evaluation),
         worst=_worst(evaluation),
         multiplicity=multiplicity_note(evaluation.findings),
+        rule_terms=TERMS,
         warnings=[*tables.warnings, *frontier.warnings],
         definition=definition,
         open_rows=OPEN_ROWS,
@@ -167,6 +169,7 @@ def _template() -> jinja2.Template:
         prices=wording.prices,
         sentence=sentences.comparison_sentence,
         levels=sentences.levels,
+        not_asked=sentences.not_asked,
         upper_first=wording.upper,
     )
     return environment.get_template(TEMPLATE)

@@ -5,8 +5,10 @@ difference worth naming. One of equality asks for an interval within a margin. R
 the config of row r has the number r + 1 in the report.
 """
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -14,8 +16,8 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from analysis.arrays import BoolArray, FloatArray, IntArray
-from analysis.configs import Config, context
+from analysis.arrays import FloatArray, IntArray
+from analysis.configs import PLAIN, AxisValue, Config, context
 from analysis.frontier import Frontier
 from analysis.roles import RATE, STANDARD, Roles
 from analysis.tables.tables import Tables
@@ -23,11 +25,20 @@ from analysis.uncertainty import MIN_BLOCKS, Estimate, honest_choice
 
 Verdict = Literal["held", "did not hold", "undecided", "not tested"]
 Quantity = Literal["AKA", "AZS", "GM", "gain", "score"]
+Subject = Literal["methods", "full", "plain"]
+"""What a claim looks at: all methods without merging, full fine-tuning whatever is merged, or that without merging."""
 
 NEGLIGIBLE = 0.001
 """0.1 accuracy points: an interval that ends below this refutes a claim."""
-MARGIN = 0.01
-"""1 accuracy point: two sides count as equal if the whole interval of their difference is within this."""
+LEAST_MARGIN = 0.01
+"""1 accuracy point: the least margin in AZS, and that in AKA where no joint anchor says how much there is to learn."""
+PLANE_SHARE = 0.05
+"""The margin in AKA, as a share of what joint training learns."""
+TEST_ERRORS = 2.0
+"""The margin in AZS, in standard errors of the mean of the held-out test sets."""
+
+Way = tuple[tuple[str, AxisValue], ...]
+"""How configs were trained: axes with their values."""
 
 AVERAGE = "lerp"
 """The rule that arXiv 2408.14471 merges by."""
@@ -96,7 +107,7 @@ class Comparison:
                 return "held", None
             if low > self.margin or high < -self.margin:
                 return "did not hold", None
-            return "undecided", f"the interval reaches beyond {100 * self.margin:g} point either way"
+            return "undecided", f"the interval reaches beyond {in_points(self.margin)} either way"
         if low > 0:
             return "held", None
         if high < NEGLIGIBLE:
@@ -108,12 +119,14 @@ class Comparison:
 class Test:
     """The comparisons of a claim, which holds if all the decisive ones hold; `further` ones show what stands behind.
 
-    `missing` names what the study lacks for parts of the claim: without it the claim can fail, but not hold.
+    `missing` names what the study lacks for parts of the claim: without it the claim can fail, but not hold. Without
+    what is `unasked` it can hold, and the finding says that this part was not asked.
     """
 
     decisive: tuple[Comparison, ...]
     further: tuple[Comparison, ...] = ()
     missing: tuple[str, ...] = ()
+    unasked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,18 +143,20 @@ NO_LINE = "a joint anchor that learned, without which there is no trade-off line
 class Evidence:
     """Configs and their values (configs, blocks); for the gain these are pseudo-values. `zero_shot_aka` is (blocks,).
 
-    `paths` is AKA and AZS after every task (configs, blocks, tasks + 1, 2); None where numbers of tasks differ.
-    `criterion` is what the best config of a method is chosen by, among those that `learned` on the other blocks.
-    `alone` is, for configs that were trained on one data set, its score before and after (blocks, 2), by row.
+    `margins` are the differences within which two sides count as equal. `paths` is AKA and AZS after every task
+    (configs, blocks, tasks + 1, 2); None where numbers of tasks differ. `alone` is, for configs that were trained on
+    one data set, its score before and after (blocks, 2), by row. `kept` are the rows that a claim looks at, None: all;
+    `others` says that the study has configs that were trained in another way.
     """
 
     configs: tuple[Config, ...]
     values: Mapping[Quantity, FloatArray]
-    criterion: FloatArray
-    learned: BoolArray | None
+    margins: Mapping[Quantity, float]
     zero_shot_aka: FloatArray
     paths: FloatArray | None = None
     alone: Mapping[int, FloatArray] = field(default_factory=dict)
+    kept: frozenset[int] | None = None
+    others: bool = False
 
     @property
     def roles(self) -> Roles:
@@ -167,8 +182,13 @@ class Evidence:
         """Number of tasks of every config; 0 where it differs."""
         return 0 if self.paths is None else self.paths.shape[2] - 1
 
+    @property
+    def blocks(self) -> int:
+        """Number of blocks."""
+        return len(self.zero_shot_aka)
+
     def rows(self, *, method: str | None = None, timeline: str | None = None, rank: float | None = None) -> list[int]:
-        """Trained configs with these values, all of them where a value is not given.
+        """Configs trained on the stream with these values, all of them where a value is not given.
 
         With a method: those of the method alone, without a penalty or a projection composed with it.
         """
@@ -176,25 +196,59 @@ class Evidence:
             row
             for row, config in enumerate(self.configs)
             if config.trained
+            and config.axes.get(ALONE) is None
+            and (self.kept is None or row in self.kept)
             and (method is None or config.axes["method"] == method)
             and (method is None or (config.axes.get("penalty") is None and config.axes.get("projection") is None))
             and (timeline is None or config.timeline == timeline)
             and (rank is None or config.number("rank") == rank)
         ]
 
-    def best(self, rows: Sequence[int]) -> IntArray:
-        """Per block, which of some rows is best according to the other blocks."""
-        chosen = list(rows)
-        eligible = None if self.learned is None else self.learned[chosen]
-        return np.asarray(chosen)[honest_choice(self.criterion[chosen], eligible_CS=eligible)]
+    @property
+    def whole(self) -> "Evidence":
+        """The same with all rows of the study."""
+        return replace(self, kept=None)
+
+    def rate(self, row: int) -> float:
+        """The learning rate of a config."""
+        return self.configs[row].number(RATE) or 0.0
 
     def highest(self, rows: Sequence[int], quantity: Quantity) -> IntArray:
         """Per block, which of some rows is highest in a quantity on the other blocks."""
         return np.asarray(rows)[honest_choice(self.values[quantity][list(rows)])]
 
+    def usual(self, about: Sequence[str] = (), of: Subject | None = None) -> "Evidence":
+        """The same, as a claim looks at it: at configs that were trained in the way that most configs were.
+
+        A way is the values of all axes outside `about` that are no setting of a method or of merging. So an ablation
+        that a study makes for one claim says nothing about another. Of ways that equally many configs have, the one
+        counts whose values most configs have; where they do not differ in this either, all of them do.
+        """
+        skipped = (*self.own_axes, *self.merge_axes, *about)
+        ways = {row: context(self.configs[row], differ=skipped) for row in self.rows()}
+        counts, values = Counter(ways.values()), Counter(item for way in ways.values() for item in way)
+        ranks = {way: (count, sum(values[item] for item in way)) for way, count in counts.items()}
+        most = max(ranks.values(), default=None)
+        top = {way for way, rank in ranks.items() if rank == most}
+        chosen = {own for own in counts if own in top or any(self._alike(own, way) for way in top)}
+        usual = {row for row, own in ways.items() if own in chosen}
+        others = len(usual) < len(ways)
+        if of in ("full", "plain"):
+            usual.intersection_update(self.rows(method="full"))
+        if of in ("methods", "plain"):
+            usual.intersection_update(averaging(self, PLAIN))
+        return replace(self, kept=frozenset(usual), others=others)
+
+    def _alike(self, one: Way, other: Way) -> bool:
+        """Whether two ways of training agree; an axis that applies to one of them alone cannot disagree."""
+        return all(
+            value == right or (None in (value, right) and not self.roles.is_switch(name))
+            for (name, value), (_, right) in zip(one, other, strict=True)
+        )
+
 
 def evidence_of(frontier: Frontier, tables: Tables | None = None) -> Evidence:
-    """The evidence of a study; its tables are needed for scores of single data sets alone."""
+    """The evidence of a study; its tables are needed for sizes of test sets and for scores of single data sets."""
     samples = frontier.samples
     values: dict[Quantity, FloatArray] = {"AKA": samples.aka, "AZS": samples.azs, "GM": samples.gm}
     if samples.gain is not None:
@@ -203,12 +257,30 @@ def evidence_of(frontier: Frontier, tables: Tables | None = None) -> Evidence:
     return Evidence(
         configs=configs,
         values=values,
-        criterion=samples.gm if samples.gain is None else samples.gain,
-        learned=samples.learned,
+        margins=margins_of(frontier, tables),
         zero_shot_aka=samples.zero_shot[:, 0],
         paths=samples.paths,
         alone={} if tables is None else _alone(tables, configs),
     )
+
+
+def margins_of(frontier: Frontier, tables: Tables | None) -> dict[Quantity, float]:
+    """Margins as shares of the plane: what joint training learns in AKA, what test sets can tell apart in AZS.
+
+    That in GM is what both together change GM by at the zero-shot point; the gain is in points of AZS.
+    """
+    aka, azs = frontier.zero_shot.point
+    learned = 0.0 if frontier.joint is None or frontier.no_gain else abs(frontier.joint.point[0] - aka)
+    own = PLANE_SHARE * learned or LEAST_MARGIN
+    other = max(LEAST_MARGIN, TEST_ERRORS * (0.0 if tables is None else _test_error(tables)))
+    both = (own * math.sqrt(azs / aka) + other * math.sqrt(aka / azs)) / 2 if aka and azs else LEAST_MARGIN
+    return {"AKA": own, "AZS": other, "GM": both, "gain": other}
+
+
+def in_points(margin: float) -> str:
+    """A margin in words."""
+    size = f"{100 * margin:.1f}".removesuffix(".0")
+    return f"{size} point" if size == "1" else f"{size} points"
 
 
 def by_family(evidence: Evidence, rows: Sequence[int]) -> list[list[int]]:
@@ -243,6 +315,15 @@ def _p_value(distance: float, se: float, blocks: int) -> float:
     if se == 0:
         return 0.0 if distance > 0 else 1.0
     return min(1.0, 2 * float(special.stdtr(blocks - 1, -distance / se)))
+
+
+def _test_error(tables: Tables) -> float:
+    """The standard error of the zero-shot AZS, from the sizes of the held-out test sets; 0 without scores."""
+    scores = tables.end_scores
+    held_out = scores[(scores["group"] == "holdout") & (scores["task"] == 0)]
+    sets = held_out.groupby("dataset", observed=True).agg({"value": "mean", "n": "first"})
+    variance = sets["value"] * (1 - sets["value"]) / sets["n"]
+    return math.sqrt(variance.sum()) / len(sets) if len(sets) else 0.0
 
 
 def _alone(tables: Tables, configs: Sequence[Config]) -> dict[int, FloatArray]:

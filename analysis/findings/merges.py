@@ -1,4 +1,4 @@
-"""Findings 9 and 10, merging over a stream (arXiv 2408.14471, section 5.2).
+"""Findings 9 and 10, merging full fine-tuning over a stream (arXiv 2408.14471, section 5.2).
 
 Merging means the weighted average, as there; other rules have a finding of their own in `times`.
 """
@@ -7,17 +7,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.configs import PLAIN, Config, matched, short
-from analysis.findings.evidence import MARGIN, NO_LINE, CannotTest, Comparison, Evidence, Test, averaging, by_context
+from analysis.arrays import IntArray
+from analysis.configs import PLAIN, Config, short
+from analysis.findings.evidence import NO_LINE, CannotTest, Comparison, Evidence, Quantity, Test, averaging, by_context
 from analysis.findings.pairs import (
+    AlikeRows,
     Side,
     SideNames,
+    at_common_rates,
     comparison_of,
     of_best,
     of_pairs,
     pairs_by,
     per_group,
     placeless,
+    plus,
     side_of,
     trained_alike,
     values_of,
@@ -28,47 +32,51 @@ NAMES = {"ema": "EMA-merge", "zs": "ZS-merge"}
 
 
 def merging_gains_from_the_start(evidence: Evidence) -> Test | CannotTest:
-    """EMA- and ZS-merge, each at its best gain: at the end, and after the first task.
+    """EMA- and ZS-merge, each at the learning rate at which fine-tuning is best, and there at its best w.
 
-    At the end: the gain, and AKA against fine-tuning's highest less `MARGIN`. After the first task: AZS against
-    zero-shot's less `MARGIN`, and the rise in AKA against the mean rise over a later task.
+    At the end: the gain, and AKA against fine-tuning's less the margin. After the first task: AZS against zero-shot's
+    less the margin. Shown are the other rates and weights, and whether the first task teaches more than later ones.
     """
     decisive: list[Comparison] = []
+    further: list[Comparison] = []
     missing: list[str] = []
+    plain = averaging(evidence, PLAIN)
     for timeline, name in NAMES.items():
         merged = averaging(evidence, timeline)
         if not merged:
             missing.append(f"{name} (timeline {timeline})")
             continue
+        alike = at_common_rates(evidence, trained_alike(evidence, merged, plain, free_axes(evidence)))
+        if not alike:
+            missing.append(f"full fine-tuning without merging (timeline {PLAIN}) at a learning rate of {name}")
+        at_end, at_first, rise = _parts(evidence, merged, alike, name)
         if "gain" not in evidence.values:
             missing.append(NO_LINE)
-        else:
-            decisive += _at_the_end(evidence, merged, name, missing)
         if evidence.tasks < 2:
             missing.append("two tasks or more, as many in every config")
-        else:
-            decisive += _after_the_first(evidence, merged, name)
+        decisive += [*at_end, *at_first]
+        further += [*rise, *_at_every_rate(evidence, alike, name), *_at_every_weight(evidence, alike, name)]
     if not decisive:
         return CannotTest(tuple(dict.fromkeys(missing)))
-    return Test(decisive=tuple(decisive), further=_against_finetuning(evidence), missing=tuple(dict.fromkeys(missing)))
+    return Test(decisive=tuple(decisive), further=tuple(further), missing=tuple(dict.fromkeys(missing)))
 
 
 def larger_merge_weight_keeps_more(evidence: Evidence) -> Test | CannotTest:
     """The larger merge weight against the smaller in AZS, and the smaller against the larger in AKA.
 
-    Both are means over all pairs that agree on everything else.
+    Both are means over all pairs of EMA- or ZS-merge that agree on everything else.
     """
-    pairs = pairs_by(evidence, "w")
+    pairs = pairs_by(evidence, [row for timeline in NAMES for row in averaging(evidence, timeline)], "w")
     if not pairs:
-        return CannotTest(("two merge weights w in configs that agree on everything else",))
+        return CannotTest(("EMA- or ZS-merge at two weights w, in configs that agree on everything else",))
     turned = [(high, low) for low, high in pairs]
     raises: SideNames = {"left": "the larger w", "right": "the smaller w"}
     lowers: SideNames = {"left": "the smaller w", "right": "the larger w"}
     return Test(
         decisive=(of_pairs(evidence, turned, "AZS", **raises), of_pairs(evidence, pairs, "AKA", **lowers)),
         further=(
-            *per_group(evidence, turned, "AZS", _family_and_timeline, **raises),
-            *per_group(evidence, pairs, "AKA", _family_and_timeline, **lowers),
+            *per_group(evidence, turned, "AZS", _timeline, **raises),
+            *per_group(evidence, pairs, "AKA", _timeline, **lowers),
         ),
     )
 
@@ -81,83 +89,88 @@ def free_axes(evidence: Evidence) -> tuple[str, ...]:
 # -- parts of 9 --------------------------------------------------------------------------------------------------------
 
 
-def _at_the_end(evidence: Evidence, rows: Sequence[int], name: str, missing: list[str]) -> list[Comparison]:
-    alike = trained_alike(evidence, rows, averaging(evidence, PLAIN), free_axes(evidence))
-    groups = [ours for ours, _ in alike] or by_context(evidence, rows, free_axes(evidence))
-    merged = np.array([evidence.best(group) for group in groups])
-    ours = side_of(evidence, f"{name} at its best", merged, rows)
-    found = [comparison_of(values_of(evidence, "gain", merged), "gain", ours, Side(name="the trade-off line"))]
-    if not alike:
-        missing.append(f"fine-tuning without merging (timeline {PLAIN}) that agrees on everything else")
-        return found
-    plain = np.array([evidence.highest(theirs, "AKA") for _, theirs in alike])
-    theirs = side_of(
-        evidence,
-        f"fine-tuning less {100 * MARGIN:g} point",
-        plain,
-        [row for _, theirs in alike for row in theirs],
+def _parts(
+    evidence: Evidence, merged: Sequence[int], alike: Sequence[AlikeRows], name: str
+) -> tuple[list[Comparison], list[Comparison], list[Comparison]]:
+    """The parts at the end and after the first task, and the rise over it, which is shown alone."""
+    margins = evidence.margins
+    chosen = [_at_one_rate(evidence, *sides) for sides in alike]
+    plain_KS = np.array([theirs for _, theirs in chosen])
+    ours_KS = np.array(
+        [ours for ours, _ in chosen]
+        or [evidence.highest(group, "GM") for group in by_context(evidence, merged, free_axes(evidence))]
     )
-    difference = values_of(evidence, "AKA", merged) - values_of(evidence, "AKA", plain) + MARGIN
-    return [*found, comparison_of(difference, "AKA", ours, theirs)]
+    ours = side_of(evidence, f"{name} at its best w", ours_KS, merged)
+    at_end, at_first, rise = [], [], []
+    if "gain" in evidence.values:
+        gains_KS = values_of(evidence, "gain", ours_KS)
+        at_end.append(comparison_of(gains_KS, "gain", ours, Side(name="the trade-off line")))
+    if alike:
+        every = [row for _, theirs in alike for row in theirs]
+        rival = plus("fine-tuning at the same lr", -margins["AKA"])
+        difference = values_of(evidence, "AKA", ours_KS) - values_of(evidence, "AKA", plain_KS) + margins["AKA"]
+        at_end.append(comparison_of(difference, "AKA", ours, side_of(evidence, rival, plain_KS, every)))
+    if evidence.tasks > 1:
+        assert evidence.paths is not None
+        aka, azs = np.moveaxis(evidence.paths[ours_KS, np.arange(evidence.blocks)], -1, 0)
+        start = Side(
+            name=plus("zero-shot", -margins["AZS"]), point=(float(aka[..., 0].mean()), float(azs[..., 0].mean()))
+        )
+        first = side_of(evidence, f"{name} after the first task", ours_KS, merged, task=1)
+        at_first.append(comparison_of(azs[..., 1] - azs[..., 0] + margins["AZS"], "AZS", first, start))
+        later = (aka[..., -1] - aka[..., 1]) / max(1, evidence.tasks - 1)
+        rose = placeless(evidence, f"the rise of {name} over the first task", ours_KS, merged)
+        rise.append(
+            comparison_of(aka[..., 1] - aka[..., 0] - later, "AKA", rose, Side(name="its mean rise over a later one"))
+        )
+    return at_end, at_first, rise
 
 
-def _after_the_first(evidence: Evidence, rows: Sequence[int], name: str) -> list[Comparison]:
-    assert evidence.paths is not None
-    merged = [evidence.best(group) for group in by_context(evidence, rows, free_axes(evidence))]
-    path_KSTQ = np.array([evidence.paths[chosen, np.arange(len(chosen))] for chosen in merged])
-    aka, azs = path_KSTQ[..., 0], path_KSTQ[..., 1]
-    later = (aka[..., -1] - aka[..., 1]) / (aka.shape[-1] - 2)
-    start = float(aka[..., 0].mean()), float(azs[..., 0].mean())
+def _at_one_rate(evidence: Evidence, merged: Sequence[int], plain: Sequence[int]) -> tuple[IntArray, IntArray]:
+    """Per block, the best of fine-tuning and the best of merging at the same learning rate, by GM on other blocks."""
+    theirs_S = evidence.highest(plain, "GM")
+    best_S = {rate: evidence.highest(rows, "GM") for rate, rows in _by_rate(evidence, merged).items()}
+    ours_S = np.array([best_S[evidence.rate(row)][block] for block, row in enumerate(theirs_S.tolist())])
+    return ours_S, theirs_S
+
+
+def _by_rate(evidence: Evidence, rows: Sequence[int]) -> dict[float, list[int]]:
+    rates = sorted({evidence.rate(row) for row in rows})
+    return {rate: [row for row in rows if evidence.rate(row) == rate] for rate in rates}
+
+
+def _at_every_rate(evidence: Evidence, alike: Sequence[AlikeRows], name: str) -> list[Comparison]:
+    """AKA and AZS of merging (best w) against fine-tuning, at every learning rate that both have."""
+    at_rate: dict[float, list[AlikeRows]] = {}
+    for ours, theirs in alike:
+        plain = _by_rate(evidence, theirs)
+        for rate, rows in _by_rate(evidence, ours).items():
+            at_rate.setdefault(rate, []).append((rows, plain[rate]))
+    axes: tuple[Quantity, ...] = ("AKA", "AZS")
     return [
-        comparison_of(
-            azs[..., 1] - azs[..., 0] + MARGIN,
-            "AZS",
-            side_of(evidence, f"{name} after the first task", merged, rows, task=1),
-            Side(name=f"zero-shot less {100 * MARGIN:g} point", point=start),
-        ),
-        comparison_of(
-            aka[..., 1] - aka[..., 0] - later,
-            "AKA",
-            placeless(evidence, f"the rise of {name} over the first task", merged, rows),
-            Side(name="its mean rise over a later one"),
-        ),
+        of_best(evidence, at_rate[rate], axis, left=f"{name} at lr {short(rate)}", right="fine-tuning there")
+        for rate in sorted(at_rate)
+        for axis in axes
     ]
 
 
-def _against_finetuning(evidence: Evidence) -> tuple[Comparison, ...]:
-    """Gain of EMA-merge (best w, chosen on the other blocks; then every w) minus fine-tuning's, same method and lr."""
+def _at_every_weight(evidence: Evidence, alike: Sequence[AlikeRows], name: str) -> list[Comparison]:
+    """The gain of merging at every w, the mean over rates, minus that of fine-tuning at the same rates."""
     if "gain" not in evidence.values:
-        return ()
-    ema, plain = averaging(evidence, "ema"), averaging(evidence, PLAIN)
-    # Merging folds adapters after each task: its twin is the fine-tuning that folds them, where there is one.
-    plain = sorted(plain, key=lambda row: evidence.configs[row].axes.get("lifetime") == "continue")
-    alike = [
-        (left, right[:1])
-        for left in by_context(evidence, ema, ("w",))
-        if (right := [r for r in plain if _twins(evidence, evidence.configs[left[0]], evidence.configs[r])])
-    ]
-    if not alike:
-        return ()
-    pairs = [(row, right[0]) for left, right in alike for row in left]
+        return []
+    pairs = [(a, b) for ours, theirs in alike for a in ours for b in theirs if evidence.rate(a) == evidence.rate(b)]
     weights = sorted({evidence.configs[a].number("w") or 0.0 for a, _ in pairs})
-    best = of_best(evidence, alike, "gain", left="EMA-merge at its best w", right="fine-tuning at the same lr")
-    each = (
+    return [
         of_pairs(
             evidence,
             [pair for pair in pairs if (evidence.configs[pair[0]].number("w") or 0.0) == weight],
             "gain",
-            left=f"EMA-merge at w={short(weight)}",
+            left=f"{name} at w={short(weight)}",
             right="fine-tuning at the same lr",
         )
         for weight in weights
-    )
-    return (best, *each)
+    ]
 
 
-def _twins(evidence: Evidence, left: Config, right: Config) -> bool:
-    """Whether two configs are one method, trained alike."""
-    return left.family == right.family and matched(left, right, differ=evidence.merge_axes)
-
-
-def _family_and_timeline(config: Config) -> str:
-    return f"{config.family}, {config.timeline_name}"
+def _timeline(config: Config) -> str:
+    return config.timeline_name

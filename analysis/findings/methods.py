@@ -3,17 +3,16 @@
 What "best" means, and why a method that learns nothing cannot profit from it, is said in `matchups`.
 """
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 from analysis.configs import PLAIN, short
-from analysis.findings.evidence import MARGIN, NO_LINE, CannotTest, Comparison, Evidence, Quantity, Test, by_family
+from analysis.findings.evidence import NO_LINE, CannotTest, Comparison, Evidence, Quantity, Test, by_family
 from analysis.findings.matchups import (
     Contender,
     Matchup,
     Pick,
+    above_zero_shot,
     below_the_line,
     compare,
     farther_from_zero_shot,
@@ -24,54 +23,51 @@ from analysis.findings.pairs import lacks, of_best, of_pairs
 
 SELECTIVE = ("lnfit", "bitfit")
 LOW_RANK = ("lora", "dora")
+RIVALS = (*LOW_RANK, "vera", "galore", *SELECTIVE, "ewc")
+"""What 1 sets against full fine-tuning: locked towers are left to 17, and SI to 8."""
+LEARNERS = ("full", *LOW_RANK, "galore")
+"""What 2 sets against LNFit and BitFit: VeRA is left to 5, and EWC to 7."""
+ENDS: tuple[Pick, ...] = ("highest", "lowest")
 AKA_AND_GAIN: tuple[Quantity, ...] = ("AKA", "gain")
 UNALIKE = CannotTest(("configs of these methods that were trained alike, so on all axes that are no method's own",))
-OTHER_METHOD = "another method without merging"
 
 
 def full_accumulates_most_and_retains_least(evidence: Evidence) -> Test | CannotTest:
-    """Full fine-tuning against the highest AKA and the lowest AZS of all others; these are chosen on other blocks."""
-    full = _contender(evidence, "full")
-    others = _others(evidence, full)
-    if not full.rows or not others:
-        return lacks([(full.rows, _need(evidence, "full")), (others, OTHER_METHOD)])
-    highest, lowest = _pick("the highest of the others", others, "highest"), _pick("the lowest", others, "lowest")
-    matchups = matchups_of(evidence, full, highest, lowest)
-    if not matchups:
-        return UNALIKE
+    """Full fine-tuning against the highest AKA and the lowest AZS of the others; these are chosen on other blocks.
+
+    AKA is that of each method at its highest, since the claim is about what a method accumulates at most.
+    """
+    matchups = _extremes(evidence, ("full",), RIVALS)
+    if isinstance(matchups, CannotTest):
+        return matchups
+    full, others = matchups[0].contenders[:2]
     return Test(
-        decisive=(
-            replace(compare(matchups, 0, 1, "AKA"), right=_extreme(matchups, 1, "AKA", "highest")),
-            replace(compare(matchups, 2, 0, "AZS"), left=_extreme(matchups, 2, "AZS", "lowest")),
-        ),
-        further=(*_against_each(evidence, full, others, "AKA"), *_against_lora(evidence, full)),
+        decisive=(compare(matchups, 0, 2, "AKA", by="AKA"), compare(matchups, 3, 1, "AZS")),
+        further=(*_against_each(evidence, full, others.rows, "AKA", by="AKA"), *_against_lora(evidence, full)),
     )
 
 
 def selective_tuning_retains_most(evidence: Evidence) -> Test | CannotTest:
-    """LNFit and BitFit against the MEAN of the other methods: the nearest of these may have learned as little.
+    """The lower AZS of LNFit and BitFit against the highest of the others, and the lowest AKA against their higher.
 
-    Each of LNFit and BitFit against the nearest other method is shown as well, and does not decide.
+    The others are those that the papers set against them, so that no other method in the grid has a say.
     """
-    selective = _contender(evidence, *SELECTIVE)
-    others = _others(evidence, selective)
-    if not selective.rows or not others:
-        return lacks([(selective.rows, _need(evidence, *SELECTIVE)), (others, OTHER_METHOD)])
-    matchups = matchups_of(evidence, selective, _pick("the mean of the others", others, "mean"))
-    if not matchups:
-        return UNALIKE
-    further = []
-    highest, lowest = _pick("highest", others, "highest"), _pick("lowest", others, "lowest")
-    for own in _families(evidence, selective.rows):
-        near = matchups_of(evidence, own, highest, lowest)
-        if near:
-            further.append(replace(compare(near, 0, 1, "AZS"), right=_extreme(near, 1, "AZS", "highest")))
-            further.append(replace(compare(near, 2, 0, "AKA"), left=_extreme(near, 2, "AKA", "lowest")))
-    return Test(decisive=(compare(matchups, 0, 1, "AZS"), compare(matchups, 1, 0, "AKA")), further=tuple(further))
+    matchups = _extremes(evidence, SELECTIVE, LEARNERS)
+    if isinstance(matchups, CannotTest):
+        return matchups
+    highest_own, lowest_own, highest, lowest = 0, 1, 2, 3
+    own, others = (matchups[0].contenders[place].picked("mean") for place in (0, 2))
+    return Test(
+        decisive=(compare(matchups, lowest_own, highest, "AZS"), compare(matchups, lowest, highest_own, "AKA")),
+        further=tuple(_against_each(evidence, own, others.rows, "AZS")),
+    )
 
 
 def adapters_lie_between(evidence: Evidence) -> Test | CannotTest:
-    """LoRA and DoRA (mean over both and their ranks) against full fine-tuning, LNFit/BitFit and the line."""
+    """LoRA and DoRA (mean over both and their ranks) between full fine-tuning and LNFit/BitFit in AKA, below the line.
+
+    AZS against both, which 1 and 2 decide, is shown.
+    """
     matchups = _matchups(evidence, LOW_RANK, ("full",), SELECTIVE)
     if isinstance(matchups, CannotTest):
         return matchups
@@ -79,7 +75,7 @@ def adapters_lie_between(evidence: Evidence) -> Test | CannotTest:
         return CannotTest((NO_LINE,))
     low_rank, full, selective = 0, 1, 2
     contenders = matchups[0].contenders
-    further: list[Comparison] = []
+    further = [compare(matchups, low_rank, full, "AZS"), compare(matchups, selective, low_rank, "AZS")]
     for own in _families(evidence, contenders[low_rank].rows):
         each = matchups_of(evidence, own, *contenders[1:])
         if each and own.name != contenders[low_rank].name:
@@ -88,8 +84,6 @@ def adapters_lie_between(evidence: Evidence) -> Test | CannotTest:
         decisive=(
             compare(matchups, full, low_rank, "AKA"),
             compare(matchups, low_rank, selective, "AKA"),
-            compare(matchups, low_rank, full, "AZS"),
-            compare(matchups, selective, low_rank, "AZS"),
             below_the_line(matchups, low_rank),
         ),
         further=tuple(further),
@@ -97,7 +91,7 @@ def adapters_lie_between(evidence: Evidence) -> Test | CannotTest:
 
 
 def rank_moves_along_the_line(evidence: Evidence) -> Test | CannotTest:
-    """LoRA of the highest against LoRA of the lowest rank: more AKA, and a gain that is equal to within `MARGIN`."""
+    """LoRA of the highest against LoRA of the lowest rank: more AKA, and a gain that is equal to within the margin."""
     ranks = _ranks(evidence)
     if len(ranks) < 2:
         return CannotTest((f"{_need(evidence, 'lora')} of {'another rank' if ranks else 'two ranks'}",))
@@ -110,17 +104,25 @@ def rank_moves_along_the_line(evidence: Evidence) -> Test | CannotTest:
     steps = [matchups_of(evidence, high, low) for low, high in pairwise(by_rank) if len(by_rank) > 2]
     further = tuple(compare(step, 0, 1, name) for step in steps if step for name in AKA_AND_GAIN)
     return Test(
-        decisive=(compare(matchups, 0, 1, "AKA"), compare(matchups, 0, 1, "gain", margin=MARGIN)), further=further
+        decisive=(compare(matchups, 0, 1, "AKA"), compare(matchups, 0, 1, "gain", margin=evidence.margins["gain"])),
+        further=further,
     )
 
 
 def vera_is_like_selective_tuning(evidence: Evidence) -> Test | CannotTest:
-    """VeRA lies on LNFit's and BitFit's side of the middle between them and LoRA, in AKA."""
+    """VeRA lies on LNFit's and BitFit's side of the middle between them and LoRA, in AKA, where it learned something.
+
+    At a rate too small for it anything lies there, so without having learned it cannot hold.
+    """
     matchups = _matchups(evidence, ("vera",), ("lora",), SELECTIVE)
     if isinstance(matchups, CannotTest):
         return matchups
-    further = (compare(matchups, 1, 0, "AKA"), compare(matchups, 0, 2, "AKA"))
-    return Test(decisive=(middle_above(matchups, (1, 2), 0),), further=further)
+    learned = above_zero_shot(matchups, 0)
+    return Test(
+        decisive=(middle_above(matchups, (1, 2), 0),),
+        further=(learned, compare(matchups, 1, 0, "AKA"), compare(matchups, 0, 2, "AKA")),
+        missing=() if learned.verdict == "held" else ("a learning rate at which VeRA is shown to learn something",),
+    )
 
 
 def galore_lies_between(evidence: Evidence) -> Test | CannotTest:
@@ -164,12 +166,12 @@ def ewc_holds_on(evidence: Evidence) -> Test | CannotTest:
 
 
 def si_brings_nothing(evidence: Evidence) -> Test | CannotTest:
-    """Full fine-tuning plus `MARGIN` against SI on both axes."""
+    """Full fine-tuning plus the margin against SI on both axes."""
     matchups = _matchups(evidence, ("si",), ("full",))
     if isinstance(matchups, CannotTest):
         return matchups
     axes: tuple[Quantity, ...] = ("AKA", "AZS")
-    return Test(decisive=tuple(compare(matchups, 1, 0, name, allowance=MARGIN) for name in axes))
+    return Test(decisive=tuple(compare(matchups, 1, 0, name, allowance=evidence.margins[name]) for name in axes))
 
 
 # -- contenders -------------------------------------------------------------------------------------------------------
@@ -199,13 +201,14 @@ def _contender(evidence: Evidence, *methods: str) -> Contender:
     )
 
 
-def _others(evidence: Evidence, one: Contender) -> tuple[int, ...]:
-    """All trained configs without merging that are not of a contender."""
-    return tuple(row for row in evidence.rows(timeline=PLAIN) if row not in one.rows)
-
-
-def _pick(name: str, rows: tuple[int, ...], pick: Pick) -> Contender:
-    return Contender(name=name, rows=rows, pick=pick)
+def _extremes(evidence: Evidence, own: tuple[str, ...], others: tuple[str, ...]) -> tuple[Matchup, ...] | CannotTest:
+    """Matchups of the highest and the lowest of some methods, and the highest and the lowest of others."""
+    sides = [_contender(evidence, *methods) for methods in (own, others)]
+    if not all(side.rows for side in sides):
+        return lacks(
+            [(side.rows, _need(evidence, *methods)) for side, methods in zip(sides, (own, others), strict=True)]
+        )
+    return matchups_of(evidence, *(side.picked(end) for side in sides for end in ENDS)) or UNALIKE
 
 
 def _families(evidence: Evidence, rows: Sequence[int]) -> list[Contender]:
@@ -221,12 +224,12 @@ def _ranks(evidence: Evidence) -> list[float]:
 
 
 def _against_each(
-    evidence: Evidence, one: Contender, rows: Sequence[int], quantity: Quantity
+    evidence: Evidence, one: Contender, rows: Sequence[int], quantity: Quantity, *, by: Quantity = "GM"
 ) -> tuple[Comparison, ...]:
     """A contender against every family, unless there is only one."""
     families = _families(evidence, rows)
-    found = [matchups_of(evidence, one, family) for family in families]
-    return tuple(compare(matchups, 0, 1, quantity) for matchups in found if matchups and len(families) > 1)
+    found = [matchups_of(evidence, one.picked("mean"), family) for family in families]
+    return tuple(compare(matchups, 0, 1, quantity, by=by) for matchups in found if matchups and len(families) > 1)
 
 
 def _against_lora(evidence: Evidence, full: Contender) -> list[Comparison]:
@@ -238,27 +241,14 @@ def _against_lora(evidence: Evidence, full: Contender) -> list[Comparison]:
     alike = [(matchup.rows(0), matchup.rows(1)) for matchup in matchups_of(evidence, full, lora)]
     if not alike:
         return []
-    found = [of_best(evidence, alike, "AKA", left=f"{full.name} at its best lr", right=f"{lora.name} at its best lr")]
-    pairs = [(a, b) for ours, theirs in alike for a in ours for b in theirs if _rate(evidence, a) == _rate(evidence, b)]
-    for rate in sorted({_rate(evidence, a) for a, _ in pairs}):
-        same = [pair for pair in pairs if _rate(evidence, pair[0]) == rate]
+    found = [
+        of_best(
+            evidence, alike, "AKA", by="AKA", left=f"{full.name} at its best lr", right=f"{lora.name} at its best lr"
+        )
+    ]
+    pairs = [(a, b) for ours, theirs in alike for a in ours for b in theirs if evidence.rate(a) == evidence.rate(b)]
+    for rate in sorted({evidence.rate(a) for a, _ in pairs}):
+        same = [pair for pair in pairs if evidence.rate(pair[0]) == rate]
         at = f"at lr {short(rate)}"
         found.append(of_pairs(evidence, same, "AKA", left=f"{full.name} {at}", right=f"{lora.name} {at}"))
     return found
-
-
-def _rate(evidence: Evidence, row: int) -> float:
-    return evidence.configs[row].number("lr") or 0.0
-
-
-def _extreme(matchups: Sequence[Matchup], place: int, quantity: Quantity, kind: str) -> str:
-    """An extreme of several families by the name of the one that is chosen most often."""
-    evidence = matchups[0].evidence
-    chosen = [evidence.configs[int(row)].family for m in matchups for row in m.chosen(place, quantity)[0]]
-    family, times = Counter(chosen).most_common(1)[0]
-    count = max(len(matchup.families[place]) for matchup in matchups)
-    if count == 1:
-        return family
-    if times == len(chosen):
-        return f"{family} (the {kind} of {count} others)"
-    return f"the {kind} of {count} others ({family} in {times} of {len(chosen)} choices)"

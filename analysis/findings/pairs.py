@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from analysis.arrays import FloatArray
 from analysis.configs import Config
-from analysis.findings.evidence import CannotTest, Comparison, Evidence, Quantity, by_context
+from analysis.findings.evidence import CannotTest, Comparison, Evidence, Quantity, by_context, in_points
 from analysis.uncertainty import estimate
 
 AlikeRows = tuple[list[int], list[int]]
@@ -64,7 +64,7 @@ def side_of(
 
 def placeless(evidence: Evidence, name: str, chosen: npt.ArrayLike, candidates: Sequence[int]) -> Side:
     """A side that is itself a difference, and so has no point; the rows `chosen` for it are (..., blocks)."""
-    known = side_of(evidence, name, np.reshape(np.asarray(chosen), (-1, evidence.criterion.shape[1])), candidates)
+    known = side_of(evidence, name, np.reshape(np.asarray(chosen), (-1, evidence.blocks)), candidates)
     return Side(name=name, rows=known.rows, candidates=known.candidates)
 
 
@@ -125,14 +125,15 @@ def of_best(
     left: str,
     right: str,
     scope: str | None = None,
+    by: Quantity = "GM",
     margin: float | None = None,
     allowance: float = 0.0,
 ) -> Comparison:
-    """The best of the left minus the best of the right rows, in the quantity itself, as the mean over what is alike.
+    """The best of the left minus the best of the right rows, as the mean over what is alike.
 
-    Per block, both are chosen on the other blocks. The left may be worse by the allowance.
+    Per block, both are chosen on the other blocks, `by` their highest. The left may be worse by the allowance.
     """
-    left_KS, right_KS = (np.array([evidence.highest(rows[side], quantity) for rows in alike]) for side in (0, 1))
+    left_KS, right_KS = (np.array([evidence.highest(rows[side], by) for rows in alike]) for side in (0, 1))
     return comparison_of(
         values_of(evidence, quantity, left_KS) - values_of(evidence, quantity, right_KS) + allowance,
         quantity,
@@ -144,14 +145,21 @@ def of_best(
 
 
 def of_paths(
-    evidence: Evidence, pairs: Sequence[tuple[int, int]], quantity: Quantity, task: int, *, left: str, right: str
+    evidence: Evidence,
+    pairs: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]],
+    quantity: Quantity,
+    task: int,
+    *,
+    left: str,
+    right: str,
 ) -> Comparison:
-    """AKA or AZS after a task, mean over pairs."""
+    """AKA or AZS after a task, mean over pairs of rows, or of a row for every block."""
     assert evidence.paths is not None
     value_CS = evidence.paths[:, :, task, 0 if quantity == "AKA" else 1]
-    sides = [np.repeat(np.asarray(rows)[:, np.newaxis], value_CS.shape[1], axis=1) for rows in zip(*pairs, strict=True)]
+    blocks = np.arange(evidence.blocks)
+    sides = [np.array([np.broadcast_to(rows, len(blocks)) for rows in side]) for side in zip(*pairs, strict=True)]
     return comparison_of(
-        np.array([value_CS[a] - value_CS[b] for a, b in pairs]),
+        value_CS[sides[0], blocks] - value_CS[sides[1], blocks],
         quantity,
         side_of(evidence, left, sides[0], task=task),
         side_of(evidence, right, sides[1], task=task),
@@ -182,11 +190,11 @@ def per_group(
 # -- who is compared with whom -----------------------------------------------------------------------------------------
 
 
-def pairs_by(evidence: Evidence, axis: str) -> list[tuple[int, int]]:
-    """All pairs that differ in one numeric axis only, the smaller value first."""
+def pairs_by(evidence: Evidence, rows: Sequence[int], axis: str) -> list[tuple[int, int]]:
+    """All pairs of some rows that differ in one numeric axis only, the smaller value first."""
     return [
         (a, b) if (evidence.configs[a].number(axis) or 0.0) < (evidence.configs[b].number(axis) or 0.0) else (b, a)
-        for group in by_context(evidence, evidence.rows(), (axis,))
+        for group in by_context(evidence, rows, (axis,))
         for a, b in combinations([row for row in group if evidence.configs[row].number(axis) is not None], 2)
     ]
 
@@ -211,6 +219,17 @@ def trained_alike(
     groups = by_context(evidence, [*left, *right], differ)
     pairs = [([row for row in group if row in left], [row for row in group if row in right]) for group in groups]
     return [(ours, theirs) for ours, theirs in pairs if ours and theirs]
+
+
+def at_common_rates(evidence: Evidence, alike: Sequence[AlikeRows]) -> list[AlikeRows]:
+    """The same sides at the learning rates that both have, so that neither has more to choose from."""
+    found = []
+    for sides in alike:
+        rates = set.intersection(*({evidence.rate(row) for row in rows} for rows in sides))
+        left, right = ([row for row in rows if evidence.rate(row) in rates] for rows in sides)
+        if rates:
+            found.append((left, right))
+    return found
 
 
 def ends_of(
@@ -239,7 +258,7 @@ def plus(name: str, allowance: float) -> str:
     """The name of a side with the allowance that is added to it, so that it may be worse by that much."""
     if not allowance:
         return name
-    return f"{name} {'plus' if allowance > 0 else 'less'} {100 * abs(allowance):g} point"
+    return f"{name} {'plus' if allowance > 0 else 'less'} {in_points(abs(allowance))}"
 
 
 def _numbers(rows: Sequence[int]) -> tuple[int, ...]:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from analysis.arrays import IntArray
 from analysis.configs import PLAIN, Config
 from analysis.findings.evidence import (
-    MARGIN,
     NO_LINE,
     CannotTest,
     Comparison,
@@ -20,8 +20,10 @@ from analysis.findings.evidence import (
     by_context,
 )
 from analysis.findings.pairs import (
+    AlikeRows,
     Side,
     SideNames,
+    at_common_rates,
     between,
     comparison_of,
     ends_of,
@@ -30,13 +32,14 @@ from analysis.findings.pairs import (
     of_pairs,
     of_paths,
     pairs_by,
-    per_group,
     placeless,
+    plus,
     side_of,
     trained_alike,
     values_of,
 )
 from analysis.findings.sizes import SIZE_AXES, TWO_SIZES, model_size, steps_of
+from analysis.roles import RATE
 
 Pairs = list[tuple[int, int]]
 SCHEDULE_AXES = ("schedule", "cooldown", "peaks")
@@ -48,34 +51,37 @@ RESTARTED = ("cosine", "rsqrt")
 
 
 def learning_rates_have_a_middle(evidence: Evidence) -> Test | CannotTest:
-    """AZS of smaller learning rates against the largest, and AKA of the middle ones against the smallest.
+    """The best rate but the ends against the largest, in AZS at the end and after the first task, and in AKA.
 
-    There must be three rates or more. AZS is compared at the end, and after the first task.
+    It must learn more than the smallest rate, too. Without AKA against the largest, a rate that breaks the model would
+    be enough for the claim.
     """
-    groups = [
-        sorted(rows, key=lambda row: evidence.configs[row].number("lr") or 0.0)
-        for rows in by_context(evidence, evidence.rows(), ("lr",))
-    ]
-    groups = [rows for rows in groups if len(rows) > 2]
-    if not groups:
-        return CannotTest(("three learning rates in configs that agree on everything else",))
-    forgets = [(row, rows[-1]) for rows in groups for row in rows[:-1]]
-    learns = [(row, rows[0]) for rows in groups for row in rows[1:-1]]
+    found: list[list[AlikeRows]] = []
+    for group in by_context(evidence, evidence.rows(), (RATE,)):
+        rates = sorted({evidence.rate(row) for row in group})
+        if len(rates) > 2:
+            ends = [[row for row in group if evidence.rate(row) == end] for end in (rates[0], rates[-1])]
+            middle = [row for row in group if rates[0] < evidence.rate(row) < rates[-1]]
+            found.append([(middle, end) for end in ends])
+    if not found:
+        return CannotTest(("full fine-tuning without merging at three learning rates",))
+    smallest, largest = [ends[0] for ends in found], [ends[1] for ends in found]
+    best = "the best middle lr"
     decisive = [
-        of_pairs(evidence, forgets, "AZS", left="a smaller lr", right="the largest lr"),
-        of_pairs(evidence, learns, "AKA", left="a middle lr", right="the smallest lr"),
+        of_best(evidence, largest, "AZS", left=best, right="the largest lr"),
+        of_best(evidence, smallest, "AKA", left=best, right="the smallest lr"),
+        of_best(evidence, largest, "AKA", left=best, right="the largest lr"),
     ]
     if evidence.tasks > 1:
-        early: SideNames = {"left": "a smaller lr after the first task", "right": "the largest lr"}
-        decisive.append(of_paths(evidence, forgets, "AZS", 1, **early))
-    pairs = pairs_by(evidence, "lr")
+        early: SideNames = {"left": f"{best} after the first task", "right": "the largest lr"}
+        decisive.append(of_paths(evidence, [_chosen(evidence, sides) for sides in largest], "AZS", 1, **early))
     sides: SideNames = {"left": "the smaller lr", "right": "the larger lr"}
-    every = (of_pairs(evidence, pairs, "AZS", **sides), *per_group(evidence, pairs, "AZS", _way, **sides))
-    return Test(decisive=tuple(decisive), further=every)
+    every = of_pairs(evidence, pairs_by(evidence, evidence.rows(), RATE), "AZS", **sides)
+    return Test(decisive=tuple(decisive), further=(every,))
 
 
 def schedules_within_a_task_are_alike(evidence: Evidence) -> Test | CannotTest:
-    """Cosine and reciprocal square root, both restarted at every task, to within `MARGIN` on both axes."""
+    """Cosine and reciprocal square root, both restarted at every task, to within the margins on both axes."""
     pairs = _schedules(evidence, _alone("cosine"), _alone("rsqrt"))
     if not pairs:
         needs = [(_have(evidence, _alone(name)), f"schedule {name}") for name in RESTARTED]
@@ -83,7 +89,9 @@ def schedules_within_a_task_are_alike(evidence: Evidence) -> Test | CannotTest:
     alike = [([a], [b]) for a, b in pairs]
     axes: tuple[Quantity, ...] = ("AKA", "AZS")
     return Test(
-        decisive=tuple(of_best(evidence, alike, name, left="cosine", right="rsqrt", margin=MARGIN) for name in axes)
+        decisive=tuple(
+            of_best(evidence, alike, name, left="cosine", right="rsqrt", margin=evidence.margins[name]) for name in axes
+        )
     )
 
 
@@ -103,10 +111,9 @@ def meta_schedules_retain_more(evidence: Evidence) -> Test | CannotTest:
 
 
 def rsqrt_keeps_what_cosine_loses(evidence: Evidence) -> Test | CannotTest:
-    """Meta-schedules of cosine lose AKA; those of rsqrt keep it, retain more, and lie above the trade-off line.
+    """Meta-schedules of cosine lose more AKA than the margin; those of rsqrt lose less, and lie above the line.
 
-    AKA: both families against schedules that begin anew, cosine's plus `MARGIN`, and rsqrt's against that less
-    `MARGIN`. Then AZS of rsqrt's, and their gain, each at its best rate.
+    AZS of rsqrt's, which 13 decides, is shown.
     """
     found = {base: _against_restarted(evidence, base, family) for base, family in FAMILIES.items()}
     if not all(pairs for _, pairs in found.values()):
@@ -115,31 +122,32 @@ def rsqrt_keeps_what_cosine_loses(evidence: Evidence) -> Test | CannotTest:
         )
     (of_cosine, cosine), (of_rsqrt, rsqrt) = found["cosine"], found["rsqrt"]
     turned = [(b, a) for a, b in cosine]
+    margin = evidence.margins["AKA"]
+    ours: SideNames = {"left": "a meta-schedule of rsqrt", "right": f"{of_rsqrt} alone"}
+    lost: SideNames = {"left": f"{of_cosine} alone", "right": "a meta-schedule of cosine"}
     decisive = [
-        of_pairs(
-            evidence, turned, "AKA", left=f"{of_cosine} alone", right="a meta-schedule of cosine", allowance=-MARGIN
-        ),
-        of_pairs(evidence, rsqrt, "AKA", left="a meta-schedule of rsqrt", right=f"{of_rsqrt} alone", allowance=MARGIN),
-        of_pairs(evidence, rsqrt, "AZS", left="a meta-schedule of rsqrt", right=f"{of_rsqrt} alone"),
+        of_pairs(evidence, turned, "AKA", **lost, allowance=-margin),
+        of_pairs(evidence, rsqrt, "AKA", **ours, allowance=margin),
     ]
     missing: tuple[str, ...] = ()
     if "gain" in evidence.values:
-        groups = by_context(evidence, sorted({a for a, _ in rsqrt}), ("lr",))
-        best = np.array([evidence.best(group) for group in groups])
+        groups = by_context(evidence, sorted({a for a, _ in rsqrt}), (RATE,))
+        best = np.array([evidence.highest(group, "GM") for group in groups])
         left = side_of(evidence, "a meta-schedule of rsqrt at its best lr", best, [a for a, _ in rsqrt])
         gains = values_of(evidence, "gain", best)
         decisive.append(comparison_of(gains, "gain", left, Side(name="the trade-off line")))
     else:
         missing = (NO_LINE,)
-    return Test(decisive=tuple(decisive), further=_each_schedule(evidence, "AKA"), missing=missing)
+    further = (of_pairs(evidence, rsqrt, "AZS", **ours), *_each_schedule(evidence, "AKA"))
+    return Test(decisive=tuple(decisive), further=further, missing=missing)
 
 
 def larger_models_learn_more_and_forget_less(evidence: Evidence) -> Test | CannotTest:
-    """Fine-tuning of the largest model against the smallest: the rise in AKA plus `MARGIN`, and the change in AZS.
+    """Fine-tuning of the largest model against the smallest: the rise in AKA plus the margin, and the change in AZS.
 
     Rise and change start from each model's own zero-shot point, at the learning rate of its highest GM.
     """
-    alike = ends_of(evidence, averaging(evidence, PLAIN), model_size, (*SIZE_AXES, "lr"))
+    alike = ends_of(evidence, averaging(evidence, PLAIN), model_size, (*SIZE_AXES, RATE))
     if not alike:
         return CannotTest((f"fine-tuning of {TWO_SIZES}",))
     if evidence.paths is None:
@@ -150,12 +158,14 @@ def larger_models_learn_more_and_forget_less(evidence: Evidence) -> Test | Canno
     moved = change[chosen, np.arange(chosen.shape[-1])]
     difference = moved[:, 0] - moved[:, 1]
     names = "of the largest model", "that of the smallest"
+    margin = evidence.margins["AKA"]
+    rise = plus(f"the rise in AKA {names[0]}", margin)
     return Test(
         decisive=(
             comparison_of(
-                difference[..., 0] + MARGIN,
+                difference[..., 0] + margin,
                 "AKA",
-                placeless(evidence, f"the rise in AKA {names[0]} plus {100 * MARGIN:g} point", chosen[:, 0], rows),
+                placeless(evidence, rise, chosen[:, 0], rows),
                 placeless(evidence, names[1], chosen[:, 1], rows),
             ),
             comparison_of(
@@ -169,9 +179,9 @@ def larger_models_learn_more_and_forget_less(evidence: Evidence) -> Test | Canno
 
 
 def compute_helps_merging_alone(evidence: Evidence) -> Test | CannotTest:
-    """Gain at the most steps minus gain at the fewest: of EMA-merge above 0, of fine-tuning `MARGIN` at most."""
+    """Gain at the most steps minus gain at the fewest: of EMA-merge above 0, of fine-tuning no more than the margin."""
     ema, plain = (
-        ends_of(evidence, averaging(evidence, timeline), steps_of, ("steps", "w", "lr")) for timeline in ("ema", PLAIN)
+        ends_of(evidence, averaging(evidence, timeline), steps_of, ("steps", "w", RATE)) for timeline in ("ema", PLAIN)
     )
     if not ema or not plain:
         return lacks(
@@ -188,23 +198,26 @@ def compute_helps_merging_alone(evidence: Evidence) -> Test | CannotTest:
     return Test(
         decisive=(
             of_best(evidence, ema, "gain", **merging),
-            of_best(evidence, turned, "gain", **fewer, allowance=MARGIN),
+            of_best(evidence, turned, "gain", **fewer, allowance=evidence.margins["gain"]),
         )
     )
 
 
 def both_towers_beat_one(evidence: Evidence) -> Test | CannotTest:
-    """GM of full fine-tuning against that of locked-image and of locked-text tuning, each at its best learning rate."""
+    """GM of full fine-tuning against that of a locked image and of a locked text tower, each at its best.
+
+    The best is one of the learning rates that both have, so that neither has more to choose from.
+    """
     full = evidence.rows(method="full", timeline=PLAIN)
     decisive = []
     missing = []
     for method, name in (("locked_image", "a locked image tower"), ("locked_text", "a locked text tower")):
         locked = evidence.rows(method=method, timeline=PLAIN)
-        group = [row for row in averaging(evidence, PLAIN) if row in full or row in locked]
-        if alike := trained_alike(
-            evidence, [row for row in group if row in full], [row for row in group if row in locked], evidence.own_axes
-        ):
-            decisive.append(of_best(evidence, alike, "GM", left="both towers", right=name))
+        alike = trained_alike(evidence, full, locked, evidence.own_axes)
+        if common := at_common_rates(evidence, alike):
+            decisive.append(of_best(evidence, common, "GM", left="both towers", right=name))
+        elif alike:
+            missing.append(f"{name} at a learning rate of full fine-tuning")
         else:
             missing.append(f"{name} (method {method})" if full else "full fine-tuning without merging (method full)")
     if not decisive:
@@ -230,6 +243,12 @@ def pretrained_temperature_closes_the_gap(evidence: Evidence) -> Test | CannotTe
         return CannotTest(("as many tasks in every config",))
     sides: SideNames = {"left": "the pretrained temperature, after the first task", "right": "a reset one"}
     return Test(decisive=(of_paths(evidence, pairs, "AZS", 1, **sides),))
+
+
+def _chosen(evidence: Evidence, sides: AlikeRows) -> tuple[IntArray, IntArray]:
+    """Per block, the best row of each side."""
+    left, right = (evidence.highest(rows, "GM") for rows in sides)
+    return left, right
 
 
 # -- schedules ---------------------------------------------------------------------------------------------------------
@@ -281,7 +300,3 @@ def _each_schedule(evidence: Evidence, quantity: Quantity) -> tuple[Comparison, 
                 shown = name.replace("_", " ")
                 found.append(of_pairs(evidence, pairs, quantity, left=shown, right=f"{alone} alone"))
     return tuple(found)
-
-
-def _way(config: Config) -> str:
-    return f"{config.family}, {config.timeline_name}"

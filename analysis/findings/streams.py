@@ -4,11 +4,12 @@ The two sides of a pair agree on every axis but the one that the claim is about.
 """
 
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 
 from analysis.configs import Config
-from analysis.findings.evidence import ALONE, MARGIN, CannotTest, Comparison, Evidence, Test
+from analysis.findings.evidence import ALONE, CannotTest, Comparison, Evidence, Quantity, Test, by_context
 from analysis.findings.pairs import Side, SideNames, between, comparison_of, lacks, of_best, of_pairs, placeless
 from analysis.uncertainty import honest_choice
 
@@ -18,11 +19,11 @@ BUFFER_AXES = (*SHARE_AXES, "buffer_size", "buffer_policy")
 
 
 def orderings_end_alike(evidence: Evidence) -> Test | CannotTest:
-    """GM after the whole stream: every ordering equal to the random one to within `MARGIN`.
+    """GM after the whole stream: every ordering equal to the random one to within the margin.
 
     GM after half of the tasks shows that the paths to this end differ.
     """
-    names = sorted({str(config.axes.get("ordering")) for config in evidence.configs if config.trained} - {"random"})
+    names = sorted({str(evidence.configs[row].axes.get("ordering")) for row in evidence.rows()} - {"random"})
     decisive: list[Comparison] = []
     further: list[Comparison] = []
     for name in names:
@@ -30,17 +31,20 @@ def orderings_end_alike(evidence: Evidence) -> Test | CannotTest:
         if pairs:
             shown = f"ordering {name.replace('_', ' ')}"
             alike = [([a], [b]) for a, b in pairs]
-            decisive.append(of_best(evidence, alike, "GM", left=shown, right="random", margin=MARGIN))
+            decisive.append(of_best(evidence, alike, "GM", left=shown, right="random", margin=evidence.margins["GM"]))
             further += _half_way(evidence, pairs, shown)
     if not decisive:
-        random = [config for config in evidence.configs if config.trained and _ordered("random")(config)]
+        random = [row for row in evidence.rows() if _ordered("random")(evidence.configs[row])]
         others = [name for name in names if name != "None"]
         return lacks([(random, "ordering random"), (others, "another ordering than random")])
     return Test(decisive=tuple(decisive), further=tuple(further))
 
 
 def buffer_matters_more_than_pool(evidence: Evidence) -> Test | CannotTest:
-    """GM with both replays against GM without a buffer; then GM without the pool against GM without a buffer."""
+    """GM with both replays against GM without a buffer; then GM without the pool against GM without a buffer.
+
+    Only ways of training that the study has with all three have a say. AKA and AZS show what the GM comes of.
+    """
 
     def replays(config: Config) -> bool:
         return (config.number("buffer_share") or 0.0) > 0
@@ -60,11 +64,14 @@ def buffer_matters_more_than_pool(evidence: Evidence) -> Test | CannotTest:
     def limited(config: Config) -> bool:
         return replays(config) and pools(config) and config.number("buffer_size") is not None
 
-    buffer, pool, against = (
-        between(evidence, SHARE_AXES, left, right)
-        for left, right in ((both, no_buffer), (both, no_pool), (no_pool, no_buffer))
-    )
-    if not buffer or not against:
+    triples = [
+        (a, b, c)
+        for group in by_context(evidence, evidence.rows(), SHARE_AXES)
+        for a, b, c in product(
+            *([row for row in group if kind(evidence.configs[row])] for kind in (both, no_buffer, no_pool))
+        )
+    ]
+    if not triples:
         rows = evidence.rows()
         return lacks(
             [
@@ -76,17 +83,18 @@ def buffer_matters_more_than_pool(evidence: Evidence) -> Test | CannotTest:
                 )
             ]
         )
-    further = [of_pairs(evidence, pool, "GM", left="replay of both", right="no pretraining pool")]
+    names = ("replay of both", "no buffer of earlier tasks", "no pretraining pool")
+
+    def compared(left: int, right: int, quantity: Quantity) -> Comparison:
+        pairs = [(triple[left], triple[right]) for triple in triples]
+        return of_pairs(evidence, pairs, quantity, left=names[left], right=names[right])
+
+    axes: tuple[Quantity, ...] = ("AKA", "AZS")
+    further = [compared(a, b, axis) for a, b in ((0, 1), (2, 1), (0, 2)) for axis in axes]
     if kept := between(evidence, BUFFER_AXES, limited, both):
         sides: SideNames = {"left": "a buffer of limited size", "right": "all earlier samples"}
         further.append(of_pairs(evidence, kept, "GM", **sides))
-    return Test(
-        decisive=(
-            of_pairs(evidence, buffer, "GM", left="replay of both", right="no buffer of earlier tasks"),
-            of_pairs(evidence, against, "GM", left="no pretraining pool", right="no buffer of earlier tasks"),
-        ),
-        further=tuple(further),
-    )
+    return Test(decisive=(compared(0, 1, "GM"), compared(2, 1, "GM")), further=tuple(further))
 
 
 def every_data_set_teaches(evidence: Evidence) -> Test | CannotTest:

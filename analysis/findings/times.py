@@ -12,7 +12,6 @@ from analysis.arrays import FloatArray, IntArray
 from analysis.configs import PLAIN
 from analysis.findings.evidence import (
     AVERAGE,
-    MARGIN,
     CannotTest,
     Comparison,
     Evidence,
@@ -24,6 +23,7 @@ from analysis.findings.evidence import (
 from analysis.findings.merges import free_axes
 from analysis.findings.pairs import (
     AlikeRows,
+    SideNames,
     comparison_of,
     ends_of,
     lacks,
@@ -44,12 +44,15 @@ EMA, FINETUNING = "EMA-merge (timeline ema)", f"fine-tuning without merging (tim
 
 
 def offline_merging_is_worse(evidence: Evidence) -> Test | CannotTest:
-    """EMA-merge minus offline merging of all updates; then with weights by recency, and what replay is worth to it."""
+    """EMA-merge minus offline merging of all updates; then with weights by recency, and what replay is worth to it.
+
+    Replay is asked of all configs, since a way of training without it is not the usual one.
+    """
     offline, ema = averaging(evidence, "offline"), averaging(evidence, "ema")
     alike = trained_alike(evidence, ema, offline, free_axes(evidence))
     if not alike:
         return lacks([(ema, EMA), (offline, "offline merging (timeline offline)")])
-    uniform = [row for row in offline if evidence.configs[row].axes.get("recency") in (None, "uniform")]
+    uniform = [row for row in offline if _uniform(evidence, row)]
     recent = [row for row in offline if row not in uniform]
     left, right = "EMA-merge at its best", "offline merging at its best"
     axes: tuple[Quantity, ...] = ("AKA", "AZS")
@@ -58,10 +61,11 @@ def offline_merging_is_worse(evidence: Evidence) -> Test | CannotTest:
         further.append(
             of_best(evidence, weighted, "GM", left="offline merging weighted by recency", right="offline, all alike")
         )
-    replaying = {row for row in uniform if (evidence.configs[row].number("buffer_share") or 0.0) > 0}
+    every = [row for row in averaging(evidence.whole, "offline") if _uniform(evidence, row)]
+    replaying = {row for row in every if (evidence.configs[row].number("buffer_share") or 0.0) > 0}
     replay = [
         ([row for row in group if row in replaying], [row for row in group if row not in replaying])
-        for group in by_context(evidence, uniform, (*free_axes(evidence), "buffer_share", "new_share", "pool_share"))
+        for group in by_context(evidence, every, (*free_axes(evidence), "buffer_share", "new_share", "pool_share"))
     ]
     if replay := [(some, none) for some, none in replay if some and none]:
         further.append(of_best(evidence, replay, "GM", left="offline merging with replay", right="without"))
@@ -69,12 +73,13 @@ def offline_merging_is_worse(evidence: Evidence) -> Test | CannotTest:
 
 
 def rules_change_little(evidence: Evidence) -> Test | CannotTest:
-    """With start and serve fixed, the weighted average plus `MARGIN` against the best of all other rules."""
+    """With start and serve fixed, the weighted average plus the margin against the best of all other rules."""
     alike, rules = _by_rule(evidence)
     if not alike:
         return CannotTest((f"another rule beside {AVERAGE} and the control {CONTROL}, in one timeline with {AVERAGE}",))
     turned = [(right, left) for left, right in alike]
-    best = of_best(evidence, turned, "GM", left="the weighted average", right="the best other rule", allowance=MARGIN)
+    sides: SideNames = {"left": "the weighted average", "right": "the best other rule"}
+    best = of_best(evidence, turned, "GM", **sides, allowance=evidence.margins["GM"])
     further = tuple(
         of_best(evidence, pairs, "GM", left=f"rule {rule}", right="the weighted average")
         for rule in rules
@@ -130,29 +135,33 @@ def advantage_grows(evidence: Evidence) -> Test | CannotTest:
     """GM of EMA-merge minus that of fine-tuning, each at its best: with more tasks, more steps, a larger model.
 
     Over tasks, the lead after the last task is compared with the lead after half of them, each side at its best by
-    then.
+    then. Without models of two sizes the claim may hold on tasks and steps, and says that sizes were not asked.
     """
     ema, plain = averaging(evidence, "ema"), averaging(evidence, PLAIN)
-    alike = trained_alike(evidence, ema, plain, free_axes(evidence))
-    if not alike:
+    free = free_axes(evidence)
+    if not trained_alike(evidence, ema, plain, free):
         return lacks([(ema, EMA), (plain, FINETUNING)])
     missing: list[str] = []
+    unasked: list[str] = []
     decisive: list[Comparison] = []
-    if evidence.tasks < 4:
+    usual = evidence.usual()
+    alike = trained_alike(evidence, averaging(usual, "ema"), averaging(usual, PLAIN), free)
+    if evidence.tasks < 4 or not alike:
         missing.append("four tasks or more, as many in every config")
     else:
         decisive.append(_lead_over_tasks(evidence, alike))
-    by_steps = ends_of(evidence, [*ema, *plain], steps_of, (*free_axes(evidence), "steps"))
-    if found := _lead_by_size(evidence, by_steps, ema, "steps"):
-        decisive.append(found)
-    else:
-        missing.append("EMA-merge and fine-tuning at two numbers of steps")
-    by_model = ends_of(evidence, [*ema, *plain], model_size, (*free_axes(evidence), *SIZE_AXES))
-    if found := _lead_by_size(evidence, by_model, ema, "parameters"):
-        decisive.append(found)
-    else:
-        missing.append(f"EMA-merge and fine-tuning at {TWO_SIZES}")
-    return Test(decisive=tuple(decisive), missing=tuple(missing)) if decisive else CannotTest(tuple(missing))
+    for axes, size, word, absent, needs in (
+        (("steps",), steps_of, "steps", missing, "EMA-merge and fine-tuning at two numbers of steps"),
+        (SIZE_AXES, model_size, "parameters", unasked, f"EMA-merge and fine-tuning at {TWO_SIZES}"),
+    ):
+        rows = [row for row in evidence.usual(axes).rows() if row in ema or row in plain]
+        if found := _lead_by_size(evidence, ends_of(evidence, rows, size, (*free, *axes)), ema, word):
+            decisive.append(found)
+        else:
+            absent.append(needs)
+    if not decisive:
+        return CannotTest((*missing, *unasked))
+    return Test(decisive=tuple(decisive), missing=tuple(missing), unasked=tuple(unasked))
 
 
 # -- leads -------------------------------------------------------------------------------------------------------------
@@ -235,6 +244,10 @@ def _by_rule(evidence: Evidence) -> tuple[list[AlikeRows], list[str]]:
         if plain and others:
             alike.append((others, plain))
     return alike, sorted({str(_rule(evidence, row)) for others, _ in alike for row in others})
+
+
+def _uniform(evidence: Evidence, row: int) -> bool:
+    return evidence.configs[row].axes.get("recency") in (None, "uniform")
 
 
 def _rule(evidence: Evidence, row: int) -> str | None:

@@ -292,6 +292,7 @@ def _finding(finding: Finding) -> Row:
     return {
         "number": finding.number,
         "claim": finding.claim,
+        "rule": finding.rule,
         "source": finding.source,
         "verdict": finding.verdict,
         "reason": finding.reason,

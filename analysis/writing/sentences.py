@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from analysis.advice.recommend import Recommendation
-from analysis.findings.evidence import Comparison
+from analysis.findings.evidence import Comparison, in_points
 from analysis.findings.findings import Finding, multiplicity_note
 from analysis.frontier import Result
 from analysis.writing.wording import amount, cost, percent, upper
@@ -23,7 +23,7 @@ def comparison_sentence(comparison: Comparison) -> str:
     text = f"{subject} is {size} {side} {comparison.right}"
     notes = []
     if comparison.margin is not None:
-        notes.append(f"equal means within {100 * comparison.margin:g} point")
+        notes.append(f"equal means within {in_points(comparison.margin)}")
     if comparison.pairs > 1:
         notes.append(f"mean of {comparison.pairs} pairs; {comparison.positive_pairs} of them above")
     return f"{text} ({'; '.join(notes)})" if notes else text
@@ -42,13 +42,18 @@ def finding_lines(findings: Sequence[Finding]) -> Iterator[str]:
         yield f"{finding.verdict:>14}  {finding.number:>2}. {finding.claim} [{finding.source}]"
         for item in finding.comparisons[: finding.decisive]:
             yield f"{'':>16}    {comparison_sentence(item)}: {item.verdict}"
-        for note in (finding.compared, None if finding.decided else finding.reason, finding.advice):
+        for note in (finding.compared, not_asked(finding) if finding.decided else finding.reason, finding.advice):
             if note:
                 yield f"{'':>16}    {upper(note).rstrip('.')}."
     yield ""
     yield multiplicity_note(findings)
     counts = Counter(finding.verdict for finding in findings)
     yield ", ".join(f"{number} {verdict}" for verdict, number in counts.most_common())
+
+
+def not_asked(finding: Finding) -> str | None:
+    """What a decided finding leaves open, since the study lacks configs for it; None where that is nothing."""
+    return f"not asked, for want of {'; '.join(finding.missing)}" if finding.missing else None
 
 
 def deciding(recommendation: Recommendation) -> str | None:

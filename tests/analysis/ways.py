@@ -1,15 +1,18 @@
 """Evidence made by hand: configs with their whole paths, of which claims about merging, recipes and data are asked."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from analysis.configs import KNOWN_AXES, AxisValue, Config
+from analysis.configs import KNOWN_AXES, AxisValue, Config, family_name
 from analysis.findings.evidence import CannotTest, Evidence, Test, Verdict
 from analysis.findings.verdicts import decide
+from analysis.roles import STANDARD
 
 BLOCKS, TASKS = 3, 6
+MARGIN = 0.01
 NAMES = {
     ("last", "last"): "finetune",
     ("ema", "ema"): "ema",
@@ -33,7 +36,7 @@ def way(
         config_id=f"{start}{serve}{sorted(map(str, axes.items()))}",
         label="",
         setting="",
-        family="full fine-tuning",
+        family=family_name(values, STANDARD),
         group="full",
         timeline=str(values["timeline"]),
         axes=values,
@@ -53,17 +56,18 @@ def plain(aka: float, azs: float, *, first: tuple[float, float] = (0.52, 0.8), *
 def evidence(
     *ways: Way, noise: float = 0.001, line: float | None = 0.7, seed: int = 0, blocks: int = BLOCKS
 ) -> Evidence:
-    """Blocks differ by noise; the gain is AZS above a flat line."""
+    """Blocks differ by noise; the gain is AZS above a flat line. As in a table, all configs have the axes of all."""
+    names = dict.fromkeys(name for config, _, _ in ways for name in config.axes)
+    configs = [replace(config, axes={name: config.axes.get(name) for name in names}) for config, _, _ in ways]
     rng = np.random.default_rng(seed)
     paths = np.array([[aka, azs] for _, aka, azs in ways]).transpose(0, 2, 1)[:, np.newaxis]
     paths = (paths + rng.normal(0, noise, (len(ways), blocks, TASKS + 1, 2))).clip(0.01, 0.99)
     aka, azs = paths[:, :, -1, 0], paths[:, :, -1, 1]
     gain = {} if line is None else {"gain": azs - line}
     return Evidence(
-        configs=tuple(config for config, _, _ in ways),
+        configs=tuple(configs),
         values={"AKA": aka, "AZS": azs, "GM": np.sqrt(aka * azs), **gain},  # type: ignore[dict-item]
-        criterion=np.sqrt(aka * azs) if line is None else azs - line,
-        learned=None,
+        margins=dict.fromkeys(("AKA", "AZS", "GM", "gain"), MARGIN),
         zero_shot_aka=np.full(blocks, 0.4),
         paths=paths,
     )

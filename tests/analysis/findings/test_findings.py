@@ -53,7 +53,7 @@ def test_a_usual_study() -> None:
 def test_what_was_compared_is_named() -> None:
     frontier = study_of()
     found = findings_of(frontier)
-    merges = [result for result in frontier.results if result.config.axes["w"] is not None]
+    merges = [result for result in frontier.results if result.config.axes["w"] is not None and result.config.is_full]
     assert found[10].config_ids == tuple(result.config.config_id for result in merges)
     assert found[10].compared is not None
     assert found[10].compared.startswith(f"{len(merges)} configs: no. {merges[0].number} ({merges[0].config.label}); ")

@@ -135,7 +135,7 @@ def test_seven_is_the_same_whatever_the_setting_of_ewc_is_called(name: str) -> N
         for roles in (STANDARD, Roles(said={name: Column(role="training")}))
     )
     assert best.verdict == "held"
-    assert best.difference.value == pytest.approx(0.036, abs=0.01)
+    assert best.difference.value == pytest.approx(0.058, abs=0.01)
     assert averaged.verdict == "did not hold"
 
 

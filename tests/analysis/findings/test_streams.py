@@ -62,7 +62,17 @@ def test_sides_agree_on_everything_else() -> None:
 def test_buffers_of_limited_size_do_not_stand_for_replay() -> None:
     asked = the_test(buffer_matters_more_than_pool(evidence(*SHARES, plain(0.3, 0.6, buffer_size=3))))
     assert verdict(asked) == "held"
-    assert asked.further[1].left == "a buffer of limited size"
+    assert asked.further[-1].left == "a buffer of limited size"
+
+
+def test_both_axes_are_shown_of_replay() -> None:
+    """GM alone would not say that leaving out the pool costs AZS, and the buffer AKA."""
+    further = the_test(buffer_matters_more_than_pool(evidence(*SHARES))).further
+    shown = {(item.left, item.right, item.quantity): item.difference.value for item in further}
+    both, none, poolless = "replay of both", "no buffer of earlier tasks", "no pretraining pool"
+    assert shown[both, none, "AKA"] == pytest.approx(0.2, abs=0.003)
+    assert shown[both, poolless, "AZS"] == pytest.approx(0.04, abs=0.003)
+    assert shown[poolless, none, "AKA"] == pytest.approx(0.2, abs=0.003)
 
 
 def test_orderings_are_shown_half_way() -> None:
