@@ -1,7 +1,7 @@
 """A forward and a backward pass without weights, data or a device: their FLOPs, and the peak of their memory.
 
-Both are counted on fake tensors. FLOPs are those of torch's counter: matrix products, convolutions and attention, two
-per multiply-add. Of memory every storage is followed from its allocation to its end.
+FLOPs are those of torch's formulas, on the meta device: matrix products, convolutions and attention, two per
+multiply-add. Memory is that of fake tensors, of which every storage is followed from its allocation to its end.
 """
 
 import weakref
@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter, tree_map_only
 from torch.utils.flop_counter import flop_registry
@@ -23,26 +22,22 @@ from trainables.counting.repeats import Span, repeats_left_out
 from trainables.workloads.workload import Batch, Workload, to_device
 
 
-@contextmanager
-def without_values(model: nn.Module, workload: Workload, batch_size: int) -> Generator[Batch, None, None]:
-    """Give a model on the meta device fake tensors, for good, and a batch like them for what is done in the context."""
-    with torch.device("meta"):
-        batch = to_device(workload.example(batch_size), "meta")
-    with FakeTensorMode(allow_non_fake_inputs=True):  # such as the indices of FourierFT, which are no buffers
-        _fake(model)
-        yield tree_map_only(Tensor, lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype), batch)
-
-
-def flops_of_passes(model: nn.Module, batch: Batch, workload: Workload) -> int:
-    """The FLOPs on a batch `without_values`; attention counts as plain products."""
-    with (
-        sdpa_kernel(SDPBackend.MATH),
-        _Flops() as counter,
-        repeats_left_out(model, workload.blocks(model), lambda: counter.total) as spans,
-    ):
+def flops_of_passes(model: nn.Module, workload: Workload, batch_size: int) -> int:
+    """The FLOPs of a model on the meta device, where attention is computed by plain products."""
+    batch = _example(workload, batch_size)
+    with _Flops() as counter, repeats_left_out(model, workload.blocks(model), lambda: counter.total) as spans:
         workload.loss(model, batch).backward()
         total: int = counter.total + sum(span.times * (span.end - span.start) for span in spans)
     return total
+
+
+@contextmanager
+def without_values(model: nn.Module, workload: Workload, batch_size: int) -> Generator[Batch, None, None]:
+    """Give a model on the meta device fake tensors, for good, and a batch like them for what is done in the context."""
+    batch = _example(workload, batch_size)
+    with FakeTensorMode(allow_non_fake_inputs=True):  # such as the indices of FourierFT, which are no buffers
+        _fake(model)
+        yield tree_map_only(Tensor, lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype), batch)
 
 
 def estimated_peak(model: nn.Module, batch: Batch, workload: Workload, precision: Precision) -> int:
@@ -56,6 +51,11 @@ def estimated_peak(model: nn.Module, batch: Batch, workload: Workload, precision
         begin = live.began[end]
         taken[end] *= 1 + sum(span.times for span in spans if span.start <= begin < span.end)
     return _peak(taken, spans)
+
+
+def _example(workload: Workload, batch_size: int) -> Batch:
+    with torch.device("meta"):
+        return to_device(workload.example(batch_size), "meta")
 
 
 def _pass(live: "_Live", model: nn.Module, batch: Batch, workload: Workload, precision: Precision) -> range:

@@ -67,8 +67,9 @@ def _passes_of(method: Method, workload: Workload, batch_size: int, precision: P
 
 def _counted(model: nn.Module, workload: Workload, batch_size: int, precision: Precision) -> tuple[int, int]:
     """FLOPs and peak bytes of the passes of a model on the meta device."""
+    flops = flops_of_passes(model, workload, batch_size)
     with without_values(model, workload, batch_size) as batch:
-        return flops_of_passes(model, batch, workload), estimated_peak(model, batch, workload, precision)
+        return flops, estimated_peak(model, batch, workload, precision)
 
 
 def _on_meta(method: Method, workload: Workload) -> nn.Module:
