@@ -6,13 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, NamedTuple
 
+Group = Literal["adapt", "holdout", "extra"]
+"""What a data set measures: accumulation (its mean is AKA), retention (AZS), or something of its own, in no mean."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
     """One data set's result: a fraction in [0, 1] over n test samples."""
 
     dataset: str
-    group: Literal["adapt", "holdout"]
+    group: Group
     metric: str
     value: float
     n: int

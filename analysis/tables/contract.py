@@ -38,7 +38,7 @@ _SCORES: Mapping[str, Column] = {
     "trial": Column(type="names", meaning=_TRIAL.meaning),
     "task": _TASK,
     "dataset": Column(type="names", meaning="every (trial, task) has all datasets of one suite"),
-    "group": Column(type="names", meaning="adapt or holdout"),
+    "group": Column(type="names", meaning="adapt, holdout, or extra: in no mean"),
     "metric": Column(type="names", meaning="what the value is, such as accuracy or recall@5"),
     "value": Column(type="fraction", meaning="the score"),
     "n": Column(type="whole number", meaning="test samples"),

@@ -12,7 +12,9 @@ import pandas as pd
 
 from analysis.tables.contract import CONTRACT, Series, TableError, refuse, with_values
 
-GROUPS = ("adapt", "holdout")
+GROUPS = ("adapt", "holdout", "extra")
+"""Of data sets: the means of the first two are AKA and AZS; the others are in neither."""
+
 NAMES = tuple(name for name, column in CONTRACT["scores"].items() if column.type == "names")
 
 

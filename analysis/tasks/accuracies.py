@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.arrays import FloatArray
+from analysis.tables.suites import GROUPS
 from analysis.tables.tables import Tables
 from analysis.tasks.learning import METRICS, OF_ENDS, Stream, Value, stream, worst
 from analysis.uncertainty import Estimate, estimate
@@ -42,7 +43,7 @@ class Dataset:
 class Changes:
     """What configs changed from zero-shot to the final task: `rows` has one estimate per dataset for every config.
 
-    Adaptation datasets come first, by name; `zero_shot` is (datasets,).
+    Adaptation datasets come first, extra ones last, each by name; `zero_shot` is (datasets,).
     """
 
     config_ids: tuple[str, ...]
@@ -79,10 +80,11 @@ def metrics_of(
     trials = _trials(tables, config_ids)
     if tables.scores.empty:
         return tuple(dict.fromkeys(METRICS, OverBlocks(estimate=None, reason=NO_SCORES)) for _ in config_ids)
-    holdout = {dataset.name: dataset.group == "holdout" for dataset in _suite(tables)}
+    holdout = {dataset.name: dataset.group == "holdout" for dataset in _suite(tables) if dataset.group != "extra"}
     paths, ends = (_by_trial(scores, trials["trial"]) for scores in (tables.scores, tables.end_scores))
 
     def stream_of(accuracy: pd.DataFrame, block: str, *, whole: bool) -> Stream:
+        accuracy = accuracy[[name for name in accuracy.columns if name in holdout]]
         known = None if spans is None or block not in spans else spans[block]
         return stream(
             accuracy.to_numpy(dtype=float),
@@ -134,7 +136,7 @@ def _suite(tables: Tables) -> tuple[Dataset, ...]:
         Dataset(name=str(row["dataset"]), group=str(row["group"]), metric=str(row["metric"]), n=int(row["n"]))
         for row in first.to_dict("records")
     ]
-    return tuple(sorted(found, key=lambda dataset: (dataset.group, dataset.name)))
+    return tuple(sorted(found, key=lambda dataset: (GROUPS.index(dataset.group), dataset.name)))
 
 
 def _by_trial(scores: pd.DataFrame, trials: "pd.Series[str]") -> Mapping[str, pd.DataFrame]:

@@ -8,7 +8,6 @@ a caption is among the K nearest captions.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables.metrics import Score
+from trainables.metrics import Group, Score
 from trainables.randomness import generator
 from trainables.workloads.clip.data.pixels import Images, Rows
 from trainables.workloads.settings import EvaluationPrecision, Subset
@@ -37,7 +36,7 @@ class Classification:
     """
 
     name: str
-    group: Literal["adapt", "holdout"]
+    group: Group
     images: Images
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
@@ -57,7 +56,7 @@ class Retrieval:
     """
 
     name: str
-    group: Literal["adapt", "holdout"]
+    group: Group
     images: Images
     tokens: NDArray[np.integer]
     image: NDArray[np.int64]

@@ -1,6 +1,5 @@
 """The identity of the pocket benchmark: digests of its world and weights, its concepts, and the model's anatomy."""
 
-import hashlib
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -16,44 +15,43 @@ from trainables.workloads.anatomy import Anatomy
 from trainables.workloads.clip.layout import describe
 from trainables.workloads.concept_facts import cached_fact
 from trainables.workloads.identity import Identity, Scored
-from trainables.workloads.pocket import WEIGHTS_FILE
+from trainables.workloads.pocket.release import Release, release_of
 from trainables.workloads.pocket.samples import library_versions, pool
 from trainables.workloads.pocket.settings import Pocket
-from trainables.workloads.pocket.world import ADAPT, DATASETS, WORLD_VERSION
+from trainables.workloads.pocket.world import WORLD_VERSION
+from trainables.workloads.pocket.world.datasets import ADAPT, DATASETS, PocketDataset, data_sets
 
 _SCORED = "zero-shot accuracy, one prompt a class"
 
 
 def identify_pocket(config: Pocket, cache: Path) -> Identity:
     """The identity of the benchmark; only the header of the weights' file is read, and no image is drawn."""
+    release = release_of(config)
+    drawn_by, rows = _drawn_by(release.world_seed), data_sets(release.world_seed)
+    train = [_content(rows[name], "train_per_concept", "templates") for name in ADAPT]
+    tests = [[*_content(row, "test_per_concept"), row.prompt] for row in rows.values()]
     known = Identity(
-        base=hashlib.sha256(WEIGHTS_FILE.read_bytes()).hexdigest(),
-        data=digest([*_drawn_by(), config.pool, [_content(name, "train_per_concept", "templates") for name in ADAPT]]),
-        suite=digest([*_drawn_by(), [_content(name, "test_per_concept", "prompt") for name in DATASETS], _SCORED]),
+        base=release.digest,
+        data=digest([*drawn_by, config.pool, train]),
+        suite=digest([*drawn_by, tests, _SCORED]),
         concepts=tuple(f"{name}/{concept}" for name in ADAPT for concept in DATASETS[name].concepts),
-        tests=tuple(Scored(len(row.concepts) * row.test_per_concept, len(row.concepts)) for row in DATASETS.values()),
+        tests=tuple(Scored(len(row.concepts) * row.test_per_concept, len(row.concepts)) for row in rows.values()),
         pool_samples=config.pool,
-        anatomy=_anatomy(),
+        anatomy=_anatomy(release),
     )
     return replace(known, facts=partial(_facts, config, known, cache))
-
-
-YEARS = {
-    **{"greek": 2017, "cyrillic": 2017, "hebrew": 2018, "pictograms": 2018, "operators": 2019},
-    **{"forms": 2020, "weaves": 2020, "counts": 2021, "dials": 2022, "charts": 2022},
-}
-"""When each data set appeared. The world is invented, and so are its years."""
 
 
 def _facts(config: Pocket, identity: Identity, cache: Path, kind: str) -> NDArray[np.generic]:
     """Facts of a kind about all concepts; see `Identity.facts`."""
     concepts = [(name, concept) for name in ADAPT for concept in DATASETS[name].concepts]
     if kind == "year":
-        return np.array([YEARS[name] for name, _ in concepts])
+        return np.array([DATASETS[name].year for name, _ in concepts])
 
     def find() -> NDArray[np.generic]:
         if kind == "count":
-            return mentions([concept for _, concept in concepts], pool(config.pool, cache).captions)
+            drawn = pool(config.pool, cache, world_seed=release_of(config).world_seed)
+            return mentions([concept for _, concept in concepts], drawn.captions)
         from trainables.workloads.pocket.workload import open_pocket  # torch
 
         return open_pocket(config, identity, Runtime(cache=cache)).facts(kind)
@@ -61,18 +59,18 @@ def _facts(config: Pocket, identity: Identity, cache: Path, kind: str) -> NDArra
     return cached_fact(kind, [identity.base, identity.data, identity.suite], cache, find)
 
 
-def _anatomy() -> Anatomy:
+def _anatomy(release: Release) -> Anatomy:
     """The anatomy of the model, read from the header of the weights' file; no tensor is loaded."""
-    with safe_open(WEIGHTS_FILE, framework="np") as weights:
+    with safe_open(release.weights, framework="np") as weights:
         return describe({name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()})  # noqa: SIM118
 
 
-def _drawn_by() -> list[object]:
-    """The versions of the code that draws: ours, `WORLD_VERSION` (a test pins pictures to it), and other libraries'."""
-    return [WORLD_VERSION, library_versions()]
+def _drawn_by(world_seed: int) -> list[object]:
+    """What draws: our code as `WORLD_VERSION` (a test pins pictures to it), other libraries, and a seed but 0."""
+    return [WORLD_VERSION, library_versions(), *([world_seed] if world_seed else [])]
 
 
-def _content(name: str, *fields: str) -> list[object]:
-    """The content of a data set that training (templates) or the suite (prompt) depends on."""
-    row = asdict(DATASETS[name])
-    return [name, row["group"], row["concepts"], *(row[field] for field in fields)]
+def _content(dataset: PocketDataset, *fields: str) -> list[object]:
+    """The content of a data set that training (templates) or the suite depends on."""
+    row = asdict(dataset)
+    return [dataset.name, dataset.group, dataset.concepts, *(row[field] for field in fields)]

@@ -1,10 +1,8 @@
-"""The pocket model: a real open_clip ``CLIP`` of half a million parameters, and its shipped pretrained weights.
+"""The pocket models: real open_clip ``CLIP``s of half a million and one and a half million parameters.
 
 The vision transformer sees 16 patches of 8x8, the text transformer 10 words; sizes were chosen for one CPU core.
-``pocket.safetensors`` is made by ``python -m trainables.workloads.pocket.pretrain``; ``pocket.json`` is its card.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,51 +12,64 @@ from open_clip.model import CLIP, CLIPTextCfg, CLIPVisionCfg
 from safetensors.torch import load_file
 from torch import Tensor
 
-from trainables.workloads.pocket import WEIGHTS_FILE
-from trainables.workloads.pocket.drawing import SIDE
+from trainables.workloads.pocket.release import Release
+from trainables.workloads.pocket.settings import Size
 from trainables.workloads.pocket.tokenizer import CONTEXT_LENGTH, VOCABULARY_SIZE
-
-CARD_FILE = Path(__file__).with_name("pocket.json")
+from trainables.workloads.pocket.world.fields import SIDE
 
 # Mean and standard deviation of the pool's pixels, for each of red, green and blue, in [0, 1].
 MEAN: tuple[float, float, float] = (0.45, 0.45, 0.45)
 STD: tuple[float, float, float] = (0.32, 0.32, 0.32)
 
-POCKET_CONFIG: dict[str, Any] = {
-    "embed_dim": 64,
-    "vision_cfg": {
-        "image_size": SIDE,
-        "patch_size": 8,
-        "width": 96,
-        "layers": 3,
-        "head_width": 32,
-        "mlp_ratio": 3.0,
-    },
-    "text_cfg": {
-        "context_length": CONTEXT_LENGTH,
-        "vocab_size": VOCABULARY_SIZE,
-        "width": 64,
-        "heads": 2,
-        "layers": 2,
-    },
+
+def _config(*, embed: int, image: tuple[int, int], text: tuple[int, int]) -> dict[str, Any]:
+    """A configuration of open_clip by the towers' widths and layers."""
+    return {
+        "embed_dim": embed,
+        "vision_cfg": {
+            "image_size": SIDE,
+            "patch_size": 8,
+            "width": image[0],
+            "layers": image[1],
+            "head_width": _HEAD,
+            "mlp_ratio": 3.0,
+        },
+        "text_cfg": {
+            "context_length": CONTEXT_LENGTH,
+            "vocab_size": VOCABULARY_SIZE,
+            "width": text[0],
+            "heads": text[0] // _HEAD,
+            "layers": text[1],
+        },
+    }
+
+
+_HEAD = 32
+
+MODEL_CONFIGS: dict[Size, dict[str, Any]] = {
+    "s": _config(embed=64, image=(96, 3), text=(64, 2)),
+    "m": _config(embed=64, image=(160, 4), text=(96, 3)),
 }
+"""Configurations of open_clip, by size."""
+
+_SHIPPED = Release("s")
 
 
-def build(seed: int) -> CLIP:
-    """The pocket model with random weights; the global random state is left as it was."""
+def build(seed: int, size: Size = "s") -> CLIP:
+    """The pocket model of a size with random weights; the global random state is left as it was."""
+    config = MODEL_CONFIGS[size]
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return CLIP(
-            embed_dim=POCKET_CONFIG["embed_dim"],
-            vision_cfg=CLIPVisionCfg(**POCKET_CONFIG["vision_cfg"]),
-            text_cfg=CLIPTextCfg(**POCKET_CONFIG["text_cfg"]),
+            embed_dim=config["embed_dim"],
+            vision_cfg=CLIPVisionCfg(**config["vision_cfg"]),
+            text_cfg=CLIPTextCfg(**config["text_cfg"]),
         )
 
 
-def load_pretrained() -> dict[str, Tensor]:
-    """The shipped pretrained weights, by parameter name."""
-    weights: dict[str, Tensor] = load_file(WEIGHTS_FILE)
-    return weights
+def load_pretrained(release: Release = _SHIPPED) -> dict[str, Tensor]:
+    """Pretrained weights, by parameter name: halves from the file as floats, which is exact."""
+    return {name: value.float() for name, value in load_file(release.weights).items()}
 
 
 def normalise(images_NHWC: NDArray[np.uint8]) -> Tensor:

@@ -1,8 +1,8 @@
 """Samples: rendered once, kept in a cache folder as .npy, read as memory maps.
 
-A cache file is named by what it holds and by a digest of everything that its bytes depend on: the source of the world
-and the versions of the libraries that draw. Files are written under another name and moved into place, so several
-processes may race; each file has a digest of its content beside it, and one that is damaged is drawn again.
+A cache file is named by what it holds and by a digest of everything that its bytes depend on: the source of the world,
+its seed, and the versions of the libraries that draw. Files are written under another name and moved into place, so
+several processes may race; each file has a digest of its content beside it, and one that is damaged is drawn again.
 """
 
 import hashlib
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from PIL import features
 
 from trainables.files import locked, whole
-from trainables.workloads.pocket.drawing import SIDE
-from trainables.workloads.pocket.world import DATASETS, WORLD_VERSION, Split, pool_sample, render
+from trainables.workloads.pocket.world import WORLD_VERSION
+from trainables.workloads.pocket.world.datasets import DATASETS, Split, data_sets
+from trainables.workloads.pocket.world.drawing import pool_samples, render
 
-_SOURCES = ("drawing", "figures", "glyphs", "scans", "shapes", "strokes", "textures", "world")
 LIBRARIES = ("matplotlib", "numpy", "pillow", "scikit-learn", "scipy")
 
 
@@ -41,9 +41,9 @@ class Samples:
     captions: tuple[tuple[str, ...], ...]
 
 
-def samples(dataset: str, split: Split, cache_dir: Path) -> Samples:
+def samples(dataset: str, split: Split, cache_dir: Path, *, world_seed: int = 0) -> Samples:
     """The whole train or test split of a data set."""
-    row = DATASETS.get(dataset)
+    row = data_sets(world_seed).get(dataset)
     if row is None:
         raise ValueError(f"unknown pocket data set {dataset!r}; choose one of {sorted(DATASETS)}")
     size = len(row.concepts) * (row.train_per_concept if split == "train" else row.test_per_concept)
@@ -51,35 +51,31 @@ def samples(dataset: str, split: Split, cache_dir: Path) -> Samples:
     by_concept = [tuple(template.format(name) for template in row.templates) for name in row.concepts]
 
     def draw() -> _Entry:
-        images = np.stack([render(dataset, split, index)[0] for index in range(size)])
+        images, _ = render(dataset, split, np.arange(size), seed=world_seed)
         return _Entry(images, tuple(by_concept[k] for k in concept))
 
-    entry = _cached(cache_dir / f"pocket-{world_digest()}-{dataset}-{split}-{size}", draw)
+    entry = _cached(cache_dir / f"pocket-{world_digest(world_seed)}-{dataset}-{split}-{size}", draw)
     return Samples(entry.images, concept, entry.captions)
 
 
-def pool(size: int, cache_dir: Path) -> Samples:
+def pool(size: int, cache_dir: Path, *, world_seed: int = 0) -> Samples:
     """The first ``size`` samples of the pretraining pool."""
 
     def draw() -> _Entry:
-        images = np.empty((size, SIDE, SIDE, 3), dtype=np.uint8)
-        captions: list[tuple[str, ...]] = []
-        for index in range(size):
-            images[index], candidates = pool_sample(index)
-            captions.append(candidates)
+        images, captions = pool_samples(np.arange(size), seed=world_seed)
         return _Entry(images, tuple(captions))
 
-    entry = _cached(cache_dir / f"pocket-{world_digest()}-pool-{size}", draw)
+    entry = _cached(cache_dir / f"pocket-{world_digest(world_seed)}-pool-{size}", draw)
     return Samples(entry.images, np.full(size, -1, dtype=np.int32), entry.captions)
 
 
 @cache
-def world_digest() -> str:
+def world_digest(world_seed: int) -> str:
     """Sixteen hex digits that change whenever a rendered byte may change."""
     digest = hashlib.sha256()
-    for name in _SOURCES:
-        digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
-    digest.update(repr((WORLD_VERSION, library_versions())).encode())
+    for path in sorted((Path(__file__).parent / "world").glob("*.py")):
+        digest.update(path.read_bytes())
+    digest.update(repr((WORLD_VERSION, world_seed, library_versions())).encode())
     return digest.hexdigest()[:16]
 
 

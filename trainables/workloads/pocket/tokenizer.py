@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainables.workloads.pocket.world import sentences
+from trainables.workloads.pocket.world.sentences import sentences
 
 WORDS: tuple[str, ...] = tuple(sorted({word for sentence in sentences() for word in sentence.split()}))
 START, UNKNOWN = 1, 2

@@ -13,42 +13,46 @@ from trainables.workloads.clip.workload import ClipWorkload
 from trainables.workloads.identity import Identity
 from trainables.workloads.pocket import model
 from trainables.workloads.pocket.export import tokenizer_files
-from trainables.workloads.pocket.samples import pool, samples
+from trainables.workloads.pocket.release import release_of
+from trainables.workloads.pocket.samples import Samples, pool, samples
 from trainables.workloads.pocket.settings import Pocket
 from trainables.workloads.pocket.tokenizer import tokenize
-from trainables.workloads.pocket.world import ADAPT, DATASETS
+from trainables.workloads.pocket.world.datasets import ADAPT, DATASETS, PocketDataset, data_sets
 
 
 def open_pocket(config: Pocket, identity: Identity, runtime: Runtime) -> ClipWorkload:
     """The workload; its images are drawn at first use and kept under `Runtime.cache`."""
+    release = release_of(config)
     return ClipWorkload(
         identity=identity,
-        architecture=partial(model.build, seed=0),
-        base=model.load_pretrained,
-        corpus=partial(_corpus, config, runtime.cache),
+        architecture=partial(model.build, seed=0, size=config.size),
+        base=partial(model.load_pretrained, release),
+        corpus=partial(_corpus, config.pool, release.world_seed, runtime.cache),
         mean=model.MEAN,
         std=model.STD,
-        model_config=model.POCKET_CONFIG,
+        model_config=model.MODEL_CONFIGS[config.size],
         tokenizer_files=tokenizer_files,
     )
 
 
-def _corpus(config: Pocket, cache: Path) -> Corpus:
+def _corpus(pool_size: int, world_seed: int, cache: Path) -> Corpus:
+    learnt = (_segment(name, samples(name, "train", cache, world_seed=world_seed)) for name in ADAPT)
     return Corpus(
-        segments=(*(_segment(name, cache) for name in ADAPT), _pool(config, cache)),
-        suite=tuple(_test_set(name, cache) for name in DATASETS),
+        segments=(*learnt, _pool(pool(pool_size, cache, world_seed=world_seed))),
+        suite=tuple(
+            _test_set(dataset, samples(name, "test", cache, world_seed=world_seed))
+            for name, dataset in data_sets(world_seed).items()
+        ),
     )
 
 
-def _segment(name: str, cache: Path) -> Segment:
-    drawn = samples(name, "train", cache)
+def _segment(name: str, drawn: Samples) -> Segment:
     concepts = tuple(f"{name}/{concept}" for concept in DATASETS[name].concepts)
     tokens, first = _tokens(drawn.captions)
     return Segment(images=drawn.images, tokens=tokens, first=first, concepts=concepts, concept=drawn.concept)
 
 
-def _pool(config: Pocket, cache: Path) -> Segment:
-    drawn = pool(config.pool, cache)
+def _pool(drawn: Samples) -> Segment:
     tokens, first = _tokens(drawn.captions)
     return Segment(images=drawn.images, tokens=tokens, first=first, concepts=(), concept=drawn.concept)
 
@@ -61,10 +65,9 @@ def _tokens(captions: tuple[tuple[str, ...], ...]) -> tuple[NDArray[np.int16], N
     return table[[unique[text] for text in texts]], np.cumsum([0, *map(len, captions)])
 
 
-def _test_set(name: str, cache: Path) -> Classification:
-    dataset, drawn = DATASETS[name], samples(name, "test", cache)
+def _test_set(dataset: PocketDataset, drawn: Samples) -> Classification:
     return Classification(
-        name=name,
+        name=dataset.name,
         group=dataset.group,
         images=drawn.images,
         labels=drawn.concept.astype(np.int64),

@@ -1,6 +1,5 @@
-"""The model: a small open_clip CLIP, and shipped weights that know the old and hardly the new."""
+"""The models: small open_clip CLIPs of two sizes, and shipped weights that score what their cards say."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,24 +7,23 @@ import pytest
 import torch
 from open_clip.model import CLIP
 
-from trainables.workloads.pocket import WEIGHTS_FILE
-from trainables.workloads.pocket.model import (
-    CARD_FILE,
-    MEAN,
-    STD,
-    build,
-    load_pretrained,
-    normalise,
-)
-from trainables.workloads.pocket.pretrain import summary, zero_shot
+from trainables.runtime import Runtime
+from trainables.workloads.catalogue import identify, open_workload
+from trainables.workloads.pocket.model import MEAN, STD, build, load_pretrained, normalise
+from trainables.workloads.pocket.release import Release
 from trainables.workloads.pocket.samples import pool
+from trainables.workloads.pocket.scoring import summary, zero_shot
+from trainables.workloads.pocket.settings import Pocket, Size
 from trainables.workloads.pocket.tokenizer import tokenize
 
+SIZES: tuple[Size, ...] = ("s", "m")
 
-def test_model_is_a_small_open_clip_model() -> None:
-    model = build(0)
+
+@pytest.mark.parametrize(("size", "least", "most"), [("s", 400_000, 450_000), ("m", 1_300_000, 1_600_000)])
+def test_model_is_a_small_open_clip_model(size: Size, least: int, most: int) -> None:
+    model = build(0, size)
     assert type(model) is CLIP
-    assert sum(parameter.numel() for parameter in model.parameters()) <= 2_000_000
+    assert least <= sum(parameter.numel() for parameter in model.parameters()) <= most
     image, text, scale = model(torch.zeros(2, 3, 32, 32), tokenize(["a red star", "the letter A"]))
     assert image.shape == text.shape == (2, 64)
     assert scale.ndim == 0
@@ -39,22 +37,46 @@ def test_build_depends_on_the_seed_only_and_leaves_the_random_state() -> None:
     assert not torch.equal(first["visual.conv1.weight"], other["visual.conv1.weight"])
 
 
-def test_shipped_file_is_small_and_fits_the_model() -> None:
-    assert WEIGHTS_FILE.stat().st_size <= 8 * 2**20
-    weights = load_pretrained()
-    assert not build(0).load_state_dict(weights).missing_keys
+def test_shipped_files_are_small() -> None:
+    assert sum(Release(size).weights.stat().st_size for size in SIZES) <= 8 * 2**20
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_shipped_weights_fit_the_model_and_are_halves(size: Size) -> None:
+    weights = load_pretrained(Release(size))
+    assert not build(0, size).load_state_dict(weights).missing_keys
     assert all(value.dtype == torch.float32 and value.isfinite().all() for value in weights.values())
+    assert all(torch.equal(value, value.half().float()) for value in weights.values())
 
 
-def test_shipped_weights_retain_and_have_room_to_accumulate(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", ["s", pytest.param("m", marks=pytest.mark.thorough)])
+def test_shipped_weights_score_what_their_card_says(size: Size, cache: Path) -> None:
     torch.set_num_threads(1)
-    model = build(0)
-    model.load_state_dict(load_pretrained())
-    scores = summary(zero_shot(model, tmp_path))
-    assert scores["AZS"] >= 0.65
-    assert 0.25 <= scores["AKA"] <= 0.45
-    card = json.loads(CARD_FILE.read_text(encoding="utf-8"))
-    assert scores == pytest.approx(card["zero_shot"], abs=0.03)
+    release = Release(size)
+    model = build(0, size)
+    model.load_state_dict(load_pretrained(release))
+    scores = summary(zero_shot(model, cache))
+    assert scores == pytest.approx(release.card["zero_shot"], abs=0.02)
+
+
+def test_size_m_trains_a_step(cache: Path) -> None:
+    workload = open_workload(Pocket(size="m", pool=512), Runtime(cache=cache))
+    model = workload.architecture()
+    model.load_state_dict(workload.base())
+    loss = workload.loss(
+        model.train(), workload.batch(workload.samples(["tiny/A", "greek/xi"])[:16], np.random.default_rng(0))
+    )
+    loss.backward()
+    assert loss.isfinite()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+def test_sizes_have_bases_of_their_own_and_the_same_data() -> None:
+    small, medium = identify(Pocket()), identify(Pocket(size="m"))
+    assert small.base != medium.base
+    assert (small.data, small.suite, small.concepts) == (medium.data, medium.suite, medium.concepts)
+    assert small.anatomy.depth("image") == 3
+    assert medium.anatomy.depth("image") == 4
 
 
 def test_normalised_pool_has_mean_zero_and_deviation_one(tmp_path: Path) -> None:

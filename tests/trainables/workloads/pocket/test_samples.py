@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from trainables.workloads.pocket.samples import pool, samples, world_digest
-from trainables.workloads.pocket.world import DATASETS, pool_sample, render
+from trainables.workloads.pocket.world.datasets import DATASETS
+from trainables.workloads.pocket.world.drawing import pool_samples, render
 
 
 def test_samples_are_what_render_draws(tmp_path: Path) -> None:
@@ -16,9 +17,10 @@ def test_samples_are_what_render_draws(tmp_path: Path) -> None:
     row = DATASETS["counts"]
     assert drawn.images.shape == (len(row.concepts) * row.test_per_concept, 32, 32, 3)
     assert np.bincount(drawn.concept).tolist() == [row.test_per_concept] * len(row.concepts)
-    for index in (0, 11):
-        picture, concept = render("counts", "test", index)
-        np.testing.assert_array_equal(drawn.images[index], picture)
+    some = np.array([0, 11])
+    pictures, concepts = render("counts", "test", some)
+    np.testing.assert_array_equal(drawn.images[some], pictures)
+    for index, concept in zip(some, concepts, strict=True):
         assert drawn.concept[index] == concept
         assert drawn.captions[index] == tuple(t.format(row.concepts[concept]) for t in row.templates)
 
@@ -27,7 +29,7 @@ def test_pool_is_a_prefix_of_a_larger_pool(tmp_path: Path) -> None:
     small, large = pool(20, tmp_path), pool(40, tmp_path)
     np.testing.assert_array_equal(small.images, large.images[:20])
     assert small.captions == large.captions[:20]
-    assert small.captions[3] == pool_sample(3)[1]
+    assert small.captions == tuple(pool_samples(np.arange(20))[1])
     assert (small.concept == -1).all()
 
 
@@ -40,7 +42,7 @@ def test_images_are_read_only_memory_maps(tmp_path: Path) -> None:
 
 def test_second_reading_draws_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pool(30, tmp_path)
-    monkeypatch.setattr("trainables.workloads.pocket.samples.pool_sample", None)
+    monkeypatch.setattr("trainables.workloads.pocket.samples.pool_samples", None)
     assert len(pool(30, tmp_path).captions) == 30
 
 
@@ -59,7 +61,7 @@ def test_damaged_file_is_drawn_again(tmp_path: Path, suffix: str, damage: str) -
         path.unlink()
     healed = pool(30, tmp_path)
     np.testing.assert_array_equal(healed.images, expected)
-    assert healed.captions == tuple(pool_sample(index)[1] for index in range(30))
+    assert healed.captions == tuple(pool_samples(np.arange(30))[1])
 
 
 def test_processes_may_race_for_the_cache(tmp_path: Path) -> None:
@@ -82,5 +84,7 @@ def test_processes_may_race_for_the_cache(tmp_path: Path) -> None:
 
 
 def test_cache_is_keyed_by_the_world(tmp_path: Path) -> None:
-    samples("dials", "test", tmp_path)
-    assert all(world_digest() in path.name for path in tmp_path.iterdir())
+    for seed in (0, 1):
+        samples("dials", "test", tmp_path / str(seed), world_seed=seed)
+        assert all(world_digest(seed) in path.name for path in (tmp_path / str(seed)).iterdir())
+    assert world_digest(0) != world_digest(1)

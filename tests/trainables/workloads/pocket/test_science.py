@@ -1,4 +1,4 @@
-"""The pocket benchmark is good enough to study: it knows, it can learn, and learning everything at once forgets little.
+"""The pocket benchmark behaves like CLIP: it knows a little of all, it can learn, and learning all at once has a price.
 
 The numbers are those of one seed; they move a little with library versions, and the bounds leave room for that.
 """
@@ -18,7 +18,7 @@ from trainables.streams.mixture import Mixture
 from trainables.streams.tasks import Task
 from trainables.workloads.catalogue import open_workload
 from trainables.workloads.pocket.settings import Pocket
-from trainables.workloads.pocket.world import ADAPT
+from trainables.workloads.pocket.world.datasets import ADAPT
 
 pytestmark = pytest.mark.slow
 
@@ -47,8 +47,8 @@ def learnt(builder: Builder, concepts: tuple[str, ...], recipe: Recipe) -> tuple
 
 def test_zero_shot_knows_what_is_held_out_and_little_of_what_is_to_be_learnt(zero_shot: tuple[Score, ...]) -> None:
     summary = summarise(zero_shot)
-    assert summary.azs >= 0.65
-    assert 0.25 <= summary.aka <= 0.45
+    assert 0.62 <= summary.azs <= 0.72
+    assert 0.50 <= summary.aka <= 0.60
 
 
 @pytest.mark.parametrize(
@@ -64,11 +64,11 @@ def test_fine_tuning_on_one_data_set_raises_its_score(
 
 
 @pytest.mark.thorough
-def test_joint_training_within_a_cycle_learns_much_and_forgets_little(
+def test_joint_training_within_a_cycle_learns_much_and_forgets_a_little(
     builder: Builder, zero_shot: tuple[Score, ...]
 ) -> None:
     cycle = LEARN.model_copy(update={"steps": 6 * 14})  # the demo's cycle
     joint = summarise(learnt(builder, builder.workload.identity.concepts, cycle))
     before = summarise(zero_shot)
-    assert joint.aka >= before.aka + 0.20
-    assert joint.azs >= before.azs - 0.02
+    assert joint.aka >= before.aka + 0.15
+    assert before.azs - 0.05 <= joint.azs <= before.azs - 0.02

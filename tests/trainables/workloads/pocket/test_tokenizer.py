@@ -2,10 +2,12 @@
 
 import hashlib
 
+import numpy as np
 import torch
 
 from trainables.workloads.pocket.tokenizer import CONTEXT_LENGTH, END, START, UNKNOWN, VOCABULARY_SIZE, WORDS, tokenize
-from trainables.workloads.pocket.world import DATASETS, pool_sample
+from trainables.workloads.pocket.world.datasets import DATASETS, data_sets
+from trainables.workloads.pocket.world.drawing import pool_samples
 
 
 def test_convention_of_open_clip() -> None:
@@ -20,8 +22,9 @@ def test_convention_of_open_clip() -> None:
 
 
 def test_every_caption_is_known_and_fits() -> None:
-    captions = [template.format(c) for row in DATASETS.values() for c in row.concepts for template in row.templates]
-    captions += [caption for index in range(2_000) for caption in pool_sample(index)[1]]
+    rows = [row for seed in (0, 1) for row in data_sets(seed).values()]
+    captions = [template.format(c) for row in rows for c in row.concepts for template in row.templates]
+    captions += [caption for candidates in pool_samples(np.arange(2_000))[1] for caption in candidates]
     tokens = tokenize(captions)
     assert not (tokens == UNKNOWN).any()
     assert [len(caption.split()) + 1 for caption in captions] == tokens.argmax(dim=1).tolist()

@@ -11,10 +11,16 @@ import numpy as np
 from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw, ImageFont
 
-from trainables.workloads.pocket.drawing import FIELD, Floats, distance_field
+from trainables.workloads.pocket.world.fields import RASTER, distance_field
+from trainables.workloads.pocket.world.randomness import Floats
 
-_RASTER = 2 * FIELD
 _EXTENT = 88
+
+
+@cache
+def glyphs(characters: tuple[str, ...], fonts: tuple[str, ...]) -> Floats:
+    """The fields [C * F, 64, 64] of characters in fonts: that of character c in font f is number c * F + f."""
+    return np.stack([glyph(character, font) for character in characters for font in fonts])
 
 
 @cache
@@ -26,8 +32,8 @@ def glyph(character: str, font: str) -> Floats:
     left, top, right, bottom = face.getbbox(character)
     face = _face(font, round(100 * _EXTENT / max(right - left, bottom - top)))
     left, top, right, bottom = face.getbbox(character)
-    raster = Image.new("L", (_RASTER, _RASTER))
-    corner = ((_RASTER - right - left) / 2, (_RASTER - bottom - top) / 2)
+    raster = Image.new("L", (RASTER, RASTER))
+    corner = ((RASTER - right - left) / 2, (RASTER - bottom - top) / 2)
     ImageDraw.Draw(raster).text(corner, character, fill=255, font=face)
     return distance_field(np.asarray(raster) > 127)
 

@@ -10,12 +10,12 @@ from math import cos, pi, sin
 import numpy as np
 from PIL import Image, ImageDraw
 
-from trainables.workloads.pocket.drawing import FIELD, Floats, distance_field
+from trainables.workloads.pocket.world.fields import RASTER, distance_field
+from trainables.workloads.pocket.world.randomness import Floats
 
 Points = tuple[tuple[float, float], ...]
 Layer = tuple[int, Points]
 
-_RASTER = 2 * FIELD
 _RADIUS = 46
 
 
@@ -99,13 +99,19 @@ NEW_SHAPES: dict[str, tuple[Layer, ...]] = {
 
 
 @cache
+def shapes(names: tuple[str, ...]) -> Floats:
+    """The fields [K, 64, 64] of shapes of either table."""
+    return np.stack([shape(name) for name in names])
+
+
+@cache
 def shape(name: str) -> Floats:
     """The distance field [64, 64] of a shape of either table."""
     layers = POOL_SHAPES.get(name) or NEW_SHAPES[name]
-    raster = Image.new("L", (_RASTER, _RASTER))
+    raster = Image.new("L", (RASTER, RASTER))
     draw = ImageDraw.Draw(raster)
     for value, points in layers:
         draw.polygon(
-            [((_RASTER - 1) / 2 + _RADIUS * x, (_RASTER - 1) / 2 + _RADIUS * y) for x, y in points], fill=255 * value
+            [((RASTER - 1) / 2 + _RADIUS * x, (RASTER - 1) / 2 + _RADIUS * y) for x, y in points], fill=255 * value
         )
     return distance_field(np.asarray(raster) > 127)

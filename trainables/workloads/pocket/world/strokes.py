@@ -5,12 +5,17 @@ Catmull-Rom splines. Only the pool shows them: they let real handwriting, which 
 """
 
 import numpy as np
-from PIL import Image, ImageDraw
 
-from trainables.workloads.pocket.drawing import SIDE, Floats
+from trainables.workloads.pocket.world.circle import cosine, sine
+from trainables.workloads.pocket.world.fields import SIDE, bar
+from trainables.workloads.pocket.world.masks import fill
+from trainables.workloads.pocket.world.randomness import Draws, Floats, Ints
 
 Stroke = tuple[tuple[float, float], ...]
 Skeleton = tuple[Stroke, ...]
+
+_STEPS = 4
+"""Straight pieces for each stretch of a curve."""
 
 SKELETONS: dict[str, tuple[Skeleton, ...]] = {
     "zero": ((((0.1, -1), (-0.5, -0.6), (-0.6, 0.2), (-0.3, 0.9), (0.25, 0.95), (0.6, 0.2), (0.5, -0.6), (0.0, -1)),),),
@@ -74,41 +79,54 @@ SKELETONS: dict[str, tuple[Skeleton, ...]] = {
 }
 
 
-def stroke_digit(name: str, rng: np.random.Generator) -> Floats:
-    """One random drawing of a digit as a mask [32, 32]."""
-    skeletons = SKELETONS[name]
-    skeleton = skeletons[int(rng.integers(len(skeletons)))]
-    draw = rng.uniform(-1, 1, 8)
-    angle, slant = np.deg2rad(14 * draw[0]), 0.3 * draw[1]
-    size = 22 + 5 * draw[2]
-    width_ratio = np.exp(0.3 * draw[3])
-    turn = np.array(((np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))))
-    raster = Image.new("L", (2 * SIDE, 2 * SIDE))
-    pen = ImageDraw.Draw(raster)
-    width = int(6.5 + 2.4 * draw[4])
+def stroke_digits(digits_N: Ints, draws: Draws) -> Floats:
+    """One random drawing of each digit, as masks [N, 32, 32]."""
+    skeleton_N = _FIRST[digits_N] + np.floor(draws.uniform() * _COUNT[digits_N]).astype(np.int64)
+    masks = np.empty((len(draws), SIDE, SIDE), dtype=np.float32)
+    for k in np.unique(skeleton_N):
+        rows = np.flatnonzero(skeleton_N == k)
+        masks[rows] = _drawn(_SKELETONS[k], draws.branch("stroke", rows))
+    return masks
+
+
+def _drawn(skeleton: Skeleton, draws: Draws) -> Floats:
+    """Drawings of one skeleton: turned, slanted, sized and moved at random."""
+    draw = np.moveaxis(draws.uniforms(7, -1, 1), 1, 0)[:, :, None]
+    turn, slant, size = np.float32(14 / 360) * draw[0], np.float32(0.3) * draw[1], 11 + np.float32(2.5) * draw[2]
+    wide = 1 + np.float32(0.3) * draw[3]
+    width_N = (np.float32(3.1) + np.float32(1.2) * draw[4])[:, 0]
+    distance = np.full((len(draws), SIDE, SIDE), -SIDE, dtype=np.float32)
     for stroke in skeleton:
-        points = np.asarray(stroke) + rng.normal(0, 0.09, (len(stroke), 2))
-        points[:, 0] = points[:, 0] * width_ratio - slant * points[:, 1]
-        curve = _spline(points) @ turn * size + 31.5 + 4 * draw[5:7]
-        pen.line([(float(x), float(y)) for x, y in curve], fill=255, width=width, joint="curve")
-        for x, y in (curve[0], curve[-1]):
-            pen.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=255)
-    return np.asarray(raster.reduce(2), dtype=np.float32) / np.float32(255)
+        points_NP2 = np.asarray(stroke, dtype=np.float32) + np.float32(0.09) * draws.grains(2 * len(stroke)).reshape(
+            -1, len(stroke), 2
+        )
+        x = points_NP2[..., 0] * wide - slant * points_NP2[..., 1]
+        y = points_NP2[..., 1]
+        x, y = cosine(turn) * x - sine(turn) * y, sine(turn) * x + cosine(turn) * y
+        x, y = _smooth(x) * size + 2 * draw[5], _smooth(y) * size + 2 * draw[6]
+        for k in range(x.shape[1] - 1):
+            distance = np.maximum(distance, bar(x[:, k], y[:, k], x[:, k + 1], y[:, k + 1], width_N))
+    return fill(distance)
 
 
-def _spline(
-    points_N2: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """A Catmull-Rom curve through the points, with eight steps for each stretch."""
-    if len(points_N2) == 2:
-        return points_N2
-    padded = np.concatenate((2 * points_N2[:1] - points_N2[1:2], points_N2, 2 * points_N2[-1:] - points_N2[-2:-1]))
-    before, start, stop, after = padded[:-3, None], padded[1:-2, None], padded[2:-1, None], padded[3:, None]
-    t = np.linspace(0, 1, 8, endpoint=False)[None, :, None]
-    curve = 0.5 * (
+def _smooth(points_NP: Floats) -> Floats:
+    """A Catmull-Rom curve through the points, with `_STEPS` straight pieces for each stretch."""
+    if points_NP.shape[1] == 2:
+        return points_NP
+    first = 2 * points_NP[:, :1] - points_NP[:, 1:2]
+    last = 2 * points_NP[:, -1:] - points_NP[:, -2:-1]
+    padded = np.concatenate((first, points_NP, last), axis=1)[..., None]
+    before, start, stop, after = padded[:, :-3], padded[:, 1:-2], padded[:, 2:-1], padded[:, 3:]
+    t = np.arange(_STEPS, dtype=np.float32) / _STEPS
+    curve = (
         2 * start
         + (stop - before) * t
-        + (2 * before - 5 * start + 4 * stop - after) * t**2
-        + (3 * start - before - 3 * stop + after) * t**3
-    )
-    return np.concatenate((curve.reshape(-1, 2), points_N2[-1:]))
+        + (2 * before - 5 * start + 4 * stop - after) * (t * t)
+        + (3 * start - before - 3 * stop + after) * (t * t * t)
+    ) / 2
+    return np.concatenate((curve.reshape(len(curve), -1), points_NP[:, -1:]), axis=1)
+
+
+_SKELETONS: tuple[Skeleton, ...] = tuple(skeleton for digit in SKELETONS.values() for skeleton in digit)
+_COUNT: Ints = np.array([len(digit) for digit in SKELETONS.values()])
+_FIRST: Ints = np.cumsum(_COUNT) - _COUNT
