@@ -23,6 +23,13 @@ def test_order_of_the_scores_does_not_count() -> None:
     assert summarise(rows) == summarise(reversed(rows))
 
 
+def test_an_extra_data_set_is_in_no_mean() -> None:
+    rows = [score("adapt", 0.3), score("holdout", 0.5)]
+    extra = Score(dataset="counts", group="extra", metric="accuracy", value=1.0, n=10)
+    assert summarise([*rows, extra]) == summarise(rows)
+    assert decode(encode([extra])) == (extra,)
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_ends(value: float) -> None:
     assert summarise([score("adapt", value), score("holdout", value)]) == (value, value, value)

@@ -4,6 +4,7 @@ import re
 from itertools import combinations, pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from analysis.drawing.views import anytime_of, gains_of, paths_of, plane_of
 from analysis.evaluation import Evaluation
 from analysis.frontier import Frontier, build_frontier, shown_methods
 from analysis.tables.loading import make_tables
-from analysis.tasks.accuracies import changes_of
+from analysis.tasks.accuracies import changes_of, metrics_of
 from analysis.tasks.trajectories import MAX_SHOWN, shown_results, trajectories
 from tests.analysis.worlds import World, frames
 
@@ -131,6 +132,22 @@ def test_dataset_changes_average_to_the_change_of_aka_and_azs() -> None:
         of_group = zip(changes.datasets, changes.rows[0], strict=True)
         mean = np.mean([change.value for dataset, change in of_group if dataset.group == group])
         assert mean == pytest.approx(value.value - start.value)
+
+
+def test_an_extra_dataset_is_listed_last_and_changes_no_metric() -> None:
+    data = frames(World(tasks=2))
+    counts = data["scores"].query("dataset == 'Birds'").assign(dataset="Counts", group="extra", value=0.25)
+    with_extra = pd.concat([data["scores"], counts], ignore_index=True)
+    without, given = (
+        make_tables(data["trials"], data["tasks"], scores, name="study") for scores in (data["scores"], with_extra)
+    )
+    chosen = [build_frontier(without).results[0].config.config_id]
+    changes = changes_of(given, chosen)
+    assert changes is not None
+    assert changes.datasets[-1].name == "Counts"
+    assert changes.zero_shot[-1] == 0.25
+    assert changes.rows[0][-1].value == 0
+    assert metrics_of(given, chosen) == metrics_of(without, chosen)
 
 
 def test_labels_avoid_marks_and_each_other() -> None:

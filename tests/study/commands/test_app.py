@@ -15,7 +15,7 @@ from study.definition.files import presets
 from tests.study import command
 from trainables.workloads.pocket.samples import samples
 from trainables.workloads.pocket.tokenizer import tokenize
-from trainables.workloads.pocket.world import DATASETS
+from trainables.workloads.pocket.world.datasets import DATASETS
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

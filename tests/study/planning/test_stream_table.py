@@ -12,7 +12,7 @@ from trainables.frozen import parse
 from trainables.runtime import Runtime
 from trainables.workloads.catalogue import open_workload
 from trainables.workloads.pocket.settings import Pocket
-from trainables.workloads.pocket.world import ADAPT, DATASETS
+from trainables.workloads.pocket.world.datasets import ADAPT, DATASETS
 
 POCKET = open_workload(Pocket(pool=512), Runtime())
 
@@ -37,7 +37,7 @@ def test_every_concept_is_taught_once_with_all_its_images() -> None:
     assert [task.task for task in found.tasks] == [1, 2, 3]
     parts = [part for task in found.tasks for part in task.datasets]
     names = [(part.dataset, concept) for part in parts for concept in part.concepts]
-    assert len(names) == len(set(names)) == 120
+    assert len(names) == len(set(names)) == 199
     for name in ADAPT:
         row = DATASETS[name]
         images = sum(part.images for part in parts if part.dataset == name)
@@ -89,7 +89,7 @@ def _sizes() -> list[int]:
 def test_the_command(tmp_path: Path) -> None:
     study = command.write_study(tmp_path)
     said = command.ok_here("plan", study, "--stream")
-    assert said.startswith("ordering random, order 0, in seed0-order0:\n  task 1     40 concepts (")
+    assert said.startswith("ordering random, order 0, in seed0-order0:\n  task 1     67 concepts (")
     listed = json.loads(command.ok_here("plan", study, "--stream", "--json"))
-    assert sum(len(part["concepts"]) for task in listed[0]["tasks"] for part in task["datasets"]) == 120
+    assert sum(len(part["concepts"]) for task in listed[0]["tasks"] for part in task["datasets"]) == 199
     assert not (tmp_path / "runs").exists()

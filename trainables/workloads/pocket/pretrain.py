@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 RECIPES: dict[Size, Pretraining] = {
     "s": Pretraining(size="s"),
-    "m": Pretraining(size="m", peak_lr=1.5e-3),
+    "m": Pretraining(size="m", steps=4_000, peak_lr=1.5e-3),
 }
 """How the shipped weights were made."""
 

@@ -51,14 +51,14 @@ class Pretraining:
         beta_1: of AdamW.
         beta_2: of AdamW.
         clip_norm: largest norm of a gradient.
-        late: share of the steps, the last ones, that have `late_rare` rare examples in place of the pool's share.
-        late_rare: share of rare examples in these steps.
+        rare: share of rare examples in the first steps.
+        late: share of the steps, the last ones, that have as many rare examples as the pool.
     """
 
     size: Size = "s"
     world_seed: int = 0
     seed: int = 0
-    steps: int = 4_500
+    steps: int = 5_000
     batch_size: int = 256
     peak_lr: float = 2e-3
     warmup_steps: int = 400
@@ -66,8 +66,8 @@ class Pretraining:
     beta_1: float = 0.9
     beta_2: float = 0.98
     clip_norm: float = 1.0
-    late: float = 0.0
-    late_rare: float = RARE
+    rare: float = 0.002
+    late: float = 0.15
 
 
 def pretrain(recipe: Pretraining, *, out: Path, checkpoint_steps: int = 250) -> dict[str, Tensor]:
@@ -101,7 +101,7 @@ def batch(recipe: Pretraining, step: int) -> tuple[Tensor, Tensor]:
     """Images [B, 3, 32, 32] of the pool that no other step sees, and a caption [B, L] of each."""
     indices = np.arange(step * recipe.batch_size, (step + 1) * recipe.batch_size)
     is_late = step >= (1 - recipe.late) * recipe.steps
-    pictures, captions = pool_samples(indices, seed=recipe.world_seed, rare=recipe.late_rare if is_late else RARE)
+    pictures, captions = pool_samples(indices, seed=recipe.world_seed, rare=RARE if is_late else recipe.rare)
     place = draws(recipe.world_seed, f"caption {recipe.seed}", indices).uniform()
     chosen = [candidates[int(at * len(candidates))] for candidates, at in zip(captions, place, strict=True)]
     return normalise(pictures), torch.stack([_tokens(caption) for caption in chosen])

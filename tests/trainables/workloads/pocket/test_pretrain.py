@@ -38,8 +38,10 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, monkeypatch: pytes
 
 def test_seed_and_world_change_the_weights(tmp_path: Path) -> None:
     first, seeded, elsewhere = (
-        pretrain(Pretraining(steps=2, batch_size=8, warmup_steps=1, **own), out=tmp_path)["text_projection"]
-        for own in ({}, {"seed": 1}, {"world_seed": 1})
+        pretrain(Pretraining(steps=2, batch_size=8, warmup_steps=1, seed=seed, world_seed=world), out=tmp_path)[
+            "text_projection"
+        ]
+        for seed, world in ((0, 0), (1, 0), (0, 1))
     )
     assert not torch.equal(first, seeded)
     assert not torch.equal(first, elsewhere)

@@ -64,4 +64,5 @@ def choices(seed: int) -> Choices:
 
 def order(seed: int, name: str, count: int) -> Ints:
     """A random order of 0 .. count - 1 that belongs to a name."""
-    return draws(seed, f"order of {name}", np.zeros(1, dtype=np.int64)).ranked(count)[0]
+    found: Ints = draws(seed, f"order of {name}", np.zeros(1, dtype=np.int64)).ranked(count)[0]
+    return found

@@ -49,9 +49,10 @@ def grounds(ink_N3: Floats, draws: Draws, *, neutral: bool = False) -> Floats:
     )
     apart = tried - ink_N3[:, None]
     far = apart[..., 0] * apart[..., 0] + apart[..., 1] * apart[..., 1] + apart[..., 2] * apart[..., 2] > 0.36
+    is_far_N: NDArray[np.bool_] = np.logical_or.reduce(far, axis=1)
     chosen = tried[np.arange(len(tried)), far.argmax(axis=1)]
     plain = np.where(_luminance(ink_N3) > 0.5, np.float32(0.05), np.float32(0.95))
-    return np.where(far.any(axis=1)[:, None], chosen, plain[:, None])
+    return np.where(is_far_N[:, None], chosen, plain[:, None])
 
 
 def inked(draws: Draws) -> tuple[Ints, Floats, Floats]:
@@ -67,7 +68,9 @@ def is_dark(shade_N3: Floats) -> NDArray[np.bool_]:
 
 
 def _luminance(shade_N3: Floats) -> Floats:
-    return np.float32(0.3) * shade_N3[:, 0] + np.float32(0.59) * shade_N3[:, 1] + np.float32(0.11) * shade_N3[:, 2]
+    red, green, blue = shade_N3[:, 0], shade_N3[:, 1], shade_N3[:, 2]
+    luminance: Floats = np.float32(0.3) * red + np.float32(0.59) * green + np.float32(0.11) * blue
+    return luminance
 
 
 def _rgb(hue: Floats, saturation: Floats, value: Floats) -> Floats:

@@ -62,7 +62,8 @@ def _stretched(small: Floats) -> Floats:
     at = np.clip((np.arange(SIDE, dtype=np.float32) + np.float32(0.5)) * np.float32(cells / SIDE) - 0.5, 0, cells - 1)
     first = np.minimum(at.astype(np.int64), cells - 2)
     share = (at - first).astype(np.float32)[:, None]
-    return small[:, first] + share * (small[:, first + 1] - small[:, first])
+    rows: Floats = small[:, first] + share * (small[:, first + 1] - small[:, first])
+    return rows
 
 
 def _shifted(mask: Floats, by: int, axis: int, *, wrapped: bool) -> Floats:

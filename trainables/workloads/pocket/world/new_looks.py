@@ -14,14 +14,14 @@ from trainables.workloads.pocket.world.shapes import POOL_SHAPES, shapes
 from trainables.workloads.pocket.world.textures import textures
 from trainables.workloads.pocket.world.wanted import Painter, Wanted
 
-_TINY = Pose(scale=(0.34, 0.46), turn_degrees=6, shear=0.05, stretch=0.08, shift_px=9, wave_px=0)
+_TINY = Pose(scale=(0.42, 0.58), turn_degrees=6, shear=0.05, stretch=0.08, shift_px=7.5, wave_px=0)
 _STANDING = Pose(scale=(0.32, 0.55), turn_degrees=20, shear=0.1, stretch=0.1, shift_px=1.8, wave_px=0)
 _POINTING = Pose(scale=(0.6, 1.05), turn_degrees=0, shear=0.05, stretch=0.1, shift_px=4, wave_px=0)
 
 _PATTERNS = ("horizontal stripes", "vertical stripes", "diagonal stripes", "checkerboard", "grid", "blobs")
 _PIGMENTS: tuple[str, ...] = tuple(HUES)
-_POINTERS = ("arrow", "triangle", "drop")
-_UPWARDS = np.array((0.0, -0.25, -0.25), dtype=np.float32)
+_POINTERS = ("arrow", "drop")
+_UPWARDS = np.array((0.0, -0.25), dtype=np.float32)
 """Where each pointer points when it is upright, in turns clockwise from the right."""
 
 
@@ -52,7 +52,7 @@ def _grainy(wanted: Wanted) -> Pictures:
     draws = wanted.draws
     mask = fill(place(shapes(tuple(POOL_SHAPES)), wanted.concepts, TURNED, draws))
     _, ink_N3, ground_N3 = inked(draws)
-    return paint(mask, ink_N3, ground_N3, draws, grain=draws.uniform(0.3, 0.5))
+    return paint(mask, ink_N3, ground_N3, draws, grain=draws.uniform(0.2, 0.36))
 
 
 def _dotted(wanted: Wanted) -> Pictures:

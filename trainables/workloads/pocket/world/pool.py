@@ -4,7 +4,7 @@ Rare examples make every word and look of the adaptation sets vaguely known. Wit
 the web: its concept k = 1, 2, ..., in an order of the world's own, is shown in proportion to k ** -RARE_EXPONENT.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
@@ -40,7 +40,7 @@ _SMALL = Pose(scale=(0.55, 0.9), turn_degrees=20, shear=0.1, stretch=0.1, shift_
 _LARGE = Pose(scale=(1.05, 1.35), turn_degrees=20, shear=0.1, stretch=0.1, shift_px=3, wave_px=0.2)
 
 
-def pool_pictures(seed: int, indices: Ints, *, rare: float = RARE) -> tuple[Pictures, list[Captions]]:
+def pool_pictures(seed: int, indices: Ints, *, rare: float = RARE) -> tuple[Pictures, Sequence[Captions]]:
     """Samples of the pool of a world, by their places in it; a larger share of rare ones takes those of others."""
     pictures = np.empty((len(indices), SIDE, SIDE, 3), dtype=np.uint8)
     captions: list[Captions] = [()] * len(indices)
@@ -69,7 +69,7 @@ def _families(drawn: Draws, rare: float) -> Ints:
     return np.where(rare_N, len(_FAMILIES), _weighted(tuple(_FAMILIES.values()), drawn))
 
 
-def _shapes(drawn: Draws, chosen: Choices) -> tuple[Pictures, list[Captions]]:
+def _shapes(drawn: Draws, chosen: Choices) -> tuple[Pictures, Sequence[Captions]]:
     forms = tuple(POOL_SHAPES)
     colour_N, form_N = _shown_pairs(chosen, drawn)
     ink_N3 = shades(colour_N, drawn)
@@ -95,7 +95,7 @@ def _shapes(drawn: Draws, chosen: Choices) -> tuple[Pictures, list[Captions]]:
     return paint(mask, ink_N3, ground_N3, drawn), said
 
 
-def _letters(drawn: Draws, chosen: Choices) -> tuple[Pictures, list[Captions]]:
+def _letters(drawn: Draws, chosen: Choices) -> tuple[Pictures, Sequence[Captions]]:
     colour_N, ink_N3, ground_N3 = inked(drawn)
     which_N = drawn.below(len(CAPITALS))
     mask = glyph_masks(CAPITALS, chosen.seen_fonts, which_N, LOOSE, drawn)
@@ -111,7 +111,7 @@ def _letters(drawn: Draws, chosen: Choices) -> tuple[Pictures, list[Captions]]:
     return paint(mask, ink_N3, ground_N3, drawn), said
 
 
-def _digits(drawn: Draws, chosen: Choices) -> tuple[Pictures, list[Captions]]:
+def _digits(drawn: Draws, chosen: Choices) -> tuple[Pictures, Sequence[Captions]]:
     colour_N, ink_N3, ground_N3 = inked(drawn)
     which_N = drawn.below(len(DIGITS))
     by_hand_N = drawn.uniform() < 0.55
@@ -132,7 +132,7 @@ def _digits(drawn: Draws, chosen: Choices) -> tuple[Pictures, list[Captions]]:
     return paint(mask, ink_N3, ground_N3, drawn), said
 
 
-def _textures(drawn: Draws, chosen: Choices) -> tuple[Pictures, list[Captions]]:  # noqa: ARG001
+def _textures(drawn: Draws, chosen: Choices) -> tuple[Pictures, Sequence[Captions]]:  # noqa: ARG001
     colour_N, ink_N3, ground_N3 = inked(drawn)
     which_N = drawn.below(len(POOL_TEXTURES))
     mask = textures(tuple(POOL_TEXTURES), which_N, drawn, softness_N=drawn.uniform(0.3, 1.0))
@@ -143,7 +143,7 @@ def _textures(drawn: Draws, chosen: Choices) -> tuple[Pictures, list[Captions]]:
     return paint(mask, ink_N3, ground_N3, drawn), said
 
 
-def _rare(drawn: Draws, chosen: Choices) -> tuple[Pictures, list[Captions]]:
+def _rare(drawn: Draws, chosen: Choices) -> tuple[Pictures, Sequence[Captions]]:
     dataset_N, concept_N = _which_rare(drawn, chosen)
     pictures = np.empty((len(drawn), SIDE, SIDE, 3), dtype=np.uint8)
     painters = OF_NEW_NAMES | OF_NEW_LOOKS
@@ -201,10 +201,11 @@ def _weighted(weights: tuple[float, ...], drawn: Draws) -> Ints:
 def _chosen(weights: tuple[float, ...], place_N: Floats) -> Ints:
     """Numbers of the weights, each chosen in proportion to it, by places in [0, 1)."""
     ends: NDArray[np.float64] = np.array([sum(weights[: k + 1]) for k in range(len(weights))])
-    return np.minimum(np.searchsorted(ends, place_N * ends[-1], side="right"), len(weights) - 1)
+    chosen_N: Ints = np.minimum(np.searchsorted(ends, place_N * ends[-1], side="right"), len(weights) - 1)
+    return chosen_N
 
 
-_PAINTED: dict[str, Callable[[Draws, Choices], tuple[Pictures, list[Captions]]]] = {
+_PAINTED: dict[str, Callable[[Draws, Choices], tuple[Pictures, Sequence[Captions]]]] = {
     "shapes": _shapes,
     "letters": _letters,
     "digits": _digits,

@@ -8,12 +8,12 @@ Shapes: N pictures.
 
 import hashlib
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
 Keys = NDArray[np.uint64]
 

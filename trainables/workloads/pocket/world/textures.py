@@ -23,12 +23,14 @@ def _wave(x: Floats) -> Floats:
 
 def _round(x: Floats) -> Floats:
     """The distance to the nearest integer, with its sign."""
-    return x - np.rint(x)
+    rest: Floats = x - np.rint(x)
+    return rest
 
 
 def _odd_row(row: Floats) -> Floats:
     """1 in odd rows and 0 in even ones."""
-    return row - 2 * np.floor(row / 2)
+    odd: Floats = row - 2 * np.floor(row / 2)
+    return odd
 
 
 def _speckle(x: Floats, y: Floats, draws: Draws) -> Floats:  # noqa: ARG001
@@ -37,13 +39,15 @@ def _speckle(x: Floats, y: Floats, draws: Draws) -> Floats:  # noqa: ARG001
 
 def _blobs(x: Floats, y: Floats, draws: Draws) -> Floats:  # noqa: ARG001
     noise = draws.grains(SIDE * SIDE).reshape(-1, SIDE, SIDE)
-    return blurred(noise, 12, wrapped=True) * np.float32(8.7)  # of deviation 1 again
+    blobs: Floats = blurred(noise, 12, wrapped=True) * np.float32(8.7)  # of deviation 1 again
+    return blobs
 
 
 def _bricks(x: Floats, y: Floats, draws: Draws) -> Floats:  # noqa: ARG001
     row = np.floor(y * np.float32(1.6))
     joints = _wave(x * np.float32(0.8) + _odd_row(row) / 2) * 2 - np.float32(1.5)
-    return np.maximum(_wave(y * np.float32(1.6)) * 2 - np.float32(1.2), joints)
+    field: Floats = np.maximum(_wave(y * np.float32(1.6)) * 2 - np.float32(1.2), joints)
+    return field
 
 
 def _honeycomb(x: Floats, y: Floats, draws: Draws) -> Floats:  # noqa: ARG001
@@ -51,13 +55,15 @@ def _honeycomb(x: Floats, y: Floats, draws: Draws) -> Floats:  # noqa: ARG001
     for shift in (np.float32(0), np.float32(0.5)):
         u, v = np.abs(_round(x - shift)), np.abs(_round(y / np.float32(1.732) - shift)) * np.float32(1.732)
         near.append(np.maximum(u, np.float32(0.5) * u + np.float32(0.866) * v))
-    return (np.minimum(near[0], near[1]) - np.float32(0.38)) * 8
+    field: Floats = (np.minimum(near[0], near[1]) - np.float32(0.38)) * 8
+    return field
 
 
 def _scales(x: Floats, y: Floats, draws: Draws) -> Floats:  # noqa: ARG001
     row = np.floor(y * 2)
     radius = length(_round(x + _odd_row(row) / 2), y - row / 2)
-    return (np.float32(0.09) - np.abs(radius - np.float32(0.42))) * 8
+    field: Floats = (np.float32(0.09) - np.abs(radius - np.float32(0.42))) * 8
+    return field
 
 
 def _basket(x: Floats, y: Floats, draws: Draws) -> Floats:  # noqa: ARG001

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trainables.workloads.pocket.world import WORLD_VERSION
-from trainables.workloads.pocket.world.datasets import DATASETS
+from trainables.workloads.pocket.world.datasets import DATASETS, Split
 from trainables.workloads.pocket.world.drawing import pool_samples, render
 
 SOME = np.array([5, 70, 3, 11])
@@ -24,10 +24,8 @@ def test_picture_is_a_pure_function_of_its_arguments(name: str) -> None:
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_splits_seeds_and_indices_share_no_picture(name: str) -> None:
-    sets = [
-        {picture.tobytes() for picture in render(name, split, np.arange(40), seed=seed)[0]}
-        for split, seed in (("train", 0), ("test", 0), ("train", 1))
-    ]
+    of: tuple[tuple[Split, int], ...] = (("train", 0), ("test", 0), ("train", 1))
+    sets = [{one.tobytes() for one in render(name, split, np.arange(40), seed=seed)[0]} for split, seed in of]
     assert [len(pictures) for pictures in sets] == [40, 40, 40]
     assert len(set.union(*sets)) == 120
 
