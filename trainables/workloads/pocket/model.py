@@ -15,7 +15,7 @@ from torch import Tensor
 from trainables.workloads.pocket.release import Release
 from trainables.workloads.pocket.settings import Size
 from trainables.workloads.pocket.tokenizer import CONTEXT_LENGTH, VOCABULARY_SIZE
-from trainables.workloads.pocket.world.fields import SIDE
+from trainables.workloads.pocket.world.drawing.fields import SIDE
 
 # Mean and standard deviation of the pool's pixels, for each of red, green and blue, in [0, 1].
 MEAN: tuple[float, float, float] = (0.45, 0.45, 0.45)

@@ -28,9 +28,9 @@ from trainables.workloads.pocket.model import build, normalise
 from trainables.workloads.pocket.samples import world_digest
 from trainables.workloads.pocket.settings import Size
 from trainables.workloads.pocket.tokenizer import tokenize
-from trainables.workloads.pocket.world.drawing import pool_samples
+from trainables.workloads.pocket.world.drawing.randomness import draws
 from trainables.workloads.pocket.world.pool import RARE
-from trainables.workloads.pocket.world.randomness import draws
+from trainables.workloads.pocket.world.rendering import pool_samples
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from PIL import features
 from trainables.files import locked, whole
 from trainables.workloads.pocket.world import WORLD_VERSION
 from trainables.workloads.pocket.world.datasets import DATASETS, Split, data_sets
-from trainables.workloads.pocket.world.drawing import pool_samples, render
+from trainables.workloads.pocket.world.rendering import pool_samples, render
 
 LIBRARIES = ("matplotlib", "numpy", "pillow", "scikit-learn", "scipy")
 
@@ -73,7 +73,7 @@ def pool(size: int, cache_dir: Path, *, world_seed: int = 0) -> Samples:
 def world_digest(world_seed: int) -> str:
     """Sixteen hex digits that change whenever a rendered byte may change."""
     digest = hashlib.sha256()
-    for path in sorted((Path(__file__).parent / "world").glob("*.py")):
+    for path in sorted((Path(__file__).parent / "world").rglob("*.py")):
         digest.update(path.read_bytes())
     digest.update(repr((WORLD_VERSION, world_seed, library_versions())).encode())
     return digest.hexdigest()[:16]

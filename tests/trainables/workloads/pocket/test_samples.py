@@ -9,7 +9,7 @@ import pytest
 
 from trainables.workloads.pocket.samples import pool, samples, world_digest
 from trainables.workloads.pocket.world.datasets import DATASETS
-from trainables.workloads.pocket.world.drawing import pool_samples, render
+from trainables.workloads.pocket.world.rendering import pool_samples, render
 
 
 def test_samples_are_what_render_draws(tmp_path: Path) -> None:

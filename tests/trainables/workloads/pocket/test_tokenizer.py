@@ -7,7 +7,7 @@ import torch
 
 from trainables.workloads.pocket.tokenizer import CONTEXT_LENGTH, END, START, UNKNOWN, VOCABULARY_SIZE, WORDS, tokenize
 from trainables.workloads.pocket.world.datasets import DATASETS, data_sets
-from trainables.workloads.pocket.world.drawing import pool_samples
+from trainables.workloads.pocket.world.rendering import pool_samples
 
 
 def test_convention_of_open_clip() -> None:

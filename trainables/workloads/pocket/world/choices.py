@@ -9,9 +9,9 @@ from functools import cache
 
 import numpy as np
 
-from trainables.workloads.pocket.world.colours import HUES
-from trainables.workloads.pocket.world.randomness import Ints, draws
-from trainables.workloads.pocket.world.shapes import POOL_SHAPES
+from trainables.workloads.pocket.world.drawing.colours import HUES
+from trainables.workloads.pocket.world.drawing.randomness import Ints, draws
+from trainables.workloads.pocket.world.drawing.shapes import POOL_SHAPES
 
 FONTS: tuple[str, ...] = (
     "DejaVuSans",

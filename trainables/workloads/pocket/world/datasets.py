@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from trainables.metrics import Group
-from trainables.workloads.pocket.world.charts import CHARTS
 from trainables.workloads.pocket.world.choices import choices
-from trainables.workloads.pocket.world.colours import HUES
+from trainables.workloads.pocket.world.drawing.charts import CHARTS
+from trainables.workloads.pocket.world.drawing.colours import HUES
+from trainables.workloads.pocket.world.drawing.shapes import NEW_SHAPES, POOL_SHAPES
+from trainables.workloads.pocket.world.drawing.textures import NEW_TEXTURES, POOL_TEXTURES
 from trainables.workloads.pocket.world.names import (
     CAPITALS,
     CYRILLIC,
@@ -25,8 +27,6 @@ from trainables.workloads.pocket.world.names import (
     PLACES,
     WINDS,
 )
-from trainables.workloads.pocket.world.shapes import NEW_SHAPES, POOL_SHAPES
-from trainables.workloads.pocket.world.textures import NEW_TEXTURES, POOL_TEXTURES
 
 Split = Literal["train", "test"]
 

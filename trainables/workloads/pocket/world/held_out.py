@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from trainables.workloads.pocket.world.colours import HUES, grounds, inked, shades
-from trainables.workloads.pocket.world.fields import COLUMNS, ROWS, TURNED, UPRIGHT, Pose, place
-from trainables.workloads.pocket.world.masks import blurred, coarsened, fill, outline
+from trainables.workloads.pocket.world.drawing.colours import HUES, grounds, inked, shades
+from trainables.workloads.pocket.world.drawing.fields import COLUMNS, ROWS, TURNED, UPRIGHT, Pose, place
+from trainables.workloads.pocket.world.drawing.masks import blurred, coarsened, fill, outline
+from trainables.workloads.pocket.world.drawing.painting import Pictures, paint, painted
+from trainables.workloads.pocket.world.drawing.randomness import Floats, Ints
+from trainables.workloads.pocket.world.drawing.scans import scans
+from trainables.workloads.pocket.world.drawing.shapes import POOL_SHAPES, shapes
+from trainables.workloads.pocket.world.drawing.textures import POOL_TEXTURES, textures
 from trainables.workloads.pocket.world.names import CAPITALS, DIGITS
 from trainables.workloads.pocket.world.new_looks import patterned
 from trainables.workloads.pocket.world.new_names import glyph_masks
-from trainables.workloads.pocket.world.painting import Pictures, paint, painted
-from trainables.workloads.pocket.world.randomness import Floats, Ints
-from trainables.workloads.pocket.world.scans import scans
-from trainables.workloads.pocket.world.shapes import POOL_SHAPES, shapes
-from trainables.workloads.pocket.world.textures import POOL_TEXTURES, textures
 from trainables.workloads.pocket.world.wanted import Painter, Wanted
 
 _BENT = Pose(scale=(0.8, 1.15), turn_degrees=25, shear=0.3, stretch=0.3, shift_px=3, wave_px=3.5)

@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from trainables.workloads.pocket.world.colours import COLOURS, HUES, inked, shades
-from trainables.workloads.pocket.world.fields import COLUMNS, ROWS, TURNED, UPRIGHT, Pose, place
-from trainables.workloads.pocket.world.glyphs import glyphs
-from trainables.workloads.pocket.world.masks import fill
+from trainables.workloads.pocket.world.drawing.colours import COLOURS, HUES, inked, shades
+from trainables.workloads.pocket.world.drawing.fields import COLUMNS, ROWS, TURNED, UPRIGHT, Pose, place
+from trainables.workloads.pocket.world.drawing.glyphs import glyphs
+from trainables.workloads.pocket.world.drawing.masks import fill
+from trainables.workloads.pocket.world.drawing.painting import Pictures, paint
+from trainables.workloads.pocket.world.drawing.randomness import Draws, Floats, Ints
+from trainables.workloads.pocket.world.drawing.shapes import POOL_SHAPES, shapes
+from trainables.workloads.pocket.world.drawing.textures import textures
 from trainables.workloads.pocket.world.names import CAPITALS, DIGITS, DUOS, PLACES
 from trainables.workloads.pocket.world.new_names import glyph_masks
-from trainables.workloads.pocket.world.painting import Pictures, paint
-from trainables.workloads.pocket.world.randomness import Draws, Floats, Ints
-from trainables.workloads.pocket.world.shapes import POOL_SHAPES, shapes
-from trainables.workloads.pocket.world.textures import textures
 from trainables.workloads.pocket.world.wanted import Painter, Wanted
 
 _TINY = Pose(scale=(0.42, 0.58), turn_degrees=6, shear=0.05, stretch=0.08, shift_px=7.5, wave_px=0)

@@ -1,15 +1,15 @@
 """Painters of what is new by name: scripts, signs, forms, weaves, charts; and the extra sets, counts and dials."""
 
-from trainables.workloads.pocket.world.charts import CHARTS, charts
-from trainables.workloads.pocket.world.fields import TURNED, UPRIGHT, Pose, place
-from trainables.workloads.pocket.world.figures import dials, dots
-from trainables.workloads.pocket.world.glyphs import glyphs
-from trainables.workloads.pocket.world.masks import fill
+from trainables.workloads.pocket.world.drawing.charts import CHARTS, charts
+from trainables.workloads.pocket.world.drawing.fields import TURNED, UPRIGHT, Pose, place
+from trainables.workloads.pocket.world.drawing.figures import dials, dots
+from trainables.workloads.pocket.world.drawing.glyphs import glyphs
+from trainables.workloads.pocket.world.drawing.masks import fill
+from trainables.workloads.pocket.world.drawing.painting import Pictures, painted
+from trainables.workloads.pocket.world.drawing.randomness import Draws, Floats, Ints
+from trainables.workloads.pocket.world.drawing.shapes import NEW_SHAPES, shapes
+from trainables.workloads.pocket.world.drawing.textures import NEW_TEXTURES, textures
 from trainables.workloads.pocket.world.names import CYRILLIC, GREEK, HEBREW, OPERATORS, PICTOGRAMS
-from trainables.workloads.pocket.world.painting import Pictures, painted
-from trainables.workloads.pocket.world.randomness import Draws, Floats, Ints
-from trainables.workloads.pocket.world.shapes import NEW_SHAPES, shapes
-from trainables.workloads.pocket.world.textures import NEW_TEXTURES, textures
 from trainables.workloads.pocket.world.wanted import Painter, Wanted
 
 _SCRIPT_FONTS: tuple[str, ...] = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSerif", "STIXGeneral")

@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.workloads.pocket.world.choices import Choices, choices, order
-from trainables.workloads.pocket.world.colours import COLOURS, grounds, inked, is_dark, shades
 from trainables.workloads.pocket.world.datasets import ADAPT, DATASETS
-from trainables.workloads.pocket.world.fields import LOOSE, SIDE, Pose, place
-from trainables.workloads.pocket.world.masks import fill
+from trainables.workloads.pocket.world.drawing.colours import COLOURS, grounds, inked, is_dark, shades
+from trainables.workloads.pocket.world.drawing.fields import LOOSE, SIDE, Pose, place
+from trainables.workloads.pocket.world.drawing.masks import fill
+from trainables.workloads.pocket.world.drawing.painting import Pictures, paint
+from trainables.workloads.pocket.world.drawing.randomness import Draws, Floats, Ints, draws
+from trainables.workloads.pocket.world.drawing.shapes import POOL_SHAPES, shapes
+from trainables.workloads.pocket.world.drawing.strokes import stroke_digits
+from trainables.workloads.pocket.world.drawing.textures import POOL_TEXTURES, textures
 from trainables.workloads.pocket.world.names import CAPITALS, DIGITS
 from trainables.workloads.pocket.world.new_looks import PAINTERS as OF_NEW_LOOKS
 from trainables.workloads.pocket.world.new_names import PAINTERS as OF_NEW_NAMES
 from trainables.workloads.pocket.world.new_names import glyph_masks
-from trainables.workloads.pocket.world.painting import Pictures, paint
-from trainables.workloads.pocket.world.randomness import Draws, Floats, Ints, draws
-from trainables.workloads.pocket.world.shapes import POOL_SHAPES, shapes
-from trainables.workloads.pocket.world.strokes import stroke_digits
-from trainables.workloads.pocket.world.textures import POOL_TEXTURES, textures
 from trainables.workloads.pocket.world.wanted import Wanted
 
 Captions = tuple[str, ...]

@@ -1,8 +1,8 @@
 """The sentences of the world: what its captions may say, up to the choice of words; the vocabulary is their words."""
 
-from trainables.workloads.pocket.world.colours import COLOURS
 from trainables.workloads.pocket.world.datasets import DATASETS
-from trainables.workloads.pocket.world.shapes import POOL_SHAPES
+from trainables.workloads.pocket.world.drawing.colours import COLOURS
+from trainables.workloads.pocket.world.drawing.shapes import POOL_SHAPES
 
 
 def sentences() -> tuple[str, ...]:

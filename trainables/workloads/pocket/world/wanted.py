@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trainables.workloads.pocket.world.choices import Choices
-from trainables.workloads.pocket.world.painting import Pictures
-from trainables.workloads.pocket.world.randomness import Draws, Ints
+from trainables.workloads.pocket.world.drawing.painting import Pictures
+from trainables.workloads.pocket.world.drawing.randomness import Draws, Ints
 
 
 @dataclass(frozen=True, kw_only=True)

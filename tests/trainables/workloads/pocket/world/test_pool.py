@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from trainables.workloads.pocket.world.choices import FONTS, choices
-from trainables.workloads.pocket.world.colours import HUES
 from trainables.workloads.pocket.world.datasets import ADAPT, DATASETS, HOLDOUT
-from trainables.workloads.pocket.world.drawing import pool_samples
+from trainables.workloads.pocket.world.drawing.colours import HUES
+from trainables.workloads.pocket.world.drawing.shapes import POOL_SHAPES
 from trainables.workloads.pocket.world.pool import RARE, pool_pictures, rare_concepts
-from trainables.workloads.pocket.world.shapes import POOL_SHAPES
+from trainables.workloads.pocket.world.rendering import pool_samples
 
 SAID = [captions for captions in pool_samples(np.arange(2_000))[1]]
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from trainables.workloads.pocket.world.fields import disc
-from trainables.workloads.pocket.world.masks import blurred, coarsened, enlarged, fill, outline
+from trainables.workloads.pocket.world.drawing.fields import disc
+from trainables.workloads.pocket.world.drawing.masks import blurred, coarsened, enlarged, fill, outline
 
 ZERO = np.zeros(1, dtype=np.float32)
 DISTANCE = disc(ZERO, ZERO, 8.0)

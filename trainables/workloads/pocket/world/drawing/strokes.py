@@ -6,10 +6,10 @@ Catmull-Rom splines. Only the pool shows them: they let real handwriting, which 
 
 import numpy as np
 
-from trainables.workloads.pocket.world.circle import cosine, sine
-from trainables.workloads.pocket.world.fields import SIDE, bar
-from trainables.workloads.pocket.world.masks import fill
-from trainables.workloads.pocket.world.randomness import Draws, Floats, Ints
+from trainables.workloads.pocket.world.drawing.circle import cosine, sine
+from trainables.workloads.pocket.world.drawing.fields import SIDE, bar
+from trainables.workloads.pocket.world.drawing.masks import fill
+from trainables.workloads.pocket.world.drawing.randomness import Draws, Floats, Ints
 
 Stroke = tuple[tuple[float, float], ...]
 Skeleton = tuple[Stroke, ...]

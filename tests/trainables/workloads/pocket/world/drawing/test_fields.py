@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from trainables.workloads.pocket.world.fields import Pose, bar, box, disc, place
-from trainables.workloads.pocket.world.randomness import Floats, draws
-from trainables.workloads.pocket.world.shapes import shapes
+from trainables.workloads.pocket.world.drawing.fields import Pose, bar, box, disc, place
+from trainables.workloads.pocket.world.drawing.randomness import Floats, draws
+from trainables.workloads.pocket.world.drawing.shapes import shapes
 
 STILL = Pose(scale=(1, 1), turn_degrees=0, shear=0, stretch=0, shift_px=0, wave_px=0)
 ONE = np.zeros(1, dtype=np.int64)

@@ -5,8 +5,8 @@ Shapes: [N, 32, 32]. Sums are written out tap by tap, so that their order and th
 
 import numpy as np
 
-from trainables.workloads.pocket.world.fields import SIDE
-from trainables.workloads.pocket.world.randomness import Floats
+from trainables.workloads.pocket.world.drawing.fields import SIDE
+from trainables.workloads.pocket.world.drawing.randomness import Floats
 
 
 def fill(distance: Floats, *, weight_px: Floats | float = 0.0, softness_px: Floats | float = 1.0) -> Floats:

@@ -6,7 +6,7 @@ Shapes: names are numbers into `COLOURS` [N]; shades are RGB in [0, 1], [N, 3].
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.workloads.pocket.world.randomness import Draws, Floats, Ints
+from trainables.workloads.pocket.world.drawing.randomness import Draws, Floats, Ints
 
 HUES: dict[str, float] = {
     "red": 0.0,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainables.workloads.pocket.world.circle import angle, cosine, length, sine
+from trainables.workloads.pocket.world.drawing.circle import angle, cosine, length, sine
 
 TURNS = np.linspace(-3, 3, 2001, dtype=np.float32)
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from trainables.workloads.pocket.world.circle import cosine, length, sine
-from trainables.workloads.pocket.world.randomness import Draws, Floats, Ints
+from trainables.workloads.pocket.world.drawing.circle import cosine, length, sine
+from trainables.workloads.pocket.world.drawing.randomness import Draws, Floats, Ints
 
 SIDE = 32
 FIELD = 64

@@ -5,10 +5,10 @@ Each function draws one random example for each picture, as masks [N, 32, 32] in
 
 import numpy as np
 
-from trainables.workloads.pocket.world.circle import cosine, sine
-from trainables.workloads.pocket.world.fields import SIDE, bar, disc
-from trainables.workloads.pocket.world.masks import fill, outline, over
-from trainables.workloads.pocket.world.randomness import Draws, Floats, Ints
+from trainables.workloads.pocket.world.drawing.circle import cosine, sine
+from trainables.workloads.pocket.world.drawing.fields import SIDE, bar, disc
+from trainables.workloads.pocket.world.drawing.masks import fill, outline, over
+from trainables.workloads.pocket.world.drawing.randomness import Draws, Floats, Ints
 
 _MOST_DOTS = 8
 

@@ -11,8 +11,8 @@ import numpy as np
 from fontTools.ttLib import TTFont
 from PIL import Image, ImageDraw, ImageFont
 
-from trainables.workloads.pocket.world.fields import RASTER, distance_field
-from trainables.workloads.pocket.world.randomness import Floats
+from trainables.workloads.pocket.world.drawing.fields import RASTER, distance_field
+from trainables.workloads.pocket.world.drawing.randomness import Floats
 
 _EXTENT = 88
 

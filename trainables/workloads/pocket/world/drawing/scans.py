@@ -8,8 +8,8 @@ from functools import cache
 
 import numpy as np
 
-from trainables.workloads.pocket.world.masks import enlarged
-from trainables.workloads.pocket.world.randomness import Floats, Ints
+from trainables.workloads.pocket.world.drawing.masks import enlarged
+from trainables.workloads.pocket.world.drawing.randomness import Floats, Ints
 
 RANKS = 80
 """Scans of a class in either half, at least."""

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from trainables.workloads.pocket.world.circle import angle, cosine, length, sine
-from trainables.workloads.pocket.world.fields import COLUMNS, ROWS, SIDE
-from trainables.workloads.pocket.world.masks import blurred, fill
-from trainables.workloads.pocket.world.randomness import Draws, Floats, Ints
+from trainables.workloads.pocket.world.drawing.circle import angle, cosine, length, sine
+from trainables.workloads.pocket.world.drawing.fields import COLUMNS, ROWS, SIDE
+from trainables.workloads.pocket.world.drawing.masks import blurred, fill
+from trainables.workloads.pocket.world.drawing.randomness import Draws, Floats, Ints
 
 Field = Callable[[Floats, Floats, Draws], Floats]
 

@@ -1,4 +1,4 @@
-"""Drawing: the pictures of a data set or of the pool, a few at a time so that they stay in the processor's cache."""
+"""Rendering: the pictures of a data set or of the pool, a few at a time so that they stay in the processor's cache."""
 
 from collections.abc import Iterator
 
@@ -7,9 +7,9 @@ import numpy as np
 from trainables.workloads.pocket.world import held_out, new_looks, new_names
 from trainables.workloads.pocket.world.choices import choices
 from trainables.workloads.pocket.world.datasets import DATASETS, Split
-from trainables.workloads.pocket.world.painting import Pictures
+from trainables.workloads.pocket.world.drawing.painting import Pictures
+from trainables.workloads.pocket.world.drawing.randomness import Ints, draws
 from trainables.workloads.pocket.world.pool import RARE, Captions, pool_pictures
-from trainables.workloads.pocket.world.randomness import Ints, draws
 from trainables.workloads.pocket.world.wanted import Painter, Wanted
 
 _PAINTERS: dict[str, Painter] = {**new_names.PAINTERS, **new_looks.PAINTERS, **held_out.PAINTERS}

@@ -10,8 +10,8 @@ from math import cos, pi, sin
 import numpy as np
 from PIL import Image, ImageDraw
 
-from trainables.workloads.pocket.world.fields import RASTER, distance_field
-from trainables.workloads.pocket.world.randomness import Floats
+from trainables.workloads.pocket.world.drawing.fields import RASTER, distance_field
+from trainables.workloads.pocket.world.drawing.randomness import Floats
 
 Points = tuple[tuple[float, float], ...]
 Layer = tuple[int, Points]

@@ -5,7 +5,7 @@ Such arithmetic has the same bits on every machine; the sine of numpy or of a C 
 
 import numpy as np
 
-from trainables.workloads.pocket.world.randomness import Floats
+from trainables.workloads.pocket.world.drawing.randomness import Floats
 
 _SINE = (6.2831853, -41.341702, 81.605209, -76.703666, 41.999961, -14.336856)
 _ARCTANGENT = (0.15915425, -0.053024064, 0.031507732, -0.021001931, 0.012573214, -0.0052688643, 0.0010596997)

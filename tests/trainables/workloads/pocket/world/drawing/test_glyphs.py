@@ -6,10 +6,10 @@ import pytest
 
 from trainables.workloads.pocket.world.choices import FONTS
 from trainables.workloads.pocket.world.datasets import DATASETS
-from trainables.workloads.pocket.world.glyphs import glyph, has_glyph
+from trainables.workloads.pocket.world.drawing.glyphs import glyph, has_glyph
+from trainables.workloads.pocket.world.drawing.shapes import NEW_SHAPES, POOL_SHAPES, shape
 from trainables.workloads.pocket.world.names import CAPITALS, DIGITS
 from trainables.workloads.pocket.world.new_names import GLYPHS
-from trainables.workloads.pocket.world.shapes import NEW_SHAPES, POOL_SHAPES, shape
 
 WRITTEN = {**GLYPHS, "capitals": (CAPITALS, FONTS), "digits": (DIGITS, FONTS)}
 

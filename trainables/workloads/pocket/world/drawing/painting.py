@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables.workloads.pocket.world.colours import inked
-from trainables.workloads.pocket.world.fields import COLUMNS, ROWS, SIDE
-from trainables.workloads.pocket.world.randomness import Draws, Floats
+from trainables.workloads.pocket.world.drawing.colours import inked
+from trainables.workloads.pocket.world.drawing.fields import COLUMNS, ROWS, SIDE
+from trainables.workloads.pocket.world.drawing.randomness import Draws, Floats
 
 Pictures = NDArray[np.uint8]
 """[N, 32, 32, 3]."""

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from trainables.workloads.pocket.world.circle import angle, cosine, length, sine
-from trainables.workloads.pocket.world.fields import COLUMNS, ROWS, SIDE, bar, box, disc
-from trainables.workloads.pocket.world.masks import fill, outline, over
-from trainables.workloads.pocket.world.randomness import Draws, Floats, Ints
+from trainables.workloads.pocket.world.drawing.circle import angle, cosine, length, sine
+from trainables.workloads.pocket.world.drawing.fields import COLUMNS, ROWS, SIDE, bar, box, disc
+from trainables.workloads.pocket.world.drawing.masks import fill, outline, over
+from trainables.workloads.pocket.world.drawing.randomness import Draws, Floats, Ints
 
 _LEFT, _BASE = -13.0, 13.0
 

@@ -7,7 +7,7 @@ import pytest
 
 from trainables.workloads.pocket.world import WORLD_VERSION
 from trainables.workloads.pocket.world.datasets import DATASETS, Split
-from trainables.workloads.pocket.world.drawing import pool_samples, render
+from trainables.workloads.pocket.world.rendering import pool_samples, render
 
 SOME = np.array([5, 70, 3, 11])
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainables.workloads.pocket.world.randomness import draws
+from trainables.workloads.pocket.world.drawing.randomness import draws
 
 MANY = np.arange(20_000)
 
