@@ -66,8 +66,8 @@ class Pretraining:
     beta_1: float = 0.9
     beta_2: float = 0.98
     clip_norm: float = 1.0
-    rare: float = 0.002
-    late: float = 0.15
+    rare: float = 0.001
+    late: float = 0.12
 
 
 def pretrain(recipe: Pretraining, *, out: Path, checkpoint_steps: int = 250) -> dict[str, Tensor]:

@@ -11,13 +11,12 @@ from trainables.workloads.pocket.world.drawing.scans import scans
 from trainables.workloads.pocket.world.drawing.shapes import POOL_SHAPES, shapes
 from trainables.workloads.pocket.world.drawing.textures import POOL_TEXTURES, textures
 from trainables.workloads.pocket.world.names import CAPITALS, DIGITS
-from trainables.workloads.pocket.world.new_looks import patterned
 from trainables.workloads.pocket.world.new_names import glyph_masks
 from trainables.workloads.pocket.world.wanted import Painter, Wanted
 
-_BENT = Pose(scale=(0.8, 1.15), turn_degrees=25, shear=0.3, stretch=0.3, shift_px=3, wave_px=3.5)
-_CELLS = 7
-_BLURS = (6, 9, 12)
+_BENT = Pose(scale=(0.8, 1.15), turn_degrees=25, shear=0.3, stretch=0.3, shift_px=3, wave_px=2.8)
+_CELLS = 8
+_BLURS = (3, 5, 7)
 
 
 def _handwriting(wanted: Wanted) -> Pictures:
@@ -38,7 +37,7 @@ def _covered(wanted: Wanted) -> Pictures:
     draws = wanted.draws
     mask = glyph_masks(CAPITALS, wanted.choices.unseen_fonts, wanted.concepts, UPRIGHT, draws)
     _, ink_N3, ground_N3 = inked(draws)
-    slope, place_px, width_px = (draws.uniform(*span)[:, None, None] for span in ((-1, 1), (-7, 7), (4, 6.5)))
+    slope, place_px, width_px = (draws.uniform(*span)[:, None, None] for span in ((-1, 1), (-7, 7), (2.5, 4)))
     lying = (draws.uniform() < 0.5)[:, None, None]
     along, across = np.where(lying, COLUMNS, ROWS), np.where(lying, ROWS, COLUMNS)
     band = fill(width_px / 2 - np.abs(across - slope * along * np.float32(0.5) - place_px))[..., None]
@@ -62,8 +61,8 @@ def _pairs(wanted: Wanted) -> Pictures:
         for word, names in enumerate((tuple(HUES), forms))
     )
     ink_N3 = shades(hue_N, draws)
-    mask = fill(place(shapes(forms), form_N, TURNED, draws))
-    return paint(mask, ink_N3, patterned(grounds(ink_N3, draws, neutral=True), draws, contrast=0.6), draws)
+    mask = outline(place(shapes(forms), form_N, TURNED, draws), width_px=draws.uniform(2.4, 4.0))
+    return paint(mask, ink_N3, grounds(ink_N3, draws, neutral=True), draws)
 
 
 def _bent(wanted: Wanted) -> Pictures:

@@ -14,7 +14,7 @@ from trainables.workloads.pocket.world.names import CAPITALS, DIGITS, DUOS, PLAC
 from trainables.workloads.pocket.world.new_names import glyph_masks
 from trainables.workloads.pocket.world.wanted import Painter, Wanted
 
-_TINY = Pose(scale=(0.42, 0.58), turn_degrees=6, shear=0.05, stretch=0.08, shift_px=7.5, wave_px=0)
+_TINY = Pose(scale=(0.5, 0.68), turn_degrees=6, shear=0.05, stretch=0.08, shift_px=6, wave_px=0)
 _STANDING = Pose(scale=(0.32, 0.55), turn_degrees=20, shear=0.1, stretch=0.1, shift_px=1.8, wave_px=0)
 _POINTING = Pose(scale=(0.6, 1.05), turn_degrees=0, shear=0.05, stretch=0.1, shift_px=4, wave_px=0)
 
@@ -44,7 +44,7 @@ def _faint(wanted: Wanted) -> Pictures:
     draws = wanted.draws
     mask = glyph_masks(DIGITS, wanted.choices.seen_fonts, wanted.concepts, UPRIGHT, draws)
     _, ink_N3, ground_N3 = inked(draws)
-    strength_N = draws.uniform(0.12, 0.24)[:, None]
+    strength_N = draws.uniform(0.16, 0.3)[:, None]
     return paint(mask, ground_N3 + strength_N * (ink_N3 - ground_N3), ground_N3, draws)
 
 
@@ -52,7 +52,7 @@ def _grainy(wanted: Wanted) -> Pictures:
     draws = wanted.draws
     mask = fill(place(shapes(tuple(POOL_SHAPES)), wanted.concepts, TURNED, draws))
     _, ink_N3, ground_N3 = inked(draws)
-    return paint(mask, ink_N3, ground_N3, draws, grain=draws.uniform(0.2, 0.36))
+    return paint(mask, ink_N3, ground_N3, draws, grain=draws.uniform(0.15, 0.28))
 
 
 def _dotted(wanted: Wanted) -> Pictures:
@@ -98,7 +98,8 @@ def _grounds(wanted: Wanted) -> Pictures:
     draws = wanted.draws
     mask = _any_shape(draws)
     ground_N3 = shades(wanted.concepts, draws)
-    ink_N = (wanted.concepts + 1 + draws.below(len(COLOURS) - 1)) % len(COLOURS)
+    other_N = (wanted.concepts + 1 + draws.below(len(HUES) - 1)) % len(HUES)
+    ink_N = np.where(draws.uniform() < 0.5, other_N, len(HUES) + draws.below(len(COLOURS) - len(HUES)))
     return paint(mask, shades(ink_N, draws), ground_N3, draws)
 
 

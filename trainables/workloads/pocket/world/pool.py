@@ -32,8 +32,13 @@ Captions = tuple[str, ...]
 RARE = 0.04
 """The share of rare examples in the pool."""
 RARE_EXPONENT = 0.7
-RARE_WEIGHTS: dict[str, float] = dict.fromkeys(ADAPT, 1.0)
-"""How much more often than others a set is chosen for a rare example."""
+RARE_WEIGHTS: dict[str, float] = {
+    **{"greek": 0.4, "cyrillic": 0.3, "hebrew": 0.1, "pictograms": 0.4},
+    **{"operators": 0.1, "forms": 0.2, "weaves": 0.2, "charts": 0.3},
+    **{"tiny": 1.2, "faint": 1.2, "grainy": 1.5, "dotted": 0.6},
+    **{"positions": 3.0, "pointing": 2.5, "duos": 0.2, "grounds": 2.0},
+}
+"""How often a set is chosen for a rare example: what takes more examples to be seen has more of them."""
 
 _FAMILIES: dict[str, float] = {"shapes": 0.27, "letters": 0.27, "digits": 0.25, "textures": 0.21}
 _SMALL = Pose(scale=(0.55, 0.9), turn_degrees=20, shear=0.1, stretch=0.1, shift_px=6, wave_px=0.2)
