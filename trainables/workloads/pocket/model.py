@@ -1,4 +1,4 @@
-"""The pocket models: real open_clip ``CLIP``s of half a million and one and a half million parameters.
+"""The pocket models: real open_clip ``CLIP``s of 0.43 and 1.44 million parameters.
 
 The vision transformer sees 16 patches of 8x8, the text transformer 10 words; sizes were chosen for one CPU core.
 """

@@ -16,7 +16,7 @@ class Pocket(WorkloadSettings):
     later: ClassVar[frozenset[str]] = frozenset({"size", "world"})
 
     name: Literal["pocket"] = "pocket"
-    size: Size = Field(default="s", description="of the model: s has 0.43 million parameters, m has 1.5 million")
+    size: Size = Field(default="s", description="of the model: s has 0.43 million parameters, m has 1.4 million")
     pool: int = Field(default=16_000, ge=256, le=1_000_000, description="pretraining samples available for replay")
     world: str | None = Field(
         default=None,
