@@ -1,4 +1,4 @@
-"""The choices of a world: which pairs of hue and shape its pool leaves out, and which fonts.
+"""The choices of a world: which pairs of hue and shape its captions never name, and which fonts.
 
 The seed 0 is that of the shipped world. Another seed makes other choices and other pictures of the same data sets: a
 world of its own, on which weights must be pretrained anew.
@@ -37,7 +37,7 @@ class Choices:
 
     Attributes:
         seed: of the world.
-        pairs: pairs of hue and shape that the pool never shows; each shape is left out once or twice.
+        pairs: pairs of hue and shape that no caption of the pool names; each shape is left out once or twice.
         seen_fonts: fonts of the pool's letters and digits.
         unseen_fonts: fonts of the held-out ones.
     """
