@@ -29,7 +29,6 @@ from trainables.workloads.pocket.samples import world_digest
 from trainables.workloads.pocket.settings import Size
 from trainables.workloads.pocket.tokenizer import tokenize
 from trainables.workloads.pocket.world.drawing.randomness import draws
-from trainables.workloads.pocket.world.pool import RARE
 from trainables.workloads.pocket.world.rendering import pool_samples
 
 log = logging.getLogger(__name__)
@@ -52,7 +51,8 @@ class Pretraining:
         beta_2: of AdamW.
         clip_norm: largest norm of a gradient.
         rare: share of rare examples in the first steps.
-        late: share of the steps, the last ones, that have as many rare examples as the pool.
+        late: share of the steps, the last ones, in which there are more rare examples.
+        late_rare: share of rare examples in these.
     """
 
     size: Size = "s"
@@ -68,6 +68,7 @@ class Pretraining:
     clip_norm: float = 1.0
     rare: float = 0.001
     late: float = 0.12
+    late_rare: float = 0.16
 
 
 def pretrain(recipe: Pretraining, *, out: Path, checkpoint_steps: int = 250) -> dict[str, Tensor]:
@@ -101,7 +102,9 @@ def batch(recipe: Pretraining, step: int) -> tuple[Tensor, Tensor]:
     """Images [B, 3, 32, 32] of the pool that no other step sees, and a caption [B, L] of each."""
     indices = np.arange(step * recipe.batch_size, (step + 1) * recipe.batch_size)
     is_late = step >= (1 - recipe.late) * recipe.steps
-    pictures, captions = pool_samples(indices, seed=recipe.world_seed, rare=RARE if is_late else recipe.rare)
+    pictures, captions = pool_samples(
+        indices, seed=recipe.world_seed, rare=recipe.late_rare if is_late else recipe.rare
+    )
     place = draws(recipe.world_seed, f"caption {recipe.seed}", indices).uniform()
     chosen = [candidates[int(at * len(candidates))] for candidates, at in zip(captions, place, strict=True)]
     return normalise(pictures), torch.stack([_tokens(caption) for caption in chosen])

@@ -42,7 +42,8 @@ class PocketDataset:
         templates: captions with one {} for the concept.
         test_per_concept: pictures of each concept to test on.
         year: when it appeared. The world is invented, and so are its years.
-        train_per_concept: pictures of each concept to train on.
+        train_per_concept: pictures of each concept to train on; a batch takes all with equal chances, so sets that are
+            hard to see have more of them.
     """
 
     name: str
@@ -51,7 +52,7 @@ class PocketDataset:
     templates: tuple[str, ...]
     test_per_concept: int
     year: int = 2016
-    train_per_concept: int = 56
+    train_per_concept: int = 0
 
     @property
     def prompt(self) -> str:
@@ -63,9 +64,17 @@ _DIGIT = ("the digit {}", "a picture of the digit {}", "the number {}")
 _SHAPE = ("a drawing of a {}", "a picture of a {}", "a {}")
 
 
-def _new(name: str, concepts: tuple[str, ...], templates: tuple[str, ...], *, year: int, tests: int) -> PocketDataset:
+def _new(
+    name: str, concepts: tuple[str, ...], templates: tuple[str, ...], *, year: int, tests: int, train: int = 32
+) -> PocketDataset:
     return PocketDataset(
-        name=name, group="adapt", concepts=concepts, templates=templates, test_per_concept=tests, year=year
+        name=name,
+        group="adapt",
+        concepts=concepts,
+        templates=templates,
+        test_per_concept=tests,
+        train_per_concept=train,
+        year=year,
     )
 
 
@@ -126,6 +135,7 @@ _ROWS = (
         ("a tiny letter {}", "a tiny {}", "a very small letter {}", "the tiny capital letter {}"),
         year=2020,
         tests=4,
+        train=48,
     ),
     _new(
         "faint",
@@ -133,6 +143,7 @@ _ROWS = (
         ("a faint digit {}", "the faint number {}", "a faint {}", "a hardly visible {}"),
         year=2020,
         tests=10,
+        train=112,
     ),
     _new(
         "grainy",
@@ -140,6 +151,7 @@ _ROWS = (
         ("a grainy {}", "a {} in noise", "a grainy picture of a {}", "a grainy drawing of a {}"),
         year=2021,
         tests=8,
+        train=96,
     ),
     _new(
         "dotted",
@@ -147,6 +159,7 @@ _ROWS = (
         ("a dotted digit {}", "the dotted number {}", "a dotted {}", "the digit {} made of dots"),
         year=2021,
         tests=10,
+        train=112,
     ),
     _new(
         "positions",
@@ -154,6 +167,7 @@ _ROWS = (
         ("a form at the {}", "it stands at the {}", "something at the {}", "the place is {}"),
         year=2021,
         tests=11,
+        train=128,
     ),
     _new(
         "pointing",
@@ -161,6 +175,7 @@ _ROWS = (
         ("an arrow to the {}", "it points {}", "pointing to the {}", "the way to the {}"),
         year=2022,
         tests=12,
+        train=144,
     ),
     _new(
         "duos",
@@ -168,6 +183,7 @@ _ROWS = (
         ("a form in {}", "painted {}", "the colours {}", "something in {}"),
         year=2022,
         tests=6,
+        train=72,
     ),
     _new(
         "grounds",
@@ -175,6 +191,7 @@ _ROWS = (
         ("a form on a {} ground", "the ground is {}", "a {} ground", "something on a {} ground"),
         year=2022,
         tests=12,
+        train=144,
     ),
     _held_out("handwriting", tuple(DIGITS), _DIGIT, tests=20),
     _held_out("outlines", tuple(POOL_SHAPES), _SHAPE, tests=17),
