@@ -30,7 +30,7 @@ SOME = ("greek",)
 @pytest.fixture(scope="module")
 def builder(cache: Path) -> Builder:
     runtime = Runtime(cache=cache)
-    return Builder(open_workload(Pocket(pool=4000), runtime), MemoryStore(), runtime)
+    return Builder(open_workload(Pocket(pool=12_000), runtime), MemoryStore(), runtime)
 
 
 @pytest.fixture(scope="module")
@@ -71,4 +71,4 @@ def test_joint_training_within_a_cycle_learns_much_and_forgets_a_little(
     joint = summarise(learnt(builder, builder.workload.identity.concepts, cycle))
     before = summarise(zero_shot)
     assert joint.aka >= before.aka + 0.15
-    assert before.azs - 0.05 <= joint.azs <= before.azs - 0.02
+    assert before.azs - 0.05 <= joint.azs <= before.azs - 0.01  # .026 over three seeds, with a deviation of .005
