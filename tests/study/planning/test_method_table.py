@@ -76,7 +76,7 @@ def test_preset_runs_methods_of_every_group_at_three_learning_rates() -> None:
     assert rates.keys() <= trained
     assert {METHODS[name].group for name in rates} == {METHODS[name].group for name in trained}
     assert {len(found) for found in rates.values()} == {3}
-    assert len({trial.config.block for trial in own}) == 3
+    assert len({trial.config.block for trial in own}) == 5
 
 
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[str, str]:

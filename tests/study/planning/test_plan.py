@@ -106,8 +106,8 @@ def test_estimate_says_who_shares() -> None:
 
 def test_preset_of_the_time_table_shows_its_sharing(tmp_path: Path) -> None:
     counts = json.loads(command.ok_here("plan", "time_axes", "--dir", tmp_path / "none", "--json"))
-    assert counts["by_start"]["base"] == {"trials": 69, "updates_total": 414, "updates_unique": 18}
-    assert counts["by_start"]["last"]["updates_unique"] == 36  # 18, and 18 of the average over steps
+    assert counts["by_start"]["base"] == {"trials": 115, "updates_total": 690, "updates_unique": 30}
+    assert counts["by_start"]["last"]["updates_unique"] == 60  # 30, and 30 of the average over steps
     assert counts["updates_unique"] < counts["updates_total"] / 5
 
 
@@ -134,7 +134,7 @@ def test_growth_is_warned_about() -> None:
 @pytest.mark.parametrize(
     ("name", "axis", "values"),
     [
-        ("learning_rate", "lr", 5),
+        ("learning_rate", "lr", 4),
         ("schedules", "schedule", 8),
         ("orderings", "ordering", 11),
         ("mixtures", "buffer_share", 4),
@@ -145,7 +145,7 @@ def test_presets_of_recipes_vary_what_they_are_named_for(name: str, axis: str, v
     definition, source = load(name)
     found = [planned.trial for planned in make_plan(definition, source).trials if planned.trial.kind == "trial"]
     assert len({axis_values(trial.config)[axis] for trial in found}) == values
-    assert len({trial.config.block for trial in found}) == 3
+    assert len({trial.config.block for trial in found}) == 5
 
 
 def test_updates_that_have_to_pass_again_are_counted() -> None:
