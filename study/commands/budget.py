@@ -1,5 +1,6 @@
 """The command `retune budget`: says how many steps a compute budget buys each method."""
 
+import gc
 from typing import Annotated, Any
 
 import typer
@@ -64,22 +65,27 @@ def budget(
     fine-tuning; FLOPs are of a forward and a backward pass of the whole batch. EWC's Fisher matrix is paid once a task.
     Steps are rounded to the nearest, so a task may cost half a step more than its share.
     """
-    from study.planning import budget_table
-    from trainables.workloads.clip.zoo import without_data
+    gc.disable()  # a sixth of the time: each collection walks over all that the libraries have made
+    try:
+        from study.planning import budget_table
+        from trainables.workloads.clip.zoo import without_data
 
-    workload = without_data(model)
-    default = budget_table.possible(workload, rank)
-    if methods is None and (without := [name for name in budget_table.DEFAULT if name not in default]):
-        note(f"left out, since {model} cannot have them: {', '.join(without)}")
-    found = budget_table.rows(
-        workload,
-        batch_size=batch_size,
-        total=total,
-        tasks=tasks or [20, 50, 100, 200],
-        methods=methods or default,
-        rank=rank,
-        precision=precision,
-        accounting=accounting,
-        device=device,
-    )
+        workload = without_data(model)
+        default = budget_table.possible(workload, rank)
+        if methods is None and (without := [name for name in budget_table.DEFAULT if name not in default]):
+            note(f"left out, since {model} cannot have them: {', '.join(without)}")
+        found = budget_table.rows(
+            workload,
+            batch_size=batch_size,
+            total=total,
+            tasks=tasks or [20, 50, 100, 200],
+            methods=methods or default,
+            rank=rank,
+            precision=precision,
+            accounting=accounting,
+            device=device,
+        )
+    finally:
+        gc.freeze()  # the libraries, which stay, are not walked over at the end either
+        gc.enable()
     typer.echo(budget_table.as_json(found) if as_json else "\n".join(budget_table.table(found, accounting)))
