@@ -238,8 +238,8 @@ def _notes(definition: StudyDefinition) -> Iterator[str]:
     yield from identity.warnings
     if subset is not None and not identity.is_cut_by(subset):
         yield (
-            f"subset: a share of {subset.share:g} leaves nothing out: of each data set 300 test images and two a class "
-            "are scored at least, and none has more; remove it"
+            f"subset: a share of {subset.share:g} leaves nothing out: of each data set {subset.least} test images and "
+            "two a class are scored at least, and none has more; lower subset.least, or remove subset"
         )
 
 

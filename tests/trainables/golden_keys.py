@@ -160,7 +160,7 @@ def workloads() -> Iterator[tuple[str, Callable[[], object]]]:
     yield "workloads/pocket", lambda: _pocket(Pocket(pool=512))
     yield "workloads/noop", lambda: _known(Noop(datasets=6), identify_noop(Noop(datasets=6), Path("cache")))
     yield "workloads/clip", _clip
-    for subset in (Subset(share=0.5, seed=0), Subset(share=0.5, seed=1)):
+    for subset in (Subset(share=0.5, seed=0), Subset(share=0.5, seed=1)):  # named as before `least` could be said
         yield f"subsets/{subset.share:g}-seed-{subset.seed}", partial(_subset, subset)
 
 

@@ -4,7 +4,7 @@ Each workload has a class of its own in its folder, and `catalogue` lists them.
 """
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -41,12 +41,15 @@ class WorkloadSettings(Frozen):
 class Subset(Frozen):
     """A part of the test samples, drawn once for a whole study, that is scored in place of all of them."""
 
-    share: float = Field(gt=0, lt=1, description="of a data set's test images, 300 and two a class at least")
+    later: ClassVar[frozenset[str]] = frozenset({"least"})
+
+    share: float = Field(gt=0, lt=1, description="of a data set's test images")
+    least: int = Field(default=300, ge=1, description="test images of a data set, and two a class, whatever the share")
     seed: int = Field(default=0, ge=0, description="of the draw")
 
     def size(self, samples: int, classes: int) -> int:
         """The number of a data set's test samples that are scored, as in the code of arXiv 2408.14471; of a few all."""
-        return min(samples, max(2 * classes, 300, int(self.share * samples)))
+        return min(samples, max(2 * classes, self.least, int(self.share * samples)))
 
 
 EvaluationPrecision = Literal["fp32", "tf32", "bf16"]

@@ -193,6 +193,8 @@ def test_a_subset_that_leaves_nothing_out_is_warned_about() -> None:
     sizes = {Scored(300, 10): False, Scored(301, 10): True, Scored(1000, 500): False, Scored(10**4, 0): False}
     for size, is_cut in sizes.items():
         assert replace(toys.IDENTITY, tests=(size,)).is_cut_by(Subset(share=0.5)) == is_cut
+    fewer = {**value, "subset": {"share": 0.5, "least": 50}}
+    assert make_plan(parse(StudyDefinition, fewer, source="p"), "p").warnings == ()
 
 
 def test_first_tasks_that_train_alike_are_shared() -> None:

@@ -139,8 +139,8 @@ def numbers(test: Classification) -> list[int]:
     return [int(low + 256 * high) for low, high, _ in pixels]
 
 
-def subset_of(test: Classification, share: float, seed: int = 0) -> Classification:
-    found = part(test, Subset(share=share, seed=seed))
+def subset_of(test: Classification, share: float, seed: int = 0, least: int = 300) -> Classification:
+    found = part(test, Subset(share=share, seed=seed, least=least))
     assert isinstance(found, Classification)
     return found
 
@@ -162,6 +162,7 @@ def test_a_subset_has_300_images_and_two_a_class_if_there_are_so_many() -> None:
     assert len(subset_of(large([100, 80]), 0.01).labels) == 180
     many = subset_of(large([5] * 200), 0.01)
     assert np.bincount(many.labels).tolist() == [2] * 200
+    assert len(subset_of(large([100, 80]), 0.01, least=50).labels) == 50
 
 
 def test_a_subset_is_scored_under_a_name_of_its_own() -> None:
