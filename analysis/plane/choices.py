@@ -52,7 +52,7 @@ def most_learned(points: Points, *, max_loss: float) -> Choice:
         return best if worth[best] > 0 else STAY
 
     eligible = _keeps(-_lost(points.means()), -max_loss)
-    nothing = f"no config that loses at most {100 * max_loss:g} points of AZS learns anything"
+    nothing = f"no config that loses at most {_points(max_loss)} of AZS learns anything"
     return _choice(points, rule, eligible=eligible, nothing=nothing)
 
 
@@ -67,8 +67,12 @@ def least_lost(points: Points, *, min_learned: float) -> Choice:
         return best if np.isfinite(worth[best]) else None
 
     eligible = _keeps(_learned(points.means()), min_learned)
-    nothing = f"no config learns {100 * min_learned:g} points of AKA"
+    nothing = f"no config learns {_points(min_learned)} of AKA"
     return _choice(points, rule, eligible=eligible, nothing=nothing)
+
+
+def _points(share: float) -> str:
+    return "1 point" if share == 0.01 else f"{100 * share:g} points"
 
 
 def _choice(points: Points, rule: Rule, *, eligible: BoolArray, nothing: str) -> Choice:

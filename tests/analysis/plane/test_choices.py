@@ -54,7 +54,7 @@ def test_least_lost_by_hand() -> None:
 def test_where_nothing_keeps_the_limit_the_zero_shot_model_stays() -> None:
     choice = most_learned(constant((0.02, 0.02), (-0.01, 0.0)), max_loss=0.01)
     assert (choice.row, choice.learned, choice.lost, choice.eligible) == (None, None, None, 1)
-    assert choice.no_row == "no config that loses at most 1 points of AZS learns anything"
+    assert choice.no_row == "no config that loses at most 1 point of AZS learns anything"
     assert choice.honest_learned is not None
     assert (choice.honest_learned.value, choice.agreeing_blocks) == (0, 3)
 
