@@ -19,6 +19,8 @@ AxisValue = str | float | int | bool | None
 NOT_AXES = frozenset({"trial", "kind", "config_id", "block", "seed", "order", "status", "error", "reason", "message"})
 KNOWN_AXES = ("method", "rank", "timeline", "rule", "w", "lr")
 UNTRAINED = "zeroshot"
+ALONE = "dataset"
+"""The axis that names the one data set that a config was trained on."""
 SHARES = frozenset({"pool_share", "new_share", "buffer_share"})
 """Shares of a batch: a label says them where they are not those of most configs of the study."""
 PLAIN = "finetune"

@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis import pareto
 from analysis.arrays import BoolArray, FloatArray, IntArray
-from analysis.configs import PLAIN, AxisValue, Config, configs_of
+from analysis.configs import ALONE, PLAIN, AxisValue, Config, configs_of
 from analysis.plane.anchors import Anchor, anchors_of
 from analysis.plane.points import Points, jackknife
 from analysis.tables.tables import Tables
@@ -146,6 +146,11 @@ class Frontier:
     def headline(self) -> Result:
         """The config that the report is about: the one with the largest gain that learned, else no. 1."""
         return self.results[0] if self.winner is None else self.winner.result
+
+    @property
+    def on_different_data(self) -> bool:
+        """Whether configs were trained on different data sets alone, so that none may be chosen over another."""
+        return len({result.config.axes.get(ALONE) for result in self.results if result.config.trained}) > 1
 
     @property
     def front(self) -> tuple[Result, ...]:

@@ -70,7 +70,8 @@ RETUNE_COLUMNS: Mapping[str, Column] = {
 """Axes of retune that may have no value, when its tables did not say yet what their columns are."""
 STANDARD_COLUMNS: Mapping[str, Column] = {
     **RETUNE_COLUMNS,
-    **_columns("training", "dataset model pretrained parameters"),
+    **_columns("training", "model pretrained parameters"),
+    **_columns("stream", "dataset", SWITCH),
 }
 """These and the columns of others that findings ask for."""
 STANDARD_METHODS: Mapping[str, Named] = {

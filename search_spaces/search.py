@@ -78,6 +78,11 @@ class SearchSpace:
             where = self._where(i)
             require_known(space, where)
             _require_no_anchor(space.get("method"), where)
+            if "dataset" in space:
+                raise ConfigError(
+                    f"{where}.dataset: configs that train on different data cannot be compared; give it one value, "
+                    "under fixed"
+                )
             domains = {name: domain(name, value, where) for name, value in space.items()}
             self._spaces.append({name: domains[name] for name in _ORDER if name in domains})
         if not any(one.size != 1 for space in self._spaces for one in space.values()) and len(self._spaces) < 2:

@@ -102,7 +102,7 @@ AXES: dict[str, Axis] = {
     "tasks": Axis(("stream", "tasks"), int, "updates in the stream"),
     "steps_factors": _of(Stream, "steps_factors", ("stream", "steps_factors")),
     "ordering": Axis(("stream", "ordering"), str, f"order of the concepts: {', '.join(ORDERINGS)}, reversed_..."),
-    **{name: _of(Stream, name, ("stream", name)) for name in ("embedding", "start_concept")},
+    **{name: _of(Stream, name, ("stream", name)) for name in ("embedding", "start_concept", "dataset")},
     **{
         kind: Axis(("recipe", "method", kind), str, f"a {kind} composed with another method: none, {', '.join(names)}")
         for kind, names in COMPOSED.items()
@@ -111,7 +111,10 @@ AXES: dict[str, Axis] = {
 }
 
 _PARTS_OF_METHOD = ("trains", "adapter", "penalty", "projection")
-SWITCHES = ("wise_ft", "online_ema", "lines", "fisher_floor", "temperature", "buffer_size", "peaks", "steps_factors")
+SWITCHES = (
+    *("wise_ft", "online_ema", "lines", "fisher_floor"),
+    *("temperature", "buffer_size", "peaks", "steps_factors", "dataset"),
+)
 """Axes that are off where they have no value; without a value any other axis does not apply."""
 
 CAN_BE_NONE = (*SWITCHES, "cooldown", "start_concept")
@@ -250,6 +253,8 @@ def _applies(name: str, values: Mapping[str, Scalar], source: str) -> bool:
         return path[-1] in _settings_of_timeline(values, source)
     if name == "buffer_policy":
         return values.get("buffer_size") not in (None, "none")
+    if name == "dataset":
+        return values["method"] != "zeroshot"
     if name in ("embedding", "start_concept"):
         return forward(str(values.get("ordering"))) == "similarity"
     if name in ("cooldown", "peaks"):

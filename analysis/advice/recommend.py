@@ -182,6 +182,8 @@ def recommend(frontier: Frontier, *, seed: int = 0) -> Recommendation:
 
 
 def _reason_against(frontier: Frontier) -> str | None:
+    if frontier.on_different_data:
+        return "configs were trained on different data sets alone, so none is better than another"
     if frontier.points.joint is None:
         return frontier.no_gain or "there is no zero-shot to joint line"
     if frontier.points.blocks < 2:

@@ -17,7 +17,7 @@ import pandas as pd
 from scipy import special
 
 from analysis.arrays import FloatArray, IntArray
-from analysis.configs import PLAIN, AxisValue, Config, context
+from analysis.configs import ALONE, PLAIN, AxisValue, Config, context
 from analysis.frontier import Frontier
 from analysis.roles import RATE, STANDARD, Roles
 from analysis.tables.tables import Tables
@@ -42,8 +42,6 @@ Way = tuple[tuple[str, AxisValue], ...]
 
 AVERAGE = "lerp"
 """The rule that arXiv 2408.14471 merges by."""
-ALONE = "dataset"
-"""The axis that names the one data set that a config was trained on."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,8 @@ from itertools import product
 
 import numpy as np
 
-from analysis.configs import Config
-from analysis.findings.evidence import ALONE, CannotTest, Comparison, Evidence, Quantity, Test, by_context
+from analysis.configs import ALONE, Config
+from analysis.findings.evidence import CannotTest, Comparison, Evidence, Quantity, Test, by_context
 from analysis.findings.pairs import Side, SideNames, between, comparison_of, lacks, of_best, of_pairs, placeless
 from analysis.uncertainty import honest_choice
 
@@ -102,7 +102,7 @@ def every_data_set_teaches(evidence: Evidence) -> Test | CannotTest:
     if not evidence.alone:
         return CannotTest(
             (
-                f"configs trained on one data set alone (a column {ALONE} of the trials table that names it; "
+                f"configs trained on one data set alone (axis {ALONE}, which names it, as in the preset datasets; "
                 "outside of a study, retune data verify shows the same)",
             )
         )

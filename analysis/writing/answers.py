@@ -22,6 +22,12 @@ class Answer:
     text: str
 
 
+_NO_CHOICE = (
+    "There is nothing to choose: configs were trained on different data sets alone, while AKA is a mean over all data "
+    "sets, and so the highest says which data set it was, not how to train. Finding 21 says what each data set teaches."
+)
+
+
 def decision_sentences(
     frontier: Frontier, decision: Decision, *, deciding: str | None = None, following: str | None = None
 ) -> tuple[Answer, ...]:
@@ -33,6 +39,8 @@ def decision_sentences(
         deciding: the sentence on trials that would decide an undecided lead.
         following: the sentence on what to do next.
     """
+    if frontier.on_different_data:
+        return (Answer(question="Choose", text=_NO_CHOICE),)
     found = [Answer(question="Choose", text=_choose(frontier, decision))]
     most = 100 * (MAX_LOSS if decision.max_loss is None else decision.max_loss)
     loss = f"you may lose at most {most:g} point{'' if most == 1 else 's'} of AZS"

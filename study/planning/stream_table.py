@@ -34,6 +34,7 @@ class TaughtStream:
     ordering: str
     embedding: str | None
     start_concept: str | None
+    dataset: str | None
     order: int
     blocks: tuple[str, ...]
     tasks: tuple[TaughtTask, ...]
@@ -58,7 +59,8 @@ def as_json(found: Sequence[TaughtStream]) -> str:
 def table(found: Sequence[TaughtStream]) -> Iterator[str]:
     """The streams as lines of text: of each data set how many concepts, and in brackets how many training images."""
     for one in found:
-        path = "".join(f", {said}" for said in (one.embedding, one.start_concept) if said is not None)
+        alone = None if one.dataset is None else f"{one.dataset} alone"
+        path = "".join(f", {said}" for said in (one.embedding, one.start_concept, alone) if said is not None)
         yield f"ordering {one.ordering}{path}, order {one.order}, in {', '.join(one.blocks)}:"
         for task in one.tasks:
             concepts, images = sum(len(part.concepts) for part in task.datasets), sum(p.images for p in task.datasets)
@@ -73,6 +75,7 @@ def _taught(stream: Stream, order: int, blocks: tuple[str, ...], workload: Workl
         ordering=stream.ordering,
         embedding=stream.embedding,
         start_concept=stream.start_concept,
+        dataset=stream.dataset,
         order=order,
         blocks=blocks,
         tasks=tuple(

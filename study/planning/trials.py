@@ -125,6 +125,11 @@ def trials(definition: StudyDefinition, source: str) -> tuple[Trial, ...]:
     own = [config for config in configs if not config.recipe.method.trains_nothing]
     if not own:
         raise ConfigError(f"{source}: grid: {_ANCHORS_ONLY}")
+    if len({config.stream.dataset is None for config in own}) > 1:
+        raise ConfigError(
+            f"{source}: grid: dataset: some configs train on a data set alone and others on all of them, and their AKA "
+            "cannot be compared; make a study of each, and give both to `retune findings`"
+        )
     first = next(config for config in expanded if not config.recipe.method.trains_nothing)
     anchors = joint_anchors(definition, first, source)
     if {config.config_id for config in anchors} & {config.config_id for config in own}:
@@ -252,7 +257,7 @@ def _joint_values(asked: Mapping[str, Scalar], definition: StudyDefinition, firs
 
 _OF_STREAMS = (
     *("peaks", "buffer_size", "buffer_policy", "temperature"),
-    *("ordering", "embedding", "start_concept"),
+    *("ordering", "embedding", "start_concept", "dataset"),
 )
 """Axes that mean nothing to a single task of all concepts."""
 

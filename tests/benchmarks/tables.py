@@ -46,7 +46,7 @@ DRAW = "draw-"
 """What the names of other draws begin with."""
 KEPT = ("trials", "tasks", "full", "full_scores")
 """Tables that findings and searches need, some ten kilobytes for a hundred trials; the last two have rows where a study
-scores a subset of the test images within its stream, and all at its ends."""
+scores a subset of the test images within its stream, and all at its ends. Another study has its ends in `scores`."""
 
 PUBLISHED: Mapping[int, str] = {
     1: "full fine-tuning has the highest AKA of all that do not merge, and the lowest AZS",
@@ -92,6 +92,7 @@ def collect(folder: Path, grids: Path) -> Path:
     """
     home = Folder(path=folder)
     derive(folder)
+    ends = ("scores",) if home.definition().subset is None else ()
     tables = load_tables(folder)
     if unfinished := tables.counts["failed"] + tables.counts["waiting"]:
         raise ValueError(f"{folder}: {unfinished} trials are not done; `retune run` goes on with them")
@@ -99,7 +100,7 @@ def collect(folder: Path, grids: Path) -> Path:
     shutil.rmtree(grid, ignore_errors=True)
     (grid / "tables").mkdir(parents=True)
     shutil.copy(home.definition_file, grid)
-    for path in (home.tables / f"{name}.parquet" for name in KEPT):
+    for path in (home.tables / f"{name}.parquet" for name in (*KEPT, *ends)):
         if pq.read_metadata(path).num_rows:
             shutil.copy(path, grid / "tables")
     took = sum(b["time"] - a["time"] for a, b in pairwise(home.events()) if b["event"] != "run_started")

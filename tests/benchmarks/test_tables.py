@@ -81,7 +81,9 @@ def test_a_page_has_the_tables_of_its_grids(page: Path, grids: Path) -> None:
 
 
 def test_a_grid_is_small_and_has_the_numbers_of_its_study(runs: list[Path], grids: Path) -> None:
-    for run, files in zip(runs, ({"trials", "tasks"}, {"trials", "tasks", "full", "full_scores"}), strict=True):
+    for run, files in zip(
+        runs, ({"trials", "tasks", "scores"}, {"trials", "tasks", "full", "full_scores"}), strict=True
+    ):
         grid = grids / Folder(path=run).definition().name
         assert {path.stem for path in (grid / "tables").iterdir()} == files
         assert sum(path.stat().st_size for path in grid.rglob("*.*")) < 40_000

@@ -92,6 +92,7 @@ def test_probes_show_every_branch_at_both_ends_and_every_value() -> None:
         ([{"lr": [1e-3, 1e-3]}], {}, "there is nothing to search"),
         ([{"lrr": RATE}], {}, r"search.spaces\[0\].lrr: unknown axis; did you mean lr\?"),
         ([{"lr": RATE, "method": ["full", "joint"]}], {}, "joint is an anchor and no method to search for"),
+        ([{"lr": RATE, "dataset": ["a", "b"]}], {}, r"search.spaces\[0\].dataset: .*give it one value, under fixed"),
         ([{"lr": RATE}], {"lrr": 1}, "fixed.lrr: unknown axis"),
     ],
 )

@@ -246,6 +246,7 @@ def test_every_axis_is_a_place_in_some_config() -> None:
         {"steps_factors": "2, 1, 1, 1, 1, 1"},
         {"buffer_size": 100, "temperature": 0.07},
         {"ordering": "similarity", "start_concept": "greek/alpha"},
+        {"dataset": "greek"},
         {"timeline": "offline", "rule": ["lerp", "tall_masks"], "lines": [None, "sqrt"]},
         {"timeline": "offline", "rule": "fisher", "penalty": "ewc", "fisher_floor": 1e-6},
     ]
@@ -255,6 +256,18 @@ def test_every_axis_is_a_place_in_some_config() -> None:
         assert values[name], name
         assert {type(value) for value in values[name]} == {axis.type}, name
         assert axis.meaning
+
+
+def test_a_data_set_alone_is_none_of_the_zero_shot_model() -> None:
+    configs = grid(
+        {"lr": 1e-3, "dataset": ["none", "greek"]}, {"lr": 1e-3, "method": ["full", "zeroshot"], "dataset": "greek"}
+    )
+    named = [(axis_values(config)["method"], axis_values(config)["dataset"]) for config in configs]
+    assert named == [("full", None), ("full", "greek"), ("zeroshot", None)]
+    assert configs[0] == grid({"lr": 1e-3})[0]
+    assert configs[2] == grid({"method": "zeroshot"})[0]
+    with pytest.raises(ConfigError, match=r"grid\[0\].dataset: applies to no config of this grid"):
+        grid({"method": "zeroshot", "dataset": "greek"})
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -99,6 +99,7 @@ SETTINGS: dict[str, Axes] = {
     "ordering": {"ordering": "reversed_random"},
     "embedding": {"ordering": "similarity", "embedding": "image"},
     "start_concept": {"ordering": "similarity", "start_concept": "toy/5"},
+    "dataset": {"dataset": "toy"},
     "penalty": {"method": "bitfit", "penalty": "l2init", "strength": 2},
     "projection": {"penalty": "si", "projection": "galore"},
     "logit_scale": {"logit_scale": False},

@@ -12,7 +12,7 @@ and each of them reversed ("reversed_time"). Source: arXiv 2408.14471, section 6
 """
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,8 +102,9 @@ def forward(ordering: str) -> str:
 
 
 class Stream(Frozen):
-    """The way from concepts to tasks: an ordering of all adaptation concepts, cut into contiguous chunks."""
+    """The way from concepts to tasks: an ordering of adaptation concepts, cut into contiguous chunks."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"dataset"})
     tasks: int = Field(default=6, ge=1, description="updates in the stream")
     ordering: Annotated[str, OneOf(BOTH_WAYS)] = "random"
     embedding: Literal["text", "image"] | None = Field(
@@ -114,6 +115,9 @@ class Stream(Frozen):
     )
     steps_factors: str | None = Field(
         default=None, description='factor of the steps in each task, such as "2, 1, 1"; default: all the same'
+    )
+    dataset: str | None = Field(
+        default=None, description="the data set whose concepts alone make the stream; default: all of them"
     )
 
     @model_validator(mode="before")
@@ -162,16 +166,30 @@ def ordered(stream: Stream, order: int, *, concepts: Sequence[str], facts: Facts
     """The concepts in the order of a stream.
 
     Args:
-        stream: the ordering; for `similarity` also the concept where the path starts.
+        stream: the ordering, and the data set that it keeps to; for `similarity` also where the path starts.
         order: number of the order; another number is another shuffle, or for `similarity` another start.
         concepts: "dataset/concept", in canonical order.
         facts: see `Facts`; only the facts that the ordering needs are asked for.
 
     Raises:
-        ConfigError: the data lack what the ordering needs, or the starting concept is unknown.
+        ConfigError: the data lack what the ordering needs, or the data set or the starting concept is unknown.
     """
     name = forward(stream.ordering)
-    indices = ORDERINGS[name](concepts, facts, generator("ordering", name, order), stream, order)
+    rows = _rows_of(stream.dataset, concepts)
+    own = [concepts[row] for row in rows]
+    indices = ORDERINGS[name](own, lambda kind: facts(kind)[rows], generator("ordering", name, order), stream, order)
     if stream.ordering != name:
         indices = indices[::-1]
-    return tuple(concepts[i] for i in indices)
+    return tuple(own[i] for i in indices)
+
+
+def _rows_of(dataset: str | None, concepts: Sequence[str]) -> list[int]:
+    """The places of a data set's concepts; without a data set those of all."""
+    names = [concept.partition("/")[0] for concept in concepts]
+    if dataset is not None and dataset not in names:
+        known = list(dict.fromkeys(names))
+        raise ConfigError(
+            f"dataset: {dataset!r} is no data set of the stream; {suggestion(dataset, known)}"
+            f"allowed: {', '.join(known)}"
+        )
+    return [row for row, name in enumerate(names) if dataset in (None, name)]

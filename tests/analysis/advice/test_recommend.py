@@ -168,6 +168,7 @@ def test_stop_when_noise_hides_what_is_left() -> None:
         (study_of(GRID, hill, blocks=1), "one block"),
         (study_of(GRID[:1], hill), "one config"),
         (study_of(GRID, hill, joint=False), "joint"),
+        (study_of([{**axes, "dataset": f"new{i % 2}"} for i, axes in enumerate(GRID)], hill), "different data sets"),
     ],
 )
 def test_no_advice(study: Frontier, reason: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from analysis.advice.decision import decide
 from analysis.writing.answers import decision_sentences
+from tests.analysis.curves import place, study_of
 from tests.analysis.worlds import World, frames, frontier_of
 
 SMALL = World(learned={("full", None): 0.8, ("lora", 2): 0.5}, timelines=("finetune", "ema"), rates=(1e-4,), tasks=1)
@@ -51,6 +52,17 @@ def test_nothing_learned_is_said() -> None:
     found = answers_of(replace(SMALL, learned={("full", None): -0.4}, base_lift=-0.05))
     assert found["Choose"].endswith("it learned nothing.")
     assert "learns anything" in found["If you may lose at most 1 point of AZS"]
+
+
+def test_none_of_configs_that_learn_different_data_is_chosen() -> None:
+    def of(*names: str | None) -> list[str]:
+        frontier = study_of([{"dataset": name, "lr": 1e-4} for name in names], lambda _: place(0.5, 0.0))
+        return [answer.text for answer in decision_sentences(frontier, decide(frontier), following="Run that.")]
+
+    for names in (("Birds", "Cars"), ("Birds", None)):
+        (said,) = of(*names)
+        assert said.startswith("There is nothing to choose: configs were trained on different data sets alone")
+    assert len(of("Birds")) > 1
 
 
 def test_what_is_undecided_names_what_decides_it() -> None:

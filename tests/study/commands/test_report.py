@@ -93,6 +93,33 @@ def test_a_file_says_what_tables_of_others_hold(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+ALONE = """
+name: alone
+workload: {name: noop, datasets: 6}
+fixed: {tasks: 1, steps: 8, batch_size: 64, method: full}
+grid:
+  - {dataset: [new0, new1, new2], lr: [0.01, 0.03]}
+blocks: 3
+joint: null
+"""
+
+
+def test_a_study_of_data_sets_alone_says_what_each_teaches(tmp_path: Path) -> None:
+    (tmp_path / "alone.yaml").write_text(ALONE)
+    command.ok_here("run", tmp_path / "alone.yaml", "--dir", tmp_path / "alone", "--inline")
+    found = json.loads(command.ok_here("findings", tmp_path / "alone", "--json"))
+    (tested,) = [one for one in found if one["verdict"] != "not tested"]
+    assert (tested["number"], tested["verdict"]) == (21, "held")
+    rises = {one["left"].split(",")[0]: one["difference"] for one in tested["comparisons"]}
+    scores = pd.read_parquet(tmp_path / "alone" / "tables" / "scores.parquet")
+    rows = pd.read_parquet(tmp_path / "alone" / "tables" / "trials.parquet").query("lr == 0.03")
+    for name, rise in rises.items():
+        own = scores[scores["trial"].isin(rows.loc[rows["dataset"] == name, "trial"]) & (scores["dataset"] == name)]
+        means = own.groupby("task")["value"].mean()
+        assert rise == pytest.approx(means[1] - means[0])
+    assert sorted(rises) == ["new0", "new1", "new2"]
+
+
 def test_findings_are_told_and_counted(home: Path) -> None:
     found = json.loads(command.ok_here("findings", home / "first", "--json"))
     assert [finding["number"] for finding in found] == list(range(1, 26))

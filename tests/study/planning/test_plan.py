@@ -137,6 +137,7 @@ def test_growth_is_warned_about() -> None:
         ("learning_rate", "lr", 4),
         ("schedules", "schedule", 8),
         ("orderings", "ordering", 11),
+        ("datasets", "dataset", 16),
         ("mixtures", "buffer_share", 4),
         ("compute", "steps", 3),
     ],

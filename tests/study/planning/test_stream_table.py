@@ -1,14 +1,17 @@
 """`retune plan --stream`: what each task of each block teaches, in words and for programs."""
 
 import json
+import re
 from pathlib import Path
+
+import pytest
 
 from study.definition.study import StudyDefinition
 from study.planning.plan import Plan, make_plan
 from study.planning.stream_table import TaughtStream, as_json, streams, table
 from tests.study import command
 from tests.trainables import toys
-from trainables.frozen import parse
+from trainables.frozen import ConfigError, parse
 from trainables.runtime import Runtime
 from trainables.workloads.catalogue import open_workload
 from trainables.workloads.pocket.settings import Pocket
@@ -65,6 +68,29 @@ def test_blocks_of_one_order_and_configs_of_one_stream_are_one() -> None:
         ("random", None, 1, ("seed0-order1",)),
         ("similarity", "text", 1, ("seed0-order1",)),
     ]
+
+
+def test_a_stream_of_one_data_set_says_so() -> None:
+    alone, other = taught({"dataset": ["greek", "weaves"]})
+    assert {part.dataset for task in alone.tasks for part in task.datasets} == {"greek"} == {alone.dataset}
+    lines = list(table([alone, other]))
+    assert [line for line in lines if line.startswith("ordering")] == [
+        "ordering random, greek alone, order 0, in seed0-order0:",
+        "ordering random, weaves alone, order 0, in seed0-order0:",
+    ]
+    assert sum("  5 concepts (160 images): greek 5 (160)" in line for line in lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("axes", "said"),
+    [
+        ({"dataset": "greeks"}, "dataset: 'greeks' is no data set of the stream; did you mean greek? allowed: greek, "),
+        ({"dataset": "weaves", "tasks": 11}, "tasks: 11 given; the stream has 10 concepts, one a task at least"),
+    ],
+)
+def test_streams_that_a_data_set_cannot_make_are_refused(axes: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        plan(axes)
 
 
 def test_lines_have_numbers_and_json_has_names() -> None:

@@ -70,6 +70,21 @@ def test_a_grid_that_holds_the_joint_anchor_is_refused() -> None:
         joint_of(grid=[grid])
 
 
+def test_the_joint_anchor_learns_all_data_sets_whatever_the_grid_does() -> None:
+    assert joint_of(grid=[{"lr": 1e-3, "dataset": "greek"}]) == joint_of()
+    assert joint_of(fixed={"steps": 4, "dataset": "greek"}) == joint_of()
+    with pytest.raises(ConfigError, match=r"joint.dataset: cannot be set here"):
+        joint_of(joint={"dataset": "greek"})
+
+
+def test_configs_of_one_data_set_and_of_all_are_two_studies(tmp_path: Path) -> None:
+    mixed = TEXT.replace("grid:", "grid:\n  - {lr: 1e-3, dataset: greek}")
+    assert "grid: dataset: some configs train on a data set alone and others on all" in error(tmp_path, mixed)
+    alone = TEXT.replace("fixed: {", "fixed: {dataset: greek, ")
+    got = trials(definition(tmp_path, alone), "s")
+    assert {(trial.kind, trial.config.stream.dataset) for trial in got} == {("anchor", None), ("trial", "greek")}
+
+
 def test_grid_may_name_the_anchors(tmp_path: Path) -> None:
     """With values of their own; those of other methods in the same grid fall away."""
     text = TEXT.replace("grid:", "grid:\n  - {method: [joint, zeroshot, lora], rank: 2, lr: [1e-3, 1e-2]}")

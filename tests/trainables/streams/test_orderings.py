@@ -112,9 +112,34 @@ def test_dataset_brings_one_after_another() -> None:
     assert sorted(runs) == sorted(DATASETS)
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_a_stream_of_one_data_set_has_its_concepts_alone_in_their_own_order(name: str) -> None:
+    own = [concept for concept in CONCEPTS if concept[0] == "b"]
+    assert sorted(order_of(name, 3, dataset="b")) == own
+    if forward(name) == "easy_to_hard":  # by facts alone, so that others make no difference
+        assert order_of(name, dataset="b") == tuple(one for one in order_of(name) if one in own)
+
+
+def test_similarity_starts_within_the_data_set() -> None:
+    assert {order_of("similarity", order, dataset="b")[0] for order in range(10)} == {f"b/{i}" for i in range(10)}
+    assert order_of("similarity", dataset="b", start_concept="b/7")[0] == "b/7"
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
+        (
+            {"ordering": "random", "dataset": "data"},
+            "dataset: 'data' is no data set of the stream; allowed: a, b, c, d",
+        ),
+        (
+            {"ordering": "time", "dataset": "B"},
+            r"'B' is no data set of the stream; did you mean b\? allowed: a, b, c, d",
+        ),
+        (
+            {"ordering": "similarity", "dataset": "b", "start_concept": "a/1"},
+            "'a/1' is no concept of the stream; such as b/0, b/1",
+        ),
         ({"ordering": "similarity", "start_concept": "zz"}, "'zz' is no concept of the stream; such as a/0, a/1"),
         ({"ordering": "random", "start_concept": "a/1"}, "start_concept: the ordering random has none"),
         ({"ordering": "time", "embedding": "text"}, "embedding: the ordering time has none"),
