@@ -229,8 +229,10 @@ def _parameters(path: Path) -> int | None:
     import pyarrow.parquet as pq
 
     said = (pq.read_schema(path).metadata or {}).get(_PARAMETERS)
+    if said is None:
+        return None
     try:
-        return None if said is None else int(said)
+        return int(said)
     except ValueError as error:
         problem = f"metadata {_PARAMETERS.decode()}: {said.decode(errors='replace')!r} is no whole number"
         raise TableError(problem, table="trials") from error

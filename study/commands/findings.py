@@ -32,7 +32,7 @@ def findings(folders: FoldersArgument, as_json: PlainJsonOption = False) -> None
     if len(planes) > 1:
         note(
             "These do not lie in one plane: a finding is of the plane that lacks least for it, then of the most trials "
-            "(one about sizes of models, of all planes that differ in nothing else):"
+            "(one about sizes of models compares the planes of them):"
         )
     if len(folders) > 1:
         for plane in planes:

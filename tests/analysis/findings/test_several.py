@@ -85,7 +85,7 @@ def of_size(
     *,
     rates: Sequence[float] = SMALL.rates,
     images: int | None = None,
-    **axes: object,
+    **axes: Any,
 ) -> Tables:
     """The tables of a model, which say so many parameters, at some of the rates, with further columns.
 
@@ -127,9 +127,10 @@ def large() -> Tables:
 def moves_of_the_best(tables: Tables) -> npt.NDArray[np.float64]:
     """What the best rate without merging changes in AKA and AZS from task 0 to the last."""
     plain = tables.trials.loc[tables.trials["timeline"] == "finetune", ["trial", "lr"]]
-    ends = tables.ends.merge(plain, on="trial").groupby(["task", "lr"])[["aka", "azs", "gm"]].mean()
-    last = ends.loc[SMALL.tasks]
-    return np.asarray((last.loc[last["gm"].idxmax()] - ends.loc[0].iloc[0])[["aka", "azs"]], dtype=float)
+    means = tables.ends.merge(plain, on="trial").groupby(["task", "lr"])[["aka", "azs", "gm"]].mean()
+    starts, ends = means.to_numpy(dtype=float).reshape(2, -1, 3)
+    best = np.argmax(ends[:, 2])
+    return np.asarray(ends[best, :2] - starts[best, :2], dtype=float)
 
 
 def asked(number: int, *studies: Tables) -> Finding:
