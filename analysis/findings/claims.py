@@ -88,7 +88,7 @@ TERMS = (
     "configs of the study were, save for what the claim is about; from 9 on, but for 17 and 21, at full fine-tuning "
     'alone, plain or merged. "Best" is the highest GM, chosen on the blocks that do not score it. "The margin" is 5 % '
     "of what joint training learns in AKA, in AZS and gain the larger of 1 point and 2 standard errors of the held-"
-    "out test sets, and in GM what both come to."
+    "out test sets, and in GM what both come to; over studies of models of several sizes it is the mean of theirs."
 )
 """What the words of all rules mean."""
 
@@ -345,8 +345,8 @@ CLAIMS = by_number(
         text="The lead of EMA-merge over fine-tuning grows with tasks, compute and model size.",
         rule=(
             "EMA-merge's lead in GM over fine-tuning, each at its best, is larger after the last task than after "
-            "half of them, at the most steps than at the fewest, and, where the study has two sizes, in the largest "
-            "model than in the smallest."
+            "half of them, at the most steps than at the fewest, and, where there are two sizes, in the largest model "
+            "than in the smallest."
         ),
         source=TIME,
         test=advantage_grows,

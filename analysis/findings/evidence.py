@@ -144,7 +144,8 @@ class Evidence:
     `margins` are the differences within which two sides count as equal. `paths` is AKA and AZS after every task
     (configs, blocks, tasks + 1, 2); None where numbers of tasks differ. `alone` is, for configs that were trained on
     one data set, its score before and after (blocks, 2), by row. `kept` are the rows that a claim looks at, None: all;
-    `others` says that the study has configs that were trained in another way.
+    `others` says that the study has configs that were trained in another way. `sizes` is evidence on the size of the
+    model where studies of other sizes are asked, too: it goes on after these configs with those that all sizes have.
     """
 
     configs: tuple[Config, ...]
@@ -155,6 +156,7 @@ class Evidence:
     alone: Mapping[int, FloatArray] = field(default_factory=dict)
     kept: frozenset[int] | None = None
     others: bool = False
+    sizes: "Evidence | None" = None
 
     @property
     def roles(self) -> Roles:
@@ -203,6 +205,11 @@ class Evidence:
         ]
 
     @property
+    def of_sizes(self) -> "Evidence":
+        """What a claim about the size of the model looks at: the studies of several sizes, or this one."""
+        return self.sizes or self
+
+    @property
     def whole(self) -> "Evidence":
         """The same with all rows of the study."""
         return replace(self, kept=None)
@@ -235,7 +242,8 @@ class Evidence:
             usual.intersection_update(self.rows(method="full"))
         if of in ("methods", "plain"):
             usual.intersection_update(averaging(self, PLAIN))
-        return replace(self, kept=frozenset(usual), others=others)
+        sizes = None if self.sizes is None else self.sizes.usual(about, of)
+        return replace(self, kept=frozenset(usual), others=others, sizes=sizes)
 
     def _alike(self, one: Way, other: Way) -> bool:
         """Whether two ways of training agree; an axis that applies to one of them alone cannot disagree."""

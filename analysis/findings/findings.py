@@ -143,12 +143,13 @@ def _s(count: int | None) -> str:
 
 
 def _ids(evidence: Evidence, numbers: Sequence[int]) -> tuple[str, ...]:
-    return tuple(evidence.configs[number - 1].config_id for number in numbers)
+    return tuple(evidence.of_sizes.configs[number - 1].config_id for number in numbers)
 
 
 def _named(evidence: Evidence, numbers: Sequence[int]) -> str:
     """Some of the configs by number and label, and how many there are."""
-    shown = [f"no. {number} ({evidence.configs[number - 1].label})" for number in numbers[:SHOWN_CONFIGS]]
+    configs = evidence.of_sizes.configs
+    shown = [f"no. {number} ({configs[number - 1].label})" for number in numbers[:SHOWN_CONFIGS]]
     more = len(numbers) - len(shown)
     count = "1 config" if len(numbers) == 1 else f"{len(numbers)} configs"
     return f"{count}: {'; '.join(shown)}" + (f"; and {more} more" if more else "")

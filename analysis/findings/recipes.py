@@ -147,6 +147,7 @@ def larger_models_learn_more_and_forget_less(evidence: Evidence) -> Test | Canno
 
     Rise and change start from each model's own zero-shot point, at the learning rate of its highest GM.
     """
+    evidence = evidence.of_sizes
     alike = ends_of(evidence, averaging(evidence, PLAIN), model_size, (*SIZE_AXES, RATE))
     if not alike:
         return CannotTest((f"fine-tuning of {TWO_SIZES}",))

@@ -11,7 +11,8 @@ LETTERS = ("S", "B", "L", "H", "g", "bigG")
 """Sizes of ViTs as open_clip names them, the smallest first."""
 
 TWO_SIZES = (
-    "models of two sizes (a column size (s, m) or parameters of the trials table, or model with names such as ViT-B-32)"
+    "models of two sizes (studies of both asked together, or a column size (s, m), parameters or model (such as "
+    "ViT-B-32) of the trials table)"
 )
 
 
@@ -22,9 +23,15 @@ def steps_of(config: Config) -> float | None:
 
 def model_size(config: Config) -> float | None:
     """The number of parameters where the study says it, else the place of its size, or of a ViT's name, among sizes."""
+    said = said_size(config)
+    return None if said is None else said[1]
+
+
+def said_size(config: Config) -> tuple[str, float] | None:
+    """The axis that says how large a config's model is, and the size, which compares with others of this axis alone."""
     if (count := config.number("parameters")) is not None:
-        return count
+        return "parameters", count
     if (size := config.axes.get("size")) in SIZES:
-        return float(SIZES.index(str(size)))
+        return "size", float(SIZES.index(str(size)))
     found = re.search(r"ViT-(S|B|L|H|g|bigG)-", str(config.axes.get("model") or ""))
-    return None if found is None else float(LETTERS.index(found.group(1)))
+    return None if found is None else ("model", float(LETTERS.index(found.group(1))))

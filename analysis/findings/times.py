@@ -4,12 +4,12 @@ A timeline or a rule is judged at its best settings (w, learning rate, density, 
 that do not score it, by GM.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from analysis.arrays import FloatArray, IntArray
-from analysis.configs import PLAIN
+from analysis.configs import PLAIN, Config
 from analysis.findings.evidence import (
     AVERAGE,
     CannotTest,
@@ -136,6 +136,7 @@ def advantage_grows(evidence: Evidence) -> Test | CannotTest:
 
     Over tasks, the lead after the last task is compared with the lead after half of them, each side at its best by
     then. Without models of two sizes the claim may hold on tasks and steps, and says that sizes were not asked.
+    Sizes may be those of several studies, and tasks and steps are of one.
     """
     ema, plain = averaging(evidence, "ema"), averaging(evidence, PLAIN)
     free = free_axes(evidence)
@@ -150,15 +151,16 @@ def advantage_grows(evidence: Evidence) -> Test | CannotTest:
         missing.append("four tasks or more, as many in every config")
     else:
         decisive.append(_lead_over_tasks(evidence, alike))
-    for axes, size, word, absent, needs in (
-        (("steps",), steps_of, "steps", missing, "EMA-merge and fine-tuning at two numbers of steps"),
-        (SIZE_AXES, model_size, "parameters", unasked, f"EMA-merge and fine-tuning at {TWO_SIZES}"),
+    steps = _lead_by_size(evidence, ("steps",), steps_of, "steps")
+    sizes = _lead_by_size(evidence.of_sizes, SIZE_AXES, model_size, "parameters")
+    for found, absent, needs in (
+        (steps, missing, "EMA-merge and fine-tuning at two numbers of steps"),
+        (sizes, unasked, f"EMA-merge and fine-tuning at {TWO_SIZES}"),
     ):
-        rows = [row for row in evidence.usual(axes).rows() if row in ema or row in plain]
-        if found := _lead_by_size(evidence, ends_of(evidence, rows, size, (*free, *axes)), ema, word):
-            decisive.append(found)
-        else:
+        if found is None:
             absent.append(needs)
+        else:
+            decisive.append(found)
     if not decisive:
         return CannotTest((*missing, *unasked))
     return Test(decisive=tuple(decisive), missing=tuple(missing), unasked=tuple(unasked))
@@ -188,8 +190,13 @@ def _lead_over_tasks(evidence: Evidence, alike: Sequence[AlikeRows]) -> Comparis
     )
 
 
-def _lead_by_size(evidence: Evidence, alike: Sequence[AlikeRows], ema: Sequence[int], word: str) -> Comparison | None:
+def _lead_by_size(
+    evidence: Evidence, axes: Sequence[str], size: Callable[[Config], float | None], word: str
+) -> Comparison | None:
     """The lead at the most steps (or parameters) minus that at the fewest, where both sides have both."""
+    ema, plain = averaging(evidence, "ema"), averaging(evidence, PLAIN)
+    usual = [row for row in evidence.usual(axes).rows() if row in ema or row in plain]
+    alike = ends_of(evidence, usual, size, (*free_axes(evidence), *axes))
     found: list[list[IntArray]] = []
     for ends in alike:
         sides = [[row for row in end if (row in ema) == merges] for end in ends for merges in (True, False)]

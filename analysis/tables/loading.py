@@ -35,7 +35,7 @@ STATUSES = ("done", "stopped", "failed", "waiting")
 ZERO_SHOT = "zeroshot"
 ANCHORS = (JOINT, ZERO_SHOT)
 GM_TOLERANCE = 1e-4
-_DEVICES = b"retune.devices"
+_DEVICES, _PARAMETERS = b"retune.devices", b"retune.parameters"
 
 
 def load_tables(folder: Path, axes: AxesFile | None = None) -> Tables:
@@ -58,10 +58,15 @@ def load_tables(folder: Path, axes: AxesFile | None = None) -> Tables:
         trials, roles = frames.pop("trials"), _roles(paths["trials"])
         if axes is not None:
             trials, roles = axes.applied(trials, roles)
-        name = folder.resolve().name
-        devices = _devices(paths["tasks"])
         return make_tables(
-            trials, frames.pop("tasks"), frames.pop("scores", None), **frames, name=name, roles=roles, devices=devices
+            trials,
+            frames.pop("tasks"),
+            frames.pop("scores", None),
+            **frames,
+            name=folder.resolve().name,
+            roles=roles,
+            devices=_devices(paths["tasks"]),
+            parameters=_parameters(paths["trials"]),
         )
     except TableError as error:
         if error.table not in paths:
@@ -86,6 +91,7 @@ def make_tables(
     name: str,
     roles: Roles = STANDARD,
     devices: Mapping[str, int] | None = None,
+    parameters: int | None = None,
 ) -> Tables:
     """Check the frames and cut them to finished trials on common blocks.
 
@@ -99,6 +105,7 @@ def make_tables(
         name: of the study.
         roles: what is said of the columns of `trials`.
         devices: kinds of devices that updates were trained on, with the number of updates of each.
+        parameters: of the model, their number; None where nothing but a column of `trials` says it.
     """
     trials = _checked_trials(trials)
     roles = seen_in(trials, roles)
@@ -147,6 +154,7 @@ def make_tables(
             *notes(roles),
         ),
         roles=roles,
+        parameters=parameters,
     )
 
 
@@ -212,6 +220,22 @@ def _devices(path: Path) -> dict[str, int]:
     except (ValueError, TypeError, AttributeError) as error:
         problem = f"metadata {_DEVICES.decode()}: no JSON mapping of names to counts: {error}"
         raise TableError(problem, table="tasks") from error
+
+
+def _parameters(path: Path) -> int | None:
+    """What the metadata of a trials table say of the number of parameters of the model."""
+    if path.suffix == ".csv":
+        return None
+    import pyarrow.parquet as pq
+
+    said = (pq.read_schema(path).metadata or {}).get(_PARAMETERS)
+    if said is None:
+        return None
+    try:
+        return int(said)
+    except ValueError as error:
+        problem = f"metadata {_PARAMETERS.decode()}: {said.decode(errors='replace')!r} is no whole number"
+        raise TableError(problem, table="trials") from error
 
 
 # -- trials ------------------------------------------------------------------------------------------------------------

@@ -29,7 +29,8 @@ class Tables:
     `inside` has a row for every evaluation within a task; most studies have none. Where a study scores a subset of the
     test images during the stream, `tasks` and `scores` are of the subset, and `ends` and `end_scores` of all images:
     task 0 and the last task. Everywhere else these are rows of `tasks` and `scores`. Names in scores are categories;
-    a study without scores of datasets has no rows there. `roles` say what the columns of `trials` are for.
+    a study without scores of datasets has no rows there. `roles` say what the columns of `trials` are for. `parameters`
+    is the number of parameters of the study's model; None where the tables do not say it, or say it in a column.
     """
 
     name: str
@@ -44,3 +45,4 @@ class Tables:
     left_out: tuple[LeftOut, ...]
     warnings: tuple[str, ...]
     roles: Roles
+    parameters: int | None = None

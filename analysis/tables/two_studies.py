@@ -81,6 +81,7 @@ def together(studies: Sequence[Tables], names: Sequence[str]) -> Tables:
 
     trials = rows("trials")
     roles = studies[0].roles
+    sizes = {tables.parameters for tables in studies} - {None}
     for tables, name in zip(studies[1:], names[1:], strict=True):
         roles = joined(roles, tables.roles, (names[0], name))
     return Tables(
@@ -102,6 +103,7 @@ def together(studies: Sequence[Tables], names: Sequence[str]) -> Tables:
             f"{name}: {text}" for tables, name in zip(studies, names, strict=True) for text in tables.warnings
         ),
         roles=roles,
+        parameters=sizes.pop() if len(sizes) == 1 else None,
     )
 
 

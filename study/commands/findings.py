@@ -9,7 +9,10 @@ import typer
 from study.commands.console import note
 from study.commands.reading import PlainJsonOption, as_wrong_input, derive
 
-FOLDERS = "A study's folder, or several: those with the same blocks, zero-shot and joint points are asked as one study."
+FOLDERS = (
+    "A study's folder, or several: those with the same blocks, zero-shot and joint points are asked as one study, and "
+    "those of models of other sizes together about sizes alone."
+)
 
 FoldersArgument = Annotated[list[Path], typer.Argument(metavar="DIR...", help=FOLDERS, show_default=False)]
 
@@ -28,7 +31,8 @@ def findings(folders: FoldersArgument, as_json: PlainJsonOption = False) -> None
         found = findings_of(planes)
     if len(planes) > 1:
         note(
-            "These do not lie in one plane: a finding is of the plane that lacks least for it, then of the most trials:"
+            "These do not lie in one plane: a finding is of the plane that lacks least for it, then of the most trials "
+            "(one about sizes of models compares the planes of them):"
         )
     if len(folders) > 1:
         for plane in planes:

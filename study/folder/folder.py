@@ -31,6 +31,7 @@ from trainables.frozen import ConfigError
 from trainables.nodes import NUMERICS_VERSION, UNMARKED_VERSION
 from trainables.store.opening import open_store
 from trainables.store.store import Store, StoreError
+from trainables.workloads.catalogue import identify
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +164,7 @@ class Folder:
         return Plan(
             trials=tuple(until(planned, ends.get(planned.trial.id)) for planned in recorded),
             is_open=head.asked is not None and head.asked not in decisions.ended,
+            parameters=head.parameters,
         )
 
     def record(self, trials: Iterable[PlannedTrial]) -> None:
@@ -332,7 +334,8 @@ def _changes(folder: Folder, definition: StudyDefinition, source: str) -> list[s
 
 def _head(definition: StudyDefinition, numerics: int, release: str | None) -> Head:
     asked = None if definition.search is None else search_digest(definition)
-    return Head(numerics=numerics, release=release, asked=asked)
+    parameters = identify(definition.workload).anatomy.size
+    return Head(numerics=numerics, release=release, asked=asked, parameters=parameters)
 
 
 def _set_aside(folder: Folder, definition: StudyDefinition) -> Folder:

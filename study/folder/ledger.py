@@ -36,11 +36,13 @@ class Head:
         numerics: the version of the results.
         release: of retune, that ran the study last; None where nobody knows.
         asked: what its search was asked for; None of a grid.
+        parameters: the size of its model; None where nobody knows.
     """
 
     numerics: int
     release: str | None
     asked: str | None
+    parameters: int | None = None
 
 
 class Ledger:
@@ -84,7 +86,8 @@ class Ledger:
         """
         try:
             with whole(self.path) as made, made.open("w") as file:
-                file.write(json.dumps({"numerics": head.numerics, "retune": head.release, "asked": head.asked}) + "\n")
+                said = {"numerics": head.numerics, "retune": head.release, "asked": head.asked}
+                file.write(json.dumps({**said, "parameters": head.parameters}) + "\n")
                 file.writelines(map(_line, planned))
         except OSError as error:
             raise StoreError(f"{self.path}: {error.strerror}; nothing is lost, run the same command again") from error
@@ -104,7 +107,8 @@ class Ledger:
     def _head(self, file: TextIO) -> Head:
         try:
             said = json.loads(file.readline())
-            return Head(numerics=int(said["numerics"]), release=said["retune"], asked=said["asked"])
+            known = {"release": said["retune"], "asked": said["asked"], "parameters": said.get("parameters")}
+            return Head(numerics=int(said["numerics"]), **known)
         except (ValueError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"{self.path}: the ledger of this study cannot be read; put it back from a copy, or remove it if the "

@@ -120,12 +120,13 @@ class Known:
 class Plan:
     """All trials of a study with the keys of what they build; `notes` are warnings about its model and data.
 
-    `is_open`: more trials come, since a search has not ended.
+    `is_open`: more trials come, since a search has not ended. `parameters` is the size of its model; None: not known.
     """
 
     trials: tuple[PlannedTrial, ...]
     notes: tuple[str, ...] = ()
     is_open: bool = False
+    parameters: int | None = None
 
     @cached_property
     def unique_updates(self) -> dict[str, Recipe]:
@@ -197,7 +198,12 @@ def make_plan(
     ends = {} if definition.early_stopping is None else decisions.stopped
     planned = (until(one, ends.get(one.trial.id)) for one in plan_trials(found, definition, source, numerics))
     is_open = definition.search is not None and search_digest(definition) not in decisions.ended
-    return Plan(trials=tuple(planned), notes=(*_notes(definition), *_joint_notes(definition, found)), is_open=is_open)
+    return Plan(
+        trials=tuple(planned),
+        notes=(*_notes(definition), *_joint_notes(definition, found)),
+        is_open=is_open,
+        parameters=identify(definition.workload).anatomy.size,
+    )
 
 
 def require_rungs(settings: EarlyStopping | None, trials: Iterable[Trial | Recorded], source: str) -> None:

@@ -98,7 +98,8 @@ class Scored(NamedTuple):
 class Tables:
     """The tables: rows of the trials, columns of the others, and scores, which become rows as they are written.
 
-    `devices` are the kinds of devices that updates were trained on, with the number of updates of each.
+    `devices` are the kinds of devices that updates were trained on, with the number of updates of each, `parameters` is
+    the size of the model.
     """
 
     trials: list[Row]
@@ -108,6 +109,7 @@ class Tables:
     full: pa.Table
     full_scores: tuple[Scored, ...]
     devices: Mapping[str, int]
+    parameters: int | None
 
     @property
     def unfinished(self) -> list[str]:
@@ -144,6 +146,7 @@ def make_tables(plan: Plan, store: Store, failed: Mapping[str, str]) -> Tables:
         full=full.table(),
         full_scores=tuple(full_scores),
         devices=reader.devices,
+        parameters=plan.parameters,
     )
 
 
@@ -167,7 +170,7 @@ def write(tables: Tables, folder: Path) -> None:
 
 def _write(tables: Tables, folder: Path) -> None:
     for name, schema, parts in (
-        ("trials", TRIALS, [pa.Table.from_pylist(tables.trials, schema=TRIALS)]),
+        ("trials", _with_parameters(TRIALS, tables.parameters), [pa.Table.from_pylist(tables.trials, schema=TRIALS)]),
         ("tasks", _with_devices(TASKS, tables.devices), [tables.tasks]),
         ("scores", SCORES, _score_rows(tables.scores)),
         ("inside", INSIDE, [tables.inside]),
@@ -184,6 +187,12 @@ def _with_devices(schema: pa.Schema, devices: Mapping[str, int]) -> pa.Schema:
     if len(devices) < 2:
         return schema
     return schema.with_metadata({"retune.devices": json.dumps(devices, sort_keys=True)})
+
+
+def _with_parameters(schema: pa.Schema, parameters: int | None) -> pa.Schema:
+    """A schema that says how many parameters the model has: no axis, since all trials of a study have one model."""
+    said = {} if parameters is None else {b"retune.parameters": str(parameters).encode()}
+    return schema.with_metadata({**(schema.metadata or {}), **said})
 
 
 _ROWS_AT_ONCE = 1 << 20

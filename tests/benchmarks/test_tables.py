@@ -91,6 +91,7 @@ def test_a_grid_is_small_and_has_the_numbers_of_its_study(runs: list[Path], grid
         for part in ("trials", "tasks", "ends"):
             one, other = (getattr(load_tables(folder), part) for folder in (grid, run))
             pd.testing.assert_frame_equal(one, other, check_exact=True)
+        assert load_tables(grid).parameters == load_tables(run).parameters == 1
         assert Lookup(grid).configs == quick.CONFIGS
 
 

@@ -5,6 +5,7 @@ model family. A workload declares each entry of its own state dict exactly once.
 plans read anatomies.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -65,6 +66,11 @@ class Anatomy:
 
     parameters: tuple[Parameter, ...]
     projections: tuple[Projection, ...]
+
+    @property
+    def size(self) -> int:
+        """The number of numbers that may train, which is called the number of parameters of a model."""
+        return sum(math.prod(parameter.shape) for parameter in self.parameters if not parameter.fixed)
 
     @property
     def towers(self) -> tuple[str, ...]:

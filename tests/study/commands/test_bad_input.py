@@ -82,8 +82,8 @@ def test_an_unknown_study_lists_the_presets(
     assert code == 2
     assert "dmeo" in errors
     assert (
-        "compute, datasets, demo, learning_rate, merging, methods, mixtures, orderings, schedules, search, smoke, "
-        "time_axes" in errors
+        "compute, datasets, demo, learning_rate, merging, methods, mixtures, orderings, schedules, search, sizes, "
+        "smoke, time_axes" in errors
     )
 
 

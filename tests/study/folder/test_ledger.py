@@ -122,9 +122,11 @@ def test_a_trial_stands_once_in_a_plan_however_often_it_was_added(finished: Path
 def test_a_ledger_that_cannot_be_read_is_wrong_input(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.jsonl")
     assert ledger.head() is None
-    head = Head(numerics=NUMERICS_VERSION, release=None, asked="what")
+    head = Head(numerics=NUMERICS_VERSION, release=None, asked="what", parameters=7)
     ledger.write(head, ())
     assert (ledger.head(), ledger.trials()) == (head, [])
+    ledger.path.write_text(json.dumps({"numerics": 4, "retune": "0.7.0", "asked": None}) + "\n")  # of older releases
+    assert ledger.head() == Head(numerics=4, release="0.7.0", asked=None, parameters=None)
     ledger.path.write_text("{}\n")
     with pytest.raises(ConfigError, match="the ledger of this study cannot be read"):
         ledger.head()

@@ -16,6 +16,7 @@ from study.definition.files import load
 from study.definition.study import StudyDefinition
 from study.planning.estimate import estimate
 from study.planning.plan import Known, Plan, make_plan, stored_keys
+from study.planning.trials import trials
 from tests.study import command
 from tests.study.requests import counted
 from tests.trainables import toys
@@ -147,6 +148,19 @@ def test_presets_of_recipes_vary_what_they_are_named_for(name: str, axis: str, v
     found = [planned.trial for planned in make_plan(definition, source).trials if planned.trial.kind == "trial"]
     assert len({axis_values(trial.config)[axis] for trial in found}) == values
     assert len({trial.config.block for trial in found}) == 5
+
+
+def test_the_preset_of_sizes_is_a_part_of_the_demo_at_another_size() -> None:
+    """What one of both has alone says nothing about sizes."""
+    (demo, _), (sizes, source) = load("demo"), load("sizes")
+    assert (demo.blocks, demo.subset, demo.joint) == (sizes.blocks, sizes.subset, sizes.joint)
+    assert sizes.workload == demo.workload.model_copy(update={"size": "m"})
+    every, part = (
+        {tuple(axis_values(one.config).items()) for one in trials(study, source) if one.kind == "trial"}
+        for study in (demo, sizes)
+    )
+    assert len(part) == 5
+    assert part < every
 
 
 def test_updates_that_have_to_pass_again_are_counted() -> None:

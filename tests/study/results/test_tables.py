@@ -22,6 +22,8 @@ from trainables.frozen import parse
 from trainables.methods.method import METHODS
 from trainables.metrics import Score, encode
 from trainables.store.memory import MemoryStore
+from trainables.workloads.catalogue import identify
+from trainables.workloads.pocket.settings import Pocket
 
 DEFINITION: dict[str, object] = {
     "name": "t",
@@ -213,6 +215,21 @@ def test_every_axis_says_its_role_and_every_method_its_name_and_group(plan: Plan
         name: (row.name, row.group) for name, row in METHODS.items()
     }
     assert all(found.is_whole(name) == (axis.type is int) for name, axis in AXES.items())
+
+
+def test_the_tables_say_how_large_the_model_is_without_a_column(plan: Plan, tmp_path: Path) -> None:
+    write(make_tables(plan, filled(plan), {}), tmp_path)
+    size = identify(Pocket()).anatomy.size
+    assert size == pytest.approx(0.43e6, rel=0.02)
+    assert load_tables(tmp_path).parameters == size
+    path = tmp_path / "trials.parquet"
+    table = pq.read_table(path)
+    assert "parameters" not in table.column_names
+    pq.write_table(table.replace_schema_metadata({"retune.parameters": "many"}), path)
+    with pytest.raises(TableError, match=r"trials\.parquet: metadata retune\.parameters: 'many' is no whole number"):
+        load_tables(tmp_path)
+    pq.write_table(table.replace_schema_metadata({}), path)
+    assert load_tables(tmp_path).parameters is None
 
 
 LATER = ("fisher_floor",)

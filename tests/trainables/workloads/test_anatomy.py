@@ -26,6 +26,13 @@ def test_towers_are_sorted_and_leave_out_what_belongs_to_none() -> None:
     assert ANATOMY.towers == ("image", "text")
 
 
+def test_the_size_counts_what_may_train() -> None:
+    fixed = Parameter(name="mean", shape=(7,), tower="image", layer=0, part="norm", bias=False, fixed=True)
+    matrix = Parameter(name="head", shape=(3, 5), tower="image", layer=None, part="head", bias=False)
+    scale = Parameter(name="scale", shape=(), tower=None, layer=None, part="scale", bias=False)
+    assert Anatomy(parameters=(fixed, matrix, scale), projections=()).size == 16
+
+
 def test_depth_counts_blocks() -> None:
     assert (ANATOMY.depth("image"), ANATOMY.depth("text")) == (2, 1)
 
