@@ -225,7 +225,6 @@ DATASETS: dict[str, PocketDataset] = {row.name: row for row in _ROWS}
 
 ADAPT: tuple[str, ...] = tuple(row.name for row in _ROWS if row.group == "adapt")
 HOLDOUT: tuple[str, ...] = tuple(row.name for row in _ROWS if row.group == "holdout")
-EXTRA: tuple[str, ...] = tuple(row.name for row in _ROWS if row.group == "extra")
 
 
 def data_sets(seed: int) -> dict[str, PocketDataset]:

@@ -41,6 +41,8 @@ RARE_WEIGHTS: dict[str, float] = {
 """How often a set is chosen for a rare example: what takes more examples to be seen has more of them."""
 
 _FAMILIES: dict[str, float] = {"shapes": 0.27, "letters": 0.27, "digits": 0.25, "textures": 0.21}
+RARE_FAMILY = len(_FAMILIES)
+"""The number of the family of rare examples, which comes after all others."""
 _SMALL = Pose(scale=(0.55, 0.9), turn_degrees=20, shear=0.1, stretch=0.1, shift_px=6, wave_px=0.2)
 _LARGE = Pose(scale=(1.05, 1.35), turn_degrees=20, shear=0.1, stretch=0.1, shift_px=3, wave_px=0.2)
 
@@ -50,7 +52,7 @@ def pool_pictures(seed: int, indices: Ints, *, rare: float = RARE) -> tuple[Pict
     pictures = np.empty((len(indices), SIDE, SIDE, 3), dtype=np.uint8)
     captions: list[Captions] = [()] * len(indices)
     drawn, chosen = draws(seed, "pool", indices), choices(seed)
-    family_N = _families(drawn, rare)
+    family_N = families(drawn, rare)
     for k, family in enumerate((*_PAINTED.values(), _rare)):
         rows = np.flatnonzero(family_N == k)
         if len(rows):
@@ -60,18 +62,10 @@ def pool_pictures(seed: int, indices: Ints, *, rare: float = RARE) -> tuple[Pict
     return pictures, captions
 
 
-def rare_concepts(seed: int, indices: Ints, *, rare: float = RARE) -> list[tuple[str, str]]:
-    """The rare examples among samples of the pool: data set and concept of each."""
-    drawn = draws(seed, "pool", indices)
-    rows = np.flatnonzero(_families(drawn, rare) == len(_FAMILIES))
-    dataset_N, concept_N = _which_rare(drawn.branch("sample", rows), choices(seed))
-    return [(ADAPT[d], DATASETS[ADAPT[d]].concepts[c]) for d, c in zip(dataset_N, concept_N, strict=True)]
-
-
-def _families(drawn: Draws, rare: float) -> Ints:
+def families(drawn: Draws, rare: float) -> Ints:
     """Numbers of the families; rare is the last."""
     rare_N = drawn.uniform() < rare
-    return np.where(rare_N, len(_FAMILIES), _weighted(tuple(_FAMILIES.values()), drawn))
+    return np.where(rare_N, RARE_FAMILY, _weighted(tuple(_FAMILIES.values()), drawn))
 
 
 def _shapes(drawn: Draws, chosen: Choices) -> tuple[Pictures, Sequence[Captions]]:
@@ -149,7 +143,7 @@ def _textures(drawn: Draws, chosen: Choices) -> tuple[Pictures, Sequence[Caption
 
 
 def _rare(drawn: Draws, chosen: Choices) -> tuple[Pictures, Sequence[Captions]]:
-    dataset_N, concept_N = _which_rare(drawn, chosen)
+    dataset_N, concept_N = which_rare(drawn, chosen)
     pictures = np.empty((len(drawn), SIDE, SIDE, 3), dtype=np.uint8)
     painters = OF_NEW_NAMES | OF_NEW_LOOKS
     for k in np.unique(dataset_N):
@@ -170,7 +164,7 @@ def _rare(drawn: Draws, chosen: Choices) -> tuple[Pictures, Sequence[Captions]]:
     return pictures, said
 
 
-def _which_rare(drawn: Draws, chosen: Choices) -> tuple[Ints, Ints]:
+def which_rare(drawn: Draws, chosen: Choices) -> tuple[Ints, Ints]:
     """Data set (its place in `ADAPT`) and concept of rare examples."""
     dataset_N = _weighted(tuple(RARE_WEIGHTS[name] for name in ADAPT), drawn)
     place_N, concept_N = drawn.uniform(), np.empty(len(drawn), dtype=np.int64)

@@ -8,16 +8,25 @@ import pytest
 from trainables.workloads.pocket.world.choices import FONTS, choices
 from trainables.workloads.pocket.world.datasets import ADAPT, DATASETS, HOLDOUT
 from trainables.workloads.pocket.world.drawing.colours import HUES
+from trainables.workloads.pocket.world.drawing.randomness import Ints, draws
 from trainables.workloads.pocket.world.drawing.shapes import POOL_SHAPES
-from trainables.workloads.pocket.world.pool import RARE, pool_pictures, rare_concepts
+from trainables.workloads.pocket.world.pool import RARE, RARE_FAMILY, families, pool_pictures, which_rare
 from trainables.workloads.pocket.world.rendering import pool_samples
 
 SAID = [captions for captions in pool_samples(np.arange(2_000))[1]]
 
 
+def rare_concepts(indices: Ints) -> list[tuple[str, str]]:
+    """The rare examples among samples of the pool: data set and concept of each."""
+    drawn = draws(0, "pool", indices)
+    rows = np.flatnonzero(families(drawn, RARE) == RARE_FAMILY)
+    dataset_N, concept_N = which_rare(drawn.branch("sample", rows), choices(0))
+    return [(ADAPT[d], DATASETS[ADAPT[d]].concepts[c]) for d, c in zip(dataset_N, concept_N, strict=True)]
+
+
 def test_every_name_to_learn_is_among_the_rare_examples_at_least_twice() -> None:
     among = 400_000  # fewer than pretraining sees
-    rare = Counter(rare_concepts(0, np.arange(among)))
+    rare = Counter(rare_concepts(np.arange(among)))
     assert rare.total() == pytest.approx(RARE * among, rel=0.05)
     assert set(rare) == {(name, concept) for name in ADAPT for concept in DATASETS[name].concepts}
     assert min(rare.values()) >= 2
@@ -27,7 +36,7 @@ def test_rare_examples_say_what_they_are() -> None:
     indices = np.arange(500)
     rare = [
         tuple(template.format(concept) for template in DATASETS[name].templates)
-        for name, concept in rare_concepts(0, indices)
+        for name, concept in rare_concepts(indices)
     ]
     said = pool_samples(indices)[1]
     assert rare == [captions for captions in said if captions in set(rare)]
@@ -67,4 +76,4 @@ def test_another_seed_makes_other_choices() -> None:
 
 
 def test_no_look_that_is_held_out_is_in_the_pool() -> None:
-    assert not {name for name, _ in rare_concepts(0, np.arange(5_000))} & set(HOLDOUT)
+    assert not {name for name, _ in rare_concepts(np.arange(5_000))} & set(HOLDOUT)
