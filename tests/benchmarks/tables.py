@@ -48,6 +48,9 @@ KEPT = ("trials", "tasks", "full", "full_scores")
 """Tables that findings and searches need, some ten kilobytes for a hundred trials; the last two have rows where a study
 scores a subset of the test images within its stream, and all at its ends. Another study has its ends in `scores`."""
 
+SHOWN = 6
+"""Most comparisons that a row says; `retune findings` says all."""
+
 PUBLISHED: Mapping[int, str] = {
     1: "full fine-tuning has the highest AKA of all that do not merge, and the lowest AZS",
     2: "LNFit and BitFit: highest AZS, lowest AKA",
@@ -252,7 +255,7 @@ def _decisive(finding: Finding) -> tuple[Comparison, ...]:
 
 
 def _numbers(finding: Finding) -> str:
-    return "; ".join(map(comparison_sentence, _decisive(finding))) or str(finding.reason)
+    return _some([comparison_sentence(one) for one in _decisive(finding)]) or str(finding.reason)
 
 
 def _direction(finding: Finding) -> str:
@@ -267,7 +270,13 @@ def _direction(finding: Finding) -> str:
 def _levels(finding: Finding) -> str:
     """AKA and AZS of all that is compared, each two sides once."""
     sides = {frozenset((one.left_point, one.right_point)): levels(one) for one in _decisive(finding)}
-    return "; ".join(text.removeprefix("AKA / AZS ") for text in sides.values() if text is not None) or NONE
+    return _some([text.removeprefix("AKA / AZS ") for text in sides.values() if text is not None]) or NONE
+
+
+def _some(parts: Sequence[str]) -> str:
+    """The first parts, and how many there are beside them."""
+    more = [f"and {len(parts) - SHOWN} more"] if len(parts) > SHOWN else []
+    return "; ".join([*parts[:SHOWN], *more])
 
 
 def main(arguments: Sequence[str] | None = None, *, pages: Sequence[Path] = PAGES, grids: Path = GRIDS) -> int:
