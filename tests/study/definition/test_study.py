@@ -110,7 +110,7 @@ def test_fractions_of_tasks_are_checked(tmp_path: Path) -> None:
     ("key", "value", "allowed"),
     [
         ("budget", 14, "a mapping with keys of accounting, relative_to_full_steps, steps_per_task"),
-        ("subset", 0.1, "a mapping with keys of seed, share"),
+        ("subset", 0.1, "a mapping with keys of least, seed, share"),
         ("evaluate_at", 0.5, "a list, in brackets"),
         ("name", 5, "a text, in quotes"),
         ("store", 5, "a text, in quotes"),
